@@ -1,0 +1,31 @@
+#include <cstdint>
+#include <vector>
+
+#include "arrays.h"
+#include "brain2music/kernels/median_filter.h"
+#include "brain2music/kernels/standardize.h"
+
+namespace brain2music::bindings {
+
+void bind_kernels(py::module_& core) {
+  auto room = core.def_submodule("kernels", "Operations that LibTorch lacks, on CPU and CUDA.");
+  room.def(
+      "median_filter",
+      [](const py::object& x, int64_t size, const std::vector<int64_t>& run_lengths, bool residual) {
+        const auto output = residual ? kernels::MedianOutput::residual : kernels::MedianOutput::trend;
+        return apply(x, "kernels.median_filter",
+                     [&](const at::Tensor& in) { return kernels::median_filter(in, size, run_lengths, output); });
+      },
+      py::arg("x"), py::arg("size"), py::arg("run_lengths") = std::vector<int64_t>{}, py::arg("residual") = false,
+      "Running median of (scans, voxels) along the scans, edges reflected; or the input minus it.");
+  room.def(
+      "standardize",
+      [](const py::object& x, const std::vector<int64_t>& run_lengths) {
+        return apply(x, "kernels.standardize",
+                     [&](const at::Tensor& in) { return kernels::standardize(in, run_lengths); });
+      },
+      py::arg("x"), py::arg("run_lengths") = std::vector<int64_t>{},
+      "Columns of (scans, voxels) to mean 0 and standard deviation 1 within each run.");
+}
+
+}  // namespace brain2music::bindings

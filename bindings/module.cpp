@@ -1,0 +1,14 @@
+#include "arrays.h"
+#include "brain2music/version.h"
+
+PYBIND11_MODULE(_core, core) {
+  namespace b2m = brain2music;
+  core.doc() = "The C++ library: one submodule per room. Users want the modules of brain2music instead.";
+  core.def("version", &b2m::version, "Version of the C++ library.");
+  core.def("torch_version", &b2m::torch_version, "Version of torch that the C++ library was built with.");
+  core.def("cuda_architectures", &b2m::cuda_architectures,
+           "CUDA architectures that the kernels were compiled for; empty in a CPU build.");
+  b2m::bindings::bind_io(core);
+  b2m::bindings::bind_kernels(core);
+  b2m::bindings::bind_signal(core);
+}

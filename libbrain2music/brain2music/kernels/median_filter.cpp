@@ -1,0 +1,55 @@
+#include "brain2music/kernels/median_filter.h"
+
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/empty.h>
+#include <torch/library.h>
+
+#include "brain2music/check.h"
+#include "brain2music/kernels/columns.h"
+#include "brain2music/kernels/median_filter_impl.h"
+
+namespace brain2music::kernels {
+namespace {
+
+constexpr auto where = "kernels.median_filter";
+
+using Implementation = at::Tensor(const at::Tensor&, int64_t, at::IntArrayRef, MedianOutput);
+
+at::Tensor median_filter_meta(const at::Tensor& x, int64_t /*size*/, at::IntArrayRef /*run_lengths*/,
+                              MedianOutput /*output*/) {
+  return at::empty(x.sizes(), x.options());
+}
+
+#if !defined(B2M_WITH_CUDA)
+at::Tensor median_filter_cuda(const at::Tensor& x, int64_t /*size*/, at::IntArrayRef /*run_lengths*/,
+                              MedianOutput /*output*/) {
+  no_cuda_kernels(where, x.device());
+}
+#endif
+
+/// What the dispatcher calls: the one place that checks, whoever calls and whatever the device.
+template <Implementation* implementation>
+at::Tensor checked(const at::Tensor& x, int64_t size, at::IntArrayRef run_lengths, bool residual) {
+  check_columns(x, where);
+  require(size > 0 && size % 2 == 1, where, "the window must be an odd number of scans; got ", size);
+  check_run_lengths(run_lengths, x.size(0), where);
+  return implementation(x, size, run_lengths, residual ? MedianOutput::residual : MedianOutput::trend);
+}
+
+}  // namespace
+
+at::Tensor median_filter(const at::Tensor& x, int64_t size, at::IntArrayRef run_lengths, MedianOutput output) {
+  static const auto op = c10::Dispatcher::singleton()
+                             .findSchemaOrThrow("brain2music::median_filter", "")
+                             .typed<at::Tensor(const at::Tensor&, int64_t, at::IntArrayRef, bool)>();
+  return op.call(x, size, run_lengths, output == MedianOutput::residual);
+}
+
+TORCH_LIBRARY_FRAGMENT(brain2music, library) {
+  library.def("median_filter(Tensor x, int size, int[] run_lengths=[], bool residual=False) -> Tensor");
+}
+TORCH_LIBRARY_IMPL(brain2music, CPU, library) { library.impl("median_filter", checked<median_filter_cpu>); }
+TORCH_LIBRARY_IMPL(brain2music, CUDA, library) { library.impl("median_filter", checked<median_filter_cuda>); }
+TORCH_LIBRARY_IMPL(brain2music, Meta, library) { library.impl("median_filter", checked<median_filter_meta>); }
+
+}  // namespace brain2music::kernels

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/util/ArrayRef.h>
+
+#include <cstdint>
+
+#include "brain2music/export.h"
+
+namespace brain2music::kernels {
+
+/// What median_filter returns: the running median itself, or the input minus it.
+enum class MedianOutput : std::uint8_t { trend, residual };
+
+/// Running median along the first axis, each run on its own, edges reflected as scipy.ndimage does by default
+/// (`d c b a | a b c d | d c b a`; a run shorter than the window is reflected again and again).
+///
+/// @param x           (scans, voxels) float32 or float64 on CPU or CUDA, any strides.
+/// @param size        window in scans, odd.
+/// @param run_lengths scans of each run, in order, adding up to `scans`; empty: one run.
+/// @return (scans, voxels), contiguous, of the type and on the device of `x`; equal to the last bit to
+///         scipy.ndimage.median_filter(run, size=(size, 1), mode="reflect") on finite input. NaN sorts above every
+///         number (below, with its sign bit set); callers who mean something else by it check first.
+/// @throws std::invalid_argument on another shape, type, an even window, or run lengths that do not add up.
+B2M_API at::Tensor median_filter(const at::Tensor& x, int64_t size, at::IntArrayRef run_lengths = {},
+                                 MedianOutput output = MedianOutput::trend);
+
+}  // namespace brain2music::kernels

@@ -1,0 +1,14 @@
+#pragma once
+
+#include "brain2music/kernels/median_filter.h"
+
+/// The two implementations behind median_filter; input already checked.
+namespace brain2music::kernels {
+
+at::Tensor median_filter_cpu(const at::Tensor& x, int64_t size, at::IntArrayRef run_lengths, MedianOutput output);
+
+#if defined(B2M_WITH_CUDA)
+at::Tensor median_filter_cuda(const at::Tensor& x, int64_t size, at::IntArrayRef run_lengths, MedianOutput output);
+#endif
+
+}  // namespace brain2music::kernels

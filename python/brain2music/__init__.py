@@ -1,0 +1,28 @@
+"""Music from fMRI: decoding music from brain activity, and mapping its features onto the cortex.
+
+Follows *Brain2Music* (Denk, Takagi et al., 2023). NumPy arrays and torch tensors go in; what comes out is of the kind
+that went in, on its device.
+"""
+
+from pathlib import Path
+
+import torch
+
+try:
+    from brain2music import _core
+except ImportError as error:
+    raise ImportError(
+        f"[brain2music] the compiled part must load beside torch; got torch {torch.__version__} and '{error}'. "
+        "Reinstall with 'pip install --force-reinstall brain2music'."
+    ) from error
+
+from brain2music import signal
+from brain2music.versions import show_versions
+
+__version__: str = _core.version()
+
+#: For other C++ programs: ``cmake -DCMAKE_PREFIX_PATH=$(python -c "import brain2music as b; print(b.cmake_prefix_path)")``
+#: lets ``find_package(brain2music)`` find the library inside the installed package.
+cmake_prefix_path: str = str(Path(_core.__file__).parent)
+
+__all__ = ["__version__", "cmake_prefix_path", "show_versions", "signal"]

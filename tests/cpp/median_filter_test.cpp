@@ -1,0 +1,122 @@
+#include "brain2music/kernels/median_filter.h"
+
+#include <ATen/ATen.h>
+
+#include <string>
+#include <vector>
+
+#include "brain2music/kernels/median_filter_tile.h"
+#include "brain2music/kernels/standardize.h"
+#include "catch.h"
+#include "oracle.h"
+
+using brain2music::kernels::median_filter;
+using brain2music::kernels::MedianOutput;
+using brain2music::kernels::MedianPlan;
+using brain2music::kernels::MedianTile;
+using brain2music::kernels::MedianTileShape;
+using brain2music::kernels::ReflectedRun;
+using brain2music::kernels::standardize;
+
+namespace {
+
+const std::vector<int64_t> run_lengths{400, 161, 90};
+
+/// What the CUDA kernel does, block by block and lane by lane, with its own plan and arithmetic.
+template <class Real>
+at::Tensor filter_as_a_gpu_would(const at::Tensor& x, int64_t size, int64_t shared_bytes) {
+  const ReflectedRun run{x.size(0), size / 2};
+  const MedianPlan plan = MedianPlan::make(run, sizeof(Real), shared_bytes);
+  REQUIRE(plan.columns > 0);
+  REQUIRE(plan.block_bytes() <= shared_bytes);
+  at::Tensor y = at::empty_like(x);
+  auto in = x.accessor<Real, 2>();
+  auto out = y.accessor<Real, 2>();
+  std::vector<std::uint64_t> memory(plan.column_bytes / 8, ~std::uint64_t{0});  // never zero by luck
+  for (int64_t voxel = 0; voxel < x.size(1); ++voxel) {
+    for (int64_t tile_index = 0; tile_index * plan.outputs < run.scans; ++tile_index) {
+      const auto shape = MedianTileShape::of(run, plan.outputs, tile_index);
+      REQUIRE(shape.samples <= plan.samples);
+      const auto tile = MedianTile<Real>::at(shape, plan, reinterpret_cast<char*>(memory.data()));
+      for (int64_t sample = 0; sample < shape.samples; ++sample) {
+        tile.keys[sample] = brain2music::kernels::to_key(in[shape.first_sample + sample][voxel]);
+      }
+      for (int lane = 0; lane < MedianTileShape::lanes; ++lane) {
+        tile.rank(lane);
+      }
+      for (int lane = 0; lane < MedianTileShape::lanes; ++lane) {
+        tile.filter(lane, [&](int64_t scan, Real /*value*/, Real median) { out[scan][voxel] = median; });
+      }
+    }
+  }
+  return y;
+}
+
+}  // namespace
+
+TEST_CASE("median_filter equals scipy.ndimage.median_filter to the last bit", "[kernels][cuda]") {
+  for (const std::string type : {"float32", "float64"}) {
+    const at::Tensor bold = oracle(type + "_bold");
+    const at::Tensor trend = oracle(type + "_trend");
+    for (const at::Device device : devices()) {
+      const at::Tensor x = bold.to(device);
+      CHECK(identical(median_filter(x, 161, run_lengths), trend));
+      CHECK(identical(median_filter(x, 161, run_lengths, MedianOutput::residual), bold - trend));
+      const at::Tensor by_voxel = x.t().contiguous().t();
+      CHECK(identical(median_filter(by_voxel, 161, run_lengths), trend));
+    }
+  }
+  for (const std::string scans : {"513", "1000"}) {
+    for (const at::Device device : devices()) {
+      CHECK(identical(median_filter(oracle("long" + scans + "_bold").to(device), 161),
+                      oracle("long" + scans + "_trend")));
+    }
+  }
+}
+
+TEST_CASE("the GPU's tiles, run on the CPU, equal scipy.ndimage.median_filter", "[kernels]") {
+  const int64_t shared_bytes = 48 * 1024;
+  for (const std::string scans : {"513", "1000"}) {
+    CHECK(identical(filter_as_a_gpu_would<float>(oracle("long" + scans + "_bold"), 161, shared_bytes),
+                    oracle("long" + scans + "_trend")));
+  }
+  int64_t first = 0;
+  for (const int64_t scans : run_lengths) {
+    const auto run = [&](const std::string& name) { return oracle(name).narrow(0, first, scans).contiguous(); };
+    CHECK(identical(filter_as_a_gpu_would<float>(run("float32_bold"), 161, shared_bytes), run("float32_trend")));
+    CHECK(identical(filter_as_a_gpu_would<double>(run("float64_bold"), 161, shared_bytes), run("float64_trend")));
+    first += scans;
+  }
+}
+
+TEST_CASE("a block takes eight columns of the study's runs, and none where the window is too long", "[kernels]") {
+  const int64_t shared_bytes = 48 * 1024;
+  CHECK(MedianPlan::make({400, 80}, 4, shared_bytes).columns == 8);
+  CHECK(MedianPlan::make({100'000, 20'000}, 4, shared_bytes).columns == 0);
+}
+
+TEST_CASE("standardize equals scipy.stats.zscore, constant columns becoming 0", "[kernels][cuda]") {
+  for (const std::string type : {"float32", "float64"}) {
+    const at::Tensor expected = oracle(type + "_zscored");
+    const double tolerance = type == "float32" ? 1e-6 : 1e-12;
+    for (const at::Device device : devices()) {
+      const at::Tensor x = oracle(type + "_bold").to(device);
+      for (const at::Tensor& layout : {x, x.t().contiguous().t()}) {
+        const at::Tensor z = standardize(layout, run_lengths);
+        CHECK(z.scalar_type() == x.scalar_type());
+        CHECK(at::allclose(z.cpu().to(at::kDouble), expected.to(at::kDouble), tolerance, tolerance));
+      }
+    }
+  }
+}
+
+TEST_CASE("kernels refuse what they cannot take, whoever calls", "[kernels]") {
+  const at::Tensor x = at::zeros({10, 3});
+  CHECK_THROWS_WITH(median_filter(x.select(0, 0), 3), ContainsSubstring("(scans, voxels); got shape [3]"));
+  CHECK_THROWS_WITH(median_filter(x.to(at::kInt), 3), ContainsSubstring("got Int"));
+  CHECK_THROWS_WITH(median_filter(x, 4), ContainsSubstring("odd number of scans; got 4"));
+  CHECK_THROWS_WITH(median_filter(x, 3, {4, 4}), ContainsSubstring("2 runs of 8 scans in all for x with 10 scans"));
+  CHECK_THROWS_WITH(median_filter(x, 3, {10, 0}), ContainsSubstring("at least one scan; got a run of 0"));
+  CHECK_THROWS_AS(standardize(x, {11}), std::invalid_argument);
+  CHECK(median_filter(x.narrow(1, 0, 0), 3).sizes() == at::IntArrayRef({10, 0}));
+}

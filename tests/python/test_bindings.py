@@ -1,0 +1,103 @@
+"""What the boundary between Python and C++ promises: no copies, no lock held, no reference lost."""
+
+import gc
+import re
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import brain2music as b2m
+from brain2music import _core
+
+
+def test_results_share_memory_with_the_library(tmp_path):
+    array = np.arange(12.0).reshape(3, 4)
+    np.save(tmp_path / "a.npy", array)
+    mapped = _core.io.load_npy(str(tmp_path / "a.npy"))
+    np.testing.assert_array_equal(mapped, array)
+    assert not mapped.flags.owndata
+    assert mapped.base is not None
+
+
+def peak_memory():
+    """Peak resident bytes since the last reset."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", status)[1])
+
+
+def test_arguments_and_results_cross_without_a_copy():
+    """A 400 MB array in, one of its size out: memory grows by the result alone, read-only arrays included."""
+    scans, voxels = 100, 1_000_000
+    bold = np.ones((scans, voxels), np.float32)
+    bold.flags.writeable = False
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
+    before = peak_memory()
+    result = b2m.signal.zscore(bold)
+    grown = peak_memory() - before
+    assert result.nbytes == bold.nbytes
+    assert 0.9 * bold.nbytes < grown < 1.3 * bold.nbytes
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
+def test_no_reference_is_lost_or_kept(kind):
+    array = np.zeros((50, 4), np.float32)
+    argument = kind(array)
+    before = sys.getrefcount(array), sys.getrefcount(argument)
+    for _ in range(20):
+        b2m.signal.zscore(argument)
+        with pytest.raises(ValueError, match="odd"):
+            _core.kernels.median_filter(argument, 2)
+    gc.collect()
+    assert (sys.getrefcount(array), sys.getrefcount(argument)) == before
+
+
+def test_a_result_outlives_its_argument():
+    array = np.random.default_rng(0).standard_normal((300, 50), dtype=np.float32)
+    expected = b2m.signal.zscore(array.copy())
+    result = b2m.signal.zscore(array)
+    del array
+    gc.collect()
+    np.testing.assert_array_equal(result, expected)
+
+
+def test_the_interpreter_lock_is_released():
+    bold = np.random.default_rng(0).standard_normal((400, 20_000), dtype=np.float32)
+    ticks = []
+    done = threading.Event()
+
+    def tick():
+        while not done.is_set():
+            ticks.append(time.perf_counter())
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    start = time.perf_counter()
+    b2m.signal.median_detrend(bold)
+    end = time.perf_counter()
+    done.set()
+    thread.join()
+    inside = [t for t in ticks if start < t < end]
+    assert len(inside) > 5, f"{len(inside)} ticks in {end - start:.3f} s"
+
+
+def test_dispatcher_and_bindings_agree():
+    x = torch.randn(200, 7)
+    assert torch.equal(torch.ops.brain2music.median_filter(x, 161), _core.kernels.median_filter(x, 161))
+    assert torch.equal(torch.ops.brain2music.standardize(x, [100, 100]), _core.kernels.standardize(x, [100, 100]))
+    with pytest.raises(ValueError, match="odd"):
+        torch.ops.brain2music.median_filter(x, 160)
+
+
+def test_versions(capsys):
+    b2m.show_versions()
+    printed = capsys.readouterr().out
+    assert f"brain2music   {b2m.__version__}" in printed
+    for name in ("CUDA kernels", "CUDA devices", "torch", "numpy", "Python", "processor"):
+        assert name in printed

@@ -1,0 +1,63 @@
+"""Which room may include which: docs/design.md, "Rooms"."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+SOURCES = Path(__file__).parents[2] / "libbrain2music" / "brain2music"
+
+#: What each room may include besides itself, row 0 (check, export, version) and row 1 (device).
+MAY_INCLUDE = {
+    "device": set(),
+    "kernels": set(),
+    "io": set(),
+    "audio": set(),
+    "signal": {"kernels", "io", "audio"},
+    "metrics": {"kernels", "io", "audio"},
+    "retrieval": {"kernels", "io", "audio"},
+    "models": {"kernels", "io", "audio"},
+    "ridge": {"metrics", "kernels", "io"},
+    "encoding": {"ridge", "metrics", "signal", "kernels"},
+    "decoding": {"encoding", "ridge", "metrics", "signal"},
+    "generation": {"models", "kernels", "encoding"},
+}
+ROW_0 = {"check.h", "export.h", "version.h"}
+
+
+def includes(path):
+    return re.findall(r'#include "brain2music/([^"]+)"', path.read_text())
+
+
+def rooms():
+    return sorted(path for path in SOURCES.iterdir() if path.is_dir())
+
+
+@pytest.mark.parametrize("room", rooms(), ids=lambda room: room.name)
+def test_rooms_include_only_what_lies_below(room):
+    assert room.name in MAY_INCLUDE, f"a room that the plan does not know: {room.name}"
+    allowed = MAY_INCLUDE[room.name] | {room.name, "device"}
+    for source in room.rglob("*.*"):
+        for header in includes(source):
+            other = header.split("/")[0]
+            assert other in allowed | ROW_0, f"{source.relative_to(SOURCES)} includes {header}"
+
+
+def test_row_0_stands_alone():
+    for source in SOURCES.glob("*.*"):
+        for header in includes(source):
+            assert header in ROW_0, f"{source.name} includes {header}"
+
+
+def test_cuda_files_include_no_torch_header():
+    for source in SOURCES.rglob("*.cu"):
+        assert not re.search(r"#include <(ATen|c10|torch)/", source.read_text()), source.name
+
+
+def test_every_public_header_is_installed():
+    """A header that a public header includes must be public too."""
+    listed = (SOURCES.parent / "CMakeLists.txt").read_text()
+    public = set(re.findall(r"brain2music/[\w/]+\.h(?!\.in)", listed))
+    for header in public - {"brain2music/version.h"}:
+        for included in includes(SOURCES.parent / header):
+            assert f"brain2music/{included}" in public, f"{header} includes {included}, which is not installed"
