@@ -1,4 +1,4 @@
-"""Writes what SciPy, NumPy and scikit-learn's formulas say, for the C++ tests to compare with: FOLDER/<case>_<array>.npy.
+"""Writes what SciPy and NumPy say, for the C++ tests to compare with: FOLDER/<case>_<array>.npy.
 
 Usage: python oracle.py FOLDER
 """

@@ -168,5 +168,5 @@ def test_bad_windows_are_refused(rng):
     bold = make_bold(rng)
     with pytest.raises(ValueError, match="tr must be a positive number of seconds; got -1"):
         b2m.signal.median_detrend(bold, tr=-1)
-    with pytest.raises(ValueError, match="window must span at least three scans.*; got 2 s at a TR of 1.5 s"):
+    with pytest.raises(ValueError, match=r"window must span at least three scans.*; got 2 s at a TR of 1.5 s"):
         b2m.signal.median_detrend(bold, window=2)

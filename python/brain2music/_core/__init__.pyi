@@ -1,0 +1,20 @@
+"""
+The C++ library: one submodule per room. Users want the modules of brain2music instead.
+"""
+from __future__ import annotations
+from . import io
+from . import kernels
+from . import signal
+__all__: list[str] = ['cuda_architectures', 'io', 'kernels', 'signal', 'torch_version', 'version']
+def cuda_architectures() -> str:
+    """
+    CUDA architectures that the kernels were compiled for; empty in a CPU build.
+    """
+def torch_version() -> str:
+    """
+    Version of torch that the C++ library was built with.
+    """
+def version() -> str:
+    """
+    Version of the C++ library.
+    """

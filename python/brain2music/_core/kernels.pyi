@@ -1,0 +1,15 @@
+"""
+Operations that LibTorch lacks, on CPU and CUDA.
+"""
+from __future__ import annotations
+import collections.abc
+import typing
+__all__: list[str] = ['median_filter', 'standardize']
+def median_filter(x: typing.Any, size: typing.SupportsInt, run_lengths: collections.abc.Sequence[typing.SupportsInt] = [], residual: bool = False) -> typing.Any:
+    """
+    Running median of (scans, voxels) along the scans, edges reflected; or the input minus it.
+    """
+def standardize(x: typing.Any, run_lengths: collections.abc.Sequence[typing.SupportsInt] = []) -> typing.Any:
+    """
+    Columns of (scans, voxels) to mean 0 and standard deviation 1 within each run.
+    """
