@@ -1,0 +1,166 @@
+# make demo | test | check | bench | docs; `make` alone lists them. Everything lands in .venv/ and build/.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV := $(CURDIR)/.venv
+export PATH := $(VENV)/bin:$(PATH)
+# Set on machines with old OpenBLAS builds; benchmarks unset it, so that rivals run at their best.
+JOBS := $(shell nproc)
+
+CPP := $(shell git ls-files 'libbrain2music/*' 'bindings/*' 'examples/cpp/*' 'cmake/*' CMakeLists.txt)
+SOURCES := $(CPP) $(shell git ls-files 'python/*') pyproject.toml
+CMAKE_ARGS = -G Ninja -DPython_EXECUTABLE=$(VENV)/bin/python
+
+say = @printf '\n\033[1m== %s\033[0m\n' "$(1)"
+
+.PHONY: help
+help:
+	@echo 'make demo    set up, run the main job, print where the result is'
+	@echo 'make test    set up, run all checks and tests'
+	@echo 'make check   formatters, linters, types, stubs, documentation'
+	@echo 'make bench   every benchmark beside its rivals'
+	@echo 'make docs    build/docs/html/index.html'
+	@echo 'make format  let the formatters rewrite'
+	@echo 'make clean   remove build/ (and .venv/ with VENV_TOO=1)'
+
+# ---- setting up: system packages, .venv, the package itself, editable ------------------------------------------------
+
+build/setup/system: .ci/system-packages
+	$(call say,System packages)
+	@mkdir -p $(@D)
+	.ci/system-packages
+	@touch $@
+
+build/setup/venv: pyproject.toml .ci/requirements | build/setup/system
+	$(call say,Python packages into .venv (torch is 2.5 GB to download, once))
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@python -m pip install --quiet --upgrade pip
+	python .ci/requirements > build/setup/requirements.txt
+	@python -m pip install --quiet --requirement build/setup/requirements.txt
+	@touch $@
+
+build/setup/package: build/setup/venv CMakeLists.txt $(wildcard cmake/*)
+	$(call say,brain2music itself, editable (compiles the CUDA kernels too))
+	@python -m pip install --quiet --no-build-isolation --no-deps --editable .
+	@python -c 'import brain2music; brain2music.show_versions()'
+	@touch $@
+
+.PHONY: setup
+setup: build/setup/package
+
+# ---- the demo --------------------------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: build/setup/package
+	$(call say,The C++ example)
+	@cmake -S examples/cpp -B build/examples $(CMAKE_ARGS) \
+	  -DCMAKE_PREFIX_PATH="$$(python -c 'import brain2music; print(brain2music.cmake_prefix_path)')" > build/examples.log \
+	  || { cat build/examples.log; exit 1; }
+	@cmake --build build/examples
+	$(call say,Detrending one simulated run from Python and from C++)
+	@python examples/detrend.py build/demo --cpp build/examples/detrend
+
+# ---- tests -----------------------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: check test-cpp test-sanitized test-python test-package
+	$(call say,All checks and tests passed)
+
+.PHONY: test-python
+test-python: build/setup/package
+	$(call say,Python tests)
+	@python -m pytest --quiet
+
+.PHONY: test-cpp
+test-cpp: build/release/build.ninja
+	$(call say,C++ tests)
+	@cmake --build build/release | tail -n 1
+	@ctest --test-dir build/release --output-on-failure
+
+.PHONY: test-sanitized
+test-sanitized: build/setup/venv
+	$(call say,C++ tests under AddressSanitizer and UndefinedBehaviorSanitizer)
+	@cmake -S . -B build/sanitized $(CMAKE_ARGS) -DCMAKE_BUILD_TYPE=RelWithDebInfo -DB2M_CUDA=OFF \
+	  -DB2M_SANITIZE=address,undefined > /dev/null
+	@cmake --build build/sanitized | tail -n 1
+	@ASAN_OPTIONS=detect_leaks=0 ctest --test-dir build/sanitized --output-on-failure
+
+build/release/build.ninja: build/setup/venv CMakeLists.txt $(wildcard cmake/*)
+	$(call say,Configuring the C++ library)
+	@cmake -S . -B build/release $(CMAKE_ARGS) -DB2M_PYTHON=ON -DB2M_CUDA=ON | grep 'brain2music:'
+
+# The wheel, as `pip wheel` makes it from nothing, in a virtual environment that knows nothing of this folder.
+build/package/installed: build/setup/venv $(SOURCES)
+	$(call say,Building the wheel in isolation and installing it into a fresh environment)
+	@mkdir -p $(@D) && rm -f $(@D)/*.whl
+	@python -m pip wheel --quiet --no-deps --wheel-dir $(@D) .
+	@test -x $(@D)/venv/bin/python || $(PYTHON) -m venv $(@D)/venv
+	@$(@D)/venv/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(@D)/*.whl
+	@$(@D)/venv/bin/python -m pip install --quiet --disable-pip-version-check $(@D)/*.whl
+	@touch $@
+
+build/cpu/installed: build/setup/venv $(CPP)
+	$(call say,Building and installing the C++ library without CUDA)
+	@cmake -S . -B build/cpu $(CMAKE_ARGS) -DB2M_CUDA=OFF -DB2M_TESTS=OFF > /dev/null
+	@cmake --build build/cpu | tail -n 1
+	@cmake --install build/cpu --prefix build/cpu/prefix > /dev/null
+	@touch $@
+
+.PHONY: test-package
+test-package: build/package/installed build/cpu/installed test-cpp
+	$(call say,Package tests: the wheel in a fresh environment, outside C++ programs against every kind of install)
+	@cmake --install build/release --prefix build/release/prefix > /dev/null
+	@python -m pytest --quiet tests/package
+
+# ---- checks ----------------------------------------------------------------------------------------------------------
+
+FORMATTED = git ls-files --cached --others --exclude-standard '*.h' '*.cpp' '*.cu'
+TIDIED := $(shell git ls-files 'libbrain2music/*.cpp' 'bindings/*.cpp')
+HEADERS := $(shell git ls-files 'libbrain2music/*.h' 'bindings/*.h')
+
+.PHONY: check
+check: build/setup/package
+	$(call say,Formatters, linters, types)
+	clang-format --dry-run --Werror $$($(FORMATTED))
+	ruff format --check --quiet .
+	ruff check .
+	mypy
+	$(call say,Stubs of the extension)
+	.ci/stubs --check
+	$(call say,clang-tidy on files changed since it last passed here)
+	@$(MAKE) --jobs=$(JOBS) tidy
+	$(call say,Documentation, without warnings)
+	@$(MAKE) docs
+
+.PHONY: tidy
+tidy: $(TIDIED:%=build/tidy/%.ok)
+
+build/tidy/%.ok: % $(HEADERS) .clang-tidy | build/release/build.ninja
+	@echo $<
+	@clang-tidy -p build/release --quiet --extra-arg=-fno-openmp $< 2> build/tidy.log || { cat build/tidy.log; exit 1; }
+	@mkdir -p $(@D) && touch $@
+
+.PHONY: docs
+docs: build/setup/package
+	@doxygen docs/Doxyfile
+	@python -m sphinx --quiet --fail-on-warning --keep-going -b html docs build/docs/html
+	@echo 'build/docs/html/index.html'
+
+.PHONY: format
+format: build/setup/venv
+	clang-format -i $$($(FORMATTED))
+	ruff format .
+	ruff check --fix .
+
+# ---- benchmarks ------------------------------------------------------------------------------------------------------
+
+.PHONY: bench
+bench: build/setup/package
+	python -m benchmarks
+
+.PHONY: clean
+clean:
+	rm -rf build $(if $(VENV_TOO),$(VENV))
