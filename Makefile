@@ -7,14 +7,14 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 VENV := $(CURDIR)/.venv
 export PATH := $(VENV)/bin:$(PATH)
-# Set on machines with old OpenBLAS builds; benchmarks unset it, so that rivals run at their best.
 JOBS := $(shell nproc)
 
 CPP := $(shell git ls-files 'libbrain2music/*' 'bindings/*' 'examples/cpp/*' 'cmake/*' CMakeLists.txt)
 SOURCES := $(CPP) $(shell git ls-files 'python/*') pyproject.toml
 CMAKE_ARGS = -G Ninja -DPython_EXECUTABLE=$(VENV)/bin/python
 
-say = @printf '\n\033[1m== %s\033[0m\n' "$(1)"
+comma := ,
+say = @printf '\n\033[1m== %s\033[0m\n' "$(1)$(if $(2),$(comma)$(2))$(if $(3),$(comma)$(3))"
 
 .PHONY: help
 help:
@@ -145,7 +145,8 @@ build/tidy/%.ok: % $(HEADERS) .clang-tidy | build/release/build.ninja
 
 .PHONY: docs
 docs: build/setup/package
-	@doxygen docs/Doxyfile
+	@mkdir -p build/docs && doxygen docs/Doxyfile
+	@python docs/draw_benchmarks.py build/docs/benchmarks.rst
 	@python -m sphinx --quiet --fail-on-warning --keep-going -b html docs build/docs/html
 	@echo 'build/docs/html/index.html'
 

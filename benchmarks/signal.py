@@ -2,9 +2,8 @@
 
 import numpy as np
 import torch
-from scipy import ndimage
+from scipy import ndimage, stats
 from scipy import signal as scipy_signal
-from scipy import stats
 
 import brain2music as b2m
 from benchmarks.case import Case, Contender

@@ -21,8 +21,8 @@ from brain2music.versions import show_versions
 
 __version__: str = _core.version()
 
-#: Folder for ``CMAKE_PREFIX_PATH``: with it, ``find_package(brain2music)`` of another C++ program finds the library that
-#: lies inside the installed Python package.
+#: Folder for ``CMAKE_PREFIX_PATH``: with it, ``find_package(brain2music)`` of another C++ program finds the library
+#: inside the installed Python package.
 cmake_prefix_path: str = str(Path(_core.__file__).parent)
 
 __all__ = ["__version__", "cmake_prefix_path", "show_versions", "signal"]

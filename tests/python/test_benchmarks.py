@@ -4,10 +4,11 @@ import json
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
 from benchmarks import __main__ as command
 from benchmarks import signal
 from benchmarks.case import measure
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 
 @pytest.mark.parametrize("module", command.MODULES.values(), ids=command.MODULES)

@@ -18,6 +18,7 @@ enum class MedianOutput : std::uint8_t { trend, residual };
 /// @param x           (scans, voxels) float32 or float64 on CPU or CUDA, any strides.
 /// @param size        window in scans, odd.
 /// @param run_lengths scans of each run, in order, adding up to `scans`; empty: one run.
+/// @param output      the median, or `x` minus it.
 /// @return (scans, voxels), contiguous, of the type and on the device of `x`; equal to the last bit to
 ///         scipy.ndimage.median_filter(run, size=(size, 1), mode="reflect") on finite input. NaN sorts above every
 ///         number (below, with its sign bit set); callers who mean something else by it check first.

@@ -1,0 +1,152 @@
+"""The package as others get it: the wheel in an environment of its own, and C++ programs against every kind of install.
+
+`make test-package` builds what is tested here.
+"""
+
+import os
+import subprocess
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+ROOT = Path(__file__).parents[2]
+BUILD = ROOT / "build"
+PYTHON = BUILD / "package" / "venv" / "bin" / "python"
+
+
+def run(command, **options):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "SKBUILD"))}
+    result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, **options)
+    return result.returncode, result.stdout + result.stderr
+
+
+@pytest.fixture(scope="module")
+def run_of_bold(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bold")
+    bold = (1000 + 30 * np.random.default_rng(0).standard_normal((410, 50))).astype(np.float32)
+    np.save(folder / "bold.npy", bold)
+    expected = bold - ndimage.median_filter(bold, size=(161, 1), mode="reflect")
+    return folder, expected
+
+
+def test_the_wheel_works_outside_the_source_tree(run_of_bold):
+    folder, expected = run_of_bold
+    program = (
+        "import numpy as np, brain2music as b2m\n"
+        "b2m.show_versions()\n"
+        "print(b2m.__file__)\n"
+        "np.save('from-wheel.npy', b2m.signal.median_detrend(np.load('bold.npy')))\n"
+    )
+    status, printed = run([PYTHON, "-c", program], cwd=folder)
+    assert status == 0, printed
+    assert str(BUILD / "package" / "venv") in printed
+    np.testing.assert_array_equal(np.load(folder / "from-wheel.npy"), expected)
+
+
+def test_the_wheel_holds_kernels_stubs_and_headers():
+    (wheel,) = (BUILD / "package").glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for name in (
+        "brain2music/py.typed",
+        "brain2music/_core/__init__.pyi",
+        "brain2music/_core/signal.pyi",
+        "brain2music/lib/libbrain2music.so",
+        "brain2music/include/brain2music/signal/detrend.h",
+        "brain2music/include/brain2music/version.h",
+        "brain2music/share/cmake/brain2music/brain2musicConfig.cmake",
+    ):
+        assert name in names
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"brain2music"}
+    status, printed = run([PYTHON, "-c", "from brain2music import _core; print(_core.cuda_architectures())"], cwd="/")
+    assert status == 0, printed
+    assert "90" in printed
+
+
+def wheel_prefix():
+    status, printed = run([PYTHON, "-c", "import brain2music; print(brain2music.cmake_prefix_path)"], cwd="/")
+    assert status == 0, printed
+    return Path(printed.strip())
+
+
+@pytest.mark.parametrize("install", ["wheel", "prefix", "prefix without CUDA"])
+def test_a_cpp_program_builds_and_runs_against(install, run_of_bold, tmp_path):
+    folder, expected = run_of_bold
+    prefix = {
+        "wheel": wheel_prefix,
+        "prefix": lambda: BUILD / "release" / "prefix",
+        "prefix without CUDA": lambda: BUILD / "cpu" / "prefix",
+    }[install]()
+    status, printed = run(
+        ["cmake", "-G", "Ninja", "-S", ROOT / "examples/cpp", "-B", tmp_path, f"-DCMAKE_PREFIX_PATH={prefix}"]
+    )
+    assert status == 0, printed
+    status, printed = run(["cmake", "--build", tmp_path])
+    assert status == 0, printed
+    status, printed = run([tmp_path / "detrend", folder / "bold.npy", tmp_path / "out.npy", "1.5"])
+    assert status == 0, printed
+    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), expected)
+    status, printed = run([tmp_path / "detrend", folder / "none.npy", tmp_path / "out.npy"])
+    assert status == 1
+    assert "[io.load_npy]" in printed
+
+
+def configure(tmp_path, *arguments):
+    return run(["cmake", "-G", "Ninja", "-S", ROOT, "-B", tmp_path / "build", *arguments])
+
+
+def test_another_torch_is_refused_in_one_sentence(tmp_path):
+    torch = tmp_path / "torch"
+    (torch / "include/ATen").mkdir(parents=True)
+    (torch / "include/ATen/ATen.h").touch()
+    (torch / "include/torch/headeronly").mkdir(parents=True)
+    (torch / "include/torch/headeronly/version.h").write_text(
+        "#define TORCH_VERSION_MAJOR 2\n#define TORCH_VERSION_MINOR 9\n#define TORCH_VERSION_PATCH 1\n"
+    )
+    status, printed = configure(tmp_path, f"-DB2M_TORCH_ROOT={torch}", "-DB2M_TESTS=OFF")
+    assert status != 0
+    assert "needs torch 2.11.*; got torch 2.9.1" in " ".join(printed.split())
+
+
+def test_missing_torch_and_catch2_are_named(tmp_path):
+    status, printed = configure(tmp_path, "-DB2M_TORCH_ROOT=/nowhere", "-DB2M_TESTS=OFF")
+    assert status != 0
+    assert "needs LibTorch 2.11; got '/nowhere'" in " ".join(printed.split())
+    status, printed = configure(tmp_path, "-DCMAKE_DISABLE_FIND_PACKAGE_Catch2=ON", "-DB2M_TESTS=ON")
+    assert status != 0
+    assert "apt install catch2" in " ".join(printed.split())
+
+
+def test_cuda_that_cannot_be_had_is_an_error_when_asked_for_and_a_remark_otherwise(tmp_path):
+    without = ["-DB2M_TESTS=OFF", "-DCMAKE_CUDA_COMPILER=/bin/false"]
+    status, printed = configure(tmp_path, *without, "-DB2M_CUDA=ON")
+    assert status != 0
+    status, printed = configure(tmp_path, "-DB2M_TESTS=OFF", "-DB2M_CUDA=OFF")
+    assert status == 0, printed
+    assert "CPU build without CUDA kernels, since B2M_CUDA=OFF" in printed
+
+
+def test_an_old_compiler_is_refused(tmp_path):
+    status, printed = run(
+        [
+            "cmake",
+            "-DCMAKE_CXX_COMPILER_ID=GNU",
+            "-DCMAKE_CXX_COMPILER_VERSION=10.2",
+            "-P",
+            ROOT / "cmake/Requirements.cmake",
+        ],
+        cwd=tmp_path,
+    )
+    assert status != 0
+    assert "needs g++ 11 or newer (C++20); got 10.2" in " ".join(printed.split())
+
+
+def test_every_cuda_source_is_in_the_build():
+    """Each .cu and *_cuda.cpp of the tree is compiled in the CUDA build."""
+    compiled = (BUILD / "release" / "compile_commands.json").read_text()
+    sources = [*ROOT.glob("libbrain2music/**/*.cu"), *ROOT.glob("libbrain2music/**/*_cuda.cpp")]
+    assert sources
+    for source in sources:
+        assert str(source) in compiled, source.name
