@@ -17,7 +17,8 @@ int main(int argc, char** argv) {
     const double tr = argc == 4 ? std::stod(argv[3]) : 1.5;
     const at::Tensor bold = brain2music::io::load_npy(argv[1]);
     brain2music::io::save_npy(argv[2], brain2music::signal::median_detrend(bold, tr, 240.0));
-    std::printf("brain2music %s: detrended %ld scans of %ld voxels\n", brain2music::version(), bold.size(0), bold.size(1));
+    std::printf("brain2music %s: detrended %ld scans of %ld voxels\n", brain2music::version(), bold.size(0),
+                bold.size(1));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 1;
