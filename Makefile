@@ -16,6 +16,9 @@ CMAKE_ARGS = -G Ninja -DPython_EXECUTABLE=$(VENV)/bin/python
 comma := ,
 say = @printf '\n\033[1m== %s\033[0m\n' "$(1)$(if $(2),$(comma)$(2))$(if $(3),$(comma)$(3))"
 
+# Quiet unless it fails.
+quietly = @mkdir -p build/log && { $(2); } > build/log/$(1) 2>&1 || { cat build/log/$(1); exit 1; }
+
 .PHONY: help
 help:
 	@echo 'make demo    set up, run the main job, print where the result is'
@@ -56,10 +59,9 @@ setup: build/setup/package
 .PHONY: demo
 demo: build/setup/package
 	$(call say,The C++ example)
-	@cmake -S examples/cpp -B build/examples $(CMAKE_ARGS) \
-	  -DCMAKE_PREFIX_PATH="$$(python -c 'import brain2music; print(brain2music.cmake_prefix_path)')" > build/examples.log \
-	  || { cat build/examples.log; exit 1; }
-	@cmake --build build/examples
+	$(call quietly,examples,cmake -S examples/cpp -B build/examples $(CMAKE_ARGS) \
+	  -DCMAKE_PREFIX_PATH="$$(python -c 'import brain2music; print(brain2music.cmake_prefix_path)')" \
+	  && cmake --build build/examples)
 	$(call say,Detrending one simulated run from Python and from C++)
 	@python examples/detrend.py build/demo --cpp build/examples/detrend
 
@@ -77,15 +79,15 @@ test-python: build/setup/package
 .PHONY: test-cpp
 test-cpp: build/release/build.ninja
 	$(call say,C++ tests)
-	@cmake --build build/release | tail -n 1
+	$(call quietly,release,cmake --build build/release)
 	@ctest --test-dir build/release --output-on-failure
 
 .PHONY: test-sanitized
 test-sanitized: build/setup/venv
 	$(call say,C++ tests under AddressSanitizer and UndefinedBehaviorSanitizer)
-	@cmake -S . -B build/sanitized $(CMAKE_ARGS) -DCMAKE_BUILD_TYPE=RelWithDebInfo -DB2M_CUDA=OFF \
-	  -DB2M_SANITIZE=address,undefined > /dev/null
-	@cmake --build build/sanitized | tail -n 1
+	$(call quietly,sanitized,cmake -S . -B build/sanitized $(CMAKE_ARGS) -DB2M_CUDA=OFF \
+	  -DB2M_SANITIZE=address$(comma)undefined -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG='-O1 -g1' \
+	  && cmake --build build/sanitized)
 	@ASAN_OPTIONS=detect_leaks=0 ctest --test-dir build/sanitized --output-on-failure
 
 build/release/build.ninja: build/setup/venv CMakeLists.txt $(wildcard cmake/*)
@@ -104,15 +106,14 @@ build/package/installed: build/setup/venv $(SOURCES)
 
 build/cpu/installed: build/setup/venv $(CPP)
 	$(call say,Building and installing the C++ library without CUDA)
-	@cmake -S . -B build/cpu $(CMAKE_ARGS) -DB2M_CUDA=OFF -DB2M_TESTS=OFF > /dev/null
-	@cmake --build build/cpu | tail -n 1
-	@cmake --install build/cpu --prefix build/cpu/prefix > /dev/null
+	$(call quietly,cpu,cmake -S . -B build/cpu $(CMAKE_ARGS) -DB2M_CUDA=OFF -DB2M_TESTS=OFF \
+	  && cmake --build build/cpu && cmake --install build/cpu --prefix build/cpu/prefix)
 	@touch $@
 
 .PHONY: test-package
 test-package: build/package/installed build/cpu/installed test-cpp
 	$(call say,Package tests: the wheel in a fresh environment, outside C++ programs against every kind of install)
-	@cmake --install build/release --prefix build/release/prefix > /dev/null
+	$(call quietly,prefix,cmake --install build/release --prefix build/release/prefix)
 	@python -m pytest --quiet tests/package
 
 # ---- checks ----------------------------------------------------------------------------------------------------------
@@ -140,8 +141,9 @@ tidy: $(TIDIED:%=build/tidy/%.ok)
 
 build/tidy/%.ok: % $(HEADERS) .clang-tidy | build/release/build.ninja
 	@echo $<
-	@clang-tidy -p build/release --quiet --extra-arg=-fno-openmp $< 2> build/tidy.log || { cat build/tidy.log; exit 1; }
-	@mkdir -p $(@D) && touch $@
+	@mkdir -p $(@D)
+	@clang-tidy -p build/release --quiet --extra-arg=-fno-openmp $< > $@.log 2>&1 || { cat $@.log; exit 1; }
+	@touch $@
 
 .PHONY: docs
 docs: build/setup/package

@@ -1,6 +1,8 @@
 #include "brain2music/io/npy.h"
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/zeros.h>
 
 #include <filesystem>
 #include <fstream>

@@ -1,6 +1,7 @@
 #include "oracle.h"
 
-#include <ATen/ATen.h>
+#include <ATen/Context.h>
+#include <ATen/ops/equal.h>
 
 #include <cstdlib>
 #include <stdexcept>
