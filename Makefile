@@ -2,6 +2,9 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
+ifneq ($(words $(CURDIR)),1)
+  $(error the path of this folder must hold no space, which make cannot handle; got '$(CURDIR)')
+endif
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
@@ -9,8 +12,12 @@ VENV := $(CURDIR)/.venv
 export PATH := $(VENV)/bin:$(PATH)
 JOBS := $(shell nproc)
 
-CPP := $(shell git ls-files 'libbrain2music/*' 'bindings/*' 'examples/cpp/*' 'cmake/*' CMakeLists.txt)
-SOURCES := $(CPP) $(shell git ls-files 'python/*') pyproject.toml
+# Found, not asked of git: an unpacked archive is tested as a clone is.
+CPP := $(shell find libbrain2music bindings examples/cpp cmake -type f) CMakeLists.txt
+SOURCES := $(CPP) $(shell find python -type f -not -name '*.pyc' -not -name '*.so') pyproject.toml
+FORMATTED := $(shell find libbrain2music bindings examples/cpp tests -name '*.h' -o -name '*.cpp' -o -name '*.cu')
+TIDIED := $(filter libbrain2music/%.cpp bindings/%.cpp,$(FORMATTED))
+HEADERS := $(filter libbrain2music/%.h bindings/%.h,$(FORMATTED))
 CMAKE_ARGS = -G Ninja -DPython_EXECUTABLE=$(VENV)/bin/python
 
 comma := ,
@@ -68,6 +75,7 @@ demo: build/setup/package
 # ---- tests -----------------------------------------------------------------------------------------------------------
 
 .PHONY: test
+.NOTPARALLEL: test
 test: check test-cpp test-sanitized test-python test-package
 	$(call say,All checks and tests passed)
 
@@ -118,14 +126,10 @@ test-package: build/package/installed build/cpu/installed test-cpp
 
 # ---- checks ----------------------------------------------------------------------------------------------------------
 
-FORMATTED = git ls-files --cached --others --exclude-standard '*.h' '*.cpp' '*.cu'
-TIDIED := $(shell git ls-files 'libbrain2music/*.cpp' 'bindings/*.cpp')
-HEADERS := $(shell git ls-files 'libbrain2music/*.h' 'bindings/*.h')
-
 .PHONY: check
 check: build/setup/package
 	$(call say,Formatters, linters, types)
-	clang-format --dry-run --Werror $$($(FORMATTED))
+	clang-format --dry-run --Werror $(FORMATTED)
 	ruff format --check --quiet .
 	ruff check .
 	mypy
@@ -154,7 +158,7 @@ docs: build/setup/package
 
 .PHONY: format
 format: build/setup/venv
-	clang-format -i $$($(FORMATTED))
+	clang-format -i $(FORMATTED)
 	ruff format .
 	ruff check --fix .
 

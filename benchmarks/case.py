@@ -39,9 +39,8 @@ def measure(case: Case, rounds: int) -> dict[str, object]:
     case.compare()
     contenders = {**case.ours, **case.rivals}
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    for name, contender in contenders.items():
-        if name in case.ours:
-            _seconds(contender)
+    for contender in contenders.values():
+        _seconds(contender)
     for _ in range(rounds):
         for name, contender in contenders.items():
             seconds[name].append(_seconds(contender))

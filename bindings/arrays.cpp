@@ -6,6 +6,7 @@
 
 #include <array>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,7 @@ struct TypePair {
   at::ScalarType type;
 };
 
-constexpr std::array<TypePair, 12> type_pairs{{{'f', 2, at::kHalf},
+constexpr std::array<TypePair, 14> type_pairs{{{'f', 2, at::kHalf},
                                                {'f', 4, at::kFloat},
                                                {'f', 8, at::kDouble},
                                                {'i', 1, at::kChar},
@@ -31,7 +32,9 @@ constexpr std::array<TypePair, 12> type_pairs{{{'f', 2, at::kHalf},
                                                {'u', 2, at::kUInt16},
                                                {'u', 4, at::kUInt32},
                                                {'u', 8, at::kUInt64},
-                                               {'b', 1, at::kBool}}};
+                                               {'b', 1, at::kBool},
+                                               {'c', 8, at::kComplexFloat},
+                                               {'c', 16, at::kComplexDouble}}};
 
 at::ScalarType scalar_type(const py::dtype& dtype, const char* where) {
   for (const TypePair& pair : type_pairs) {
@@ -39,7 +42,7 @@ at::ScalarType scalar_type(const py::dtype& dtype, const char* where) {
       return pair.type;
     }
   }
-  throw py::type_error(error_message(where, "an array of real numbers is expected; got dtype ",
+  throw py::type_error(error_message(where, "an array of numbers is expected; got dtype ",
                                      py::str(static_cast<const py::object&>(dtype)).cast<std::string>()));
 }
 
@@ -53,7 +56,7 @@ std::string dtype_name(at::ScalarType type) {
 }
 
 bool torch_can_see(const py::array& array) {
-  bool fits = true;
+  bool fits = (array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_) != 0;
   for (py::ssize_t axis = 0; axis < array.ndim(); ++axis) {
     fits = fits && array.strides(axis) >= 0 && array.strides(axis) % array.itemsize() == 0;
   }
@@ -75,11 +78,11 @@ at::Tensor view_of(py::array array, const char* where) {
     stride /= array.itemsize();
   }
   void* data = const_cast<void*>(array.data());  // read-only arrays too: nothing here writes to an argument
-  const auto release = [owner = new py::array(std::move(array))](void*) {
+  const std::shared_ptr<py::array> owner(new py::array(std::move(array)), [](py::array* held) {
     const py::gil_scoped_acquire locked;
-    delete owner;
-  };
-  return at::from_blob(data, shape, strides, release, at::TensorOptions().dtype(type));
+    delete held;
+  });
+  return at::from_blob(data, shape, strides, [owner](void*) {}, at::TensorOptions().dtype(type));
 }
 
 }  // namespace
@@ -96,6 +99,12 @@ ArrayArgument::ArrayArgument(const py::object& value, const char* where) {
     PyErr_Clear();
     throw py::type_error(error_message(where, "a NumPy array or a torch tensor is expected; got ",
                                        py::str(py::type::of(value)).cast<std::string>()));
+  }
+  if (const py::object mask = py::getattr(array, "mask", py::none());
+      !mask.is_none() && mask.attr("any")().cast<bool>()) {
+    throw std::invalid_argument(error_message(where,
+                                              "masked values have no place here; got a masked array: fill it, or "
+                                              "leave those voxels out"));
   }
   tensor_ = view_of(std::move(array), where);
 }

@@ -18,16 +18,16 @@ if(B2M_CUDA STREQUAL "OFF")
 elseif(NOT TARGET b2m::libtorch_cuda)
   set(_why "the torch in ${B2M_TORCH_ROOT} is a CPU build")
 else()
-  if(NOT DEFINED CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
-    # The build requirements of the wheel may have been installed elsewhere on the path of the interpreter.
-    execute_process(
-      COMMAND "${Python_EXECUTABLE}" -c
-              "import sys, pathlib\nfor p in ['${_site}', *sys.path]:\n  n = pathlib.Path(p, 'nvidia/cu${B2M_CUDA_MAJOR}/bin/nvcc')\n  if n.exists(): print(n); break"
-      OUTPUT_VARIABLE _nvcc OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
-    if(_nvcc)
-      set(CMAKE_CUDA_COMPILER "${_nvcc}" CACHE FILEPATH "CUDA compiler")
-      set(ENV{LIBRARY_PATH} "${_wheels}/lib:$ENV{LIBRARY_PATH}") # nvcc looks in lib64, the wheels have lib
-    endif()
+  if(NOT DEFINED CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX} AND EXISTS "${_wheels}/bin/nvcc")
+    set(ENV{CUDACXX} "${_wheels}/bin/nvcc")
+  endif()
+  if(EXISTS "${_wheels}/bin/nvcc") # nvcc looks for libraries in lib64, the wheels have lib
+    set(ENV{LIBRARY_PATH} "${_wheels}/lib:$ENV{LIBRARY_PATH}")
+  endif()
+  if(DEFINED CMAKE_CUDA_COMPILER AND NOT CMAKE_CUDA_COMPILER_LOADED AND NOT DEFINED CACHE{B2M_NVCC_WORKS})
+    set(ENV{CUDACXX} "${CMAKE_CUDA_COMPILER}") # check_language() tries only what is not set yet
+    unset(CMAKE_CUDA_COMPILER)
+    unset(CMAKE_CUDA_COMPILER CACHE)
   endif()
   include(CheckLanguage)
   check_language(CUDA)
@@ -44,6 +44,7 @@ if(_why STREQUAL "")
   set(CMAKE_CUDA_STANDARD 20)
   set(CMAKE_CUDA_STANDARD_REQUIRED ON)
   enable_language(CUDA)
+  set(B2M_NVCC_WORKS ON CACHE INTERNAL "nvcc has compiled something in this build folder")
   if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION) # CMake 3.25 does not know that nvcc 12 and newer do C++20
     set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
     set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)

@@ -32,7 +32,7 @@ write_basic_package_version_file("${PROJECT_BINARY_DIR}/brain2musicConfigVersion
                                  COMPATIBILITY SameMinorVersion)
 install(FILES "${PROJECT_BINARY_DIR}/brain2musicConfig.cmake" "${PROJECT_BINARY_DIR}/brain2musicConfigVersion.cmake"
               cmake/LibTorch.cmake DESTINATION share/cmake/brain2music)
-if(B2M_PYTHON)
+if(B2M_PYTHON AND SKBUILD) # elsewhere the extension would lie beside no package
   set_target_properties(_core PROPERTIES INSTALL_RPATH "$ORIGIN/${_libdir};$ORIGIN/../torch/lib")
   install(TARGETS _core LIBRARY DESTINATION .)
 endif()

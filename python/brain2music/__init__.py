@@ -13,7 +13,7 @@ try:
 except ImportError as error:
     raise ImportError(
         f"[brain2music] the compiled part must load beside torch; got torch {torch.__version__} and '{error}'. "
-        "Reinstall with 'pip install --force-reinstall brain2music'."
+        "Install brain2music again, beside this torch."
     ) from error
 
 from brain2music import signal

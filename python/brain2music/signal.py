@@ -16,8 +16,10 @@ __all__ = ["median_detrend", "zscore"]
 def median_detrend(bold: Array, tr: float = 1.5, window: float = 240.0, runs: npt.ArrayLike | None = None) -> Array:
     """Subtract from each voxel its running median.
 
-    The result equals ``bold - scipy.ndimage.median_filter(bold, size=(k, 1), mode="reflect")`` to the last bit, run by
-    run, with ``k`` the number of scans within ``window / 2`` seconds of the middle one: 161 for the defaults.
+    The result equals ``bold - scipy.ndimage.median_filter(bold, size=(k, 1), mode="reflect")`` to the last bit (but for
+    the sign of a zero), run by run, with ``k`` the number of scans within ``window / 2`` seconds of the middle one: 161
+    for the defaults. In a run of few scans, about an eighth of the window, SciPy's edges depart from its definition of
+    "reflect"; there the definition is followed.
 
     Parameters
     ----------
@@ -39,10 +41,11 @@ def median_detrend(bold: Array, tr: float = 1.5, window: float = 240.0, runs: np
     Raises
     ------
     ValueError
-        If ``bold`` holds NaN or Inf (the first one's scan and voxel are named), is not two-dimensional or has no scan;
+        If ``bold`` holds NaN or Inf (the first one's scan and voxel are named) or masked values, is not real, is not
+        two-dimensional or has no scan;
         if ``tr`` is not positive or the window spans fewer than three scans; if ``runs`` does not fit.
     TypeError
-        If ``bold`` does not hold numbers.
+        If ``bold`` is no array of numbers.
 
     References
     ----------
@@ -81,10 +84,11 @@ def zscore(bold: Array, runs: npt.ArrayLike | None = None) -> Array:
     Raises
     ------
     ValueError
-        If ``bold`` holds NaN or Inf (the first one's scan and voxel are named), is not two-dimensional or has no scan;
+        If ``bold`` holds NaN or Inf (the first one's scan and voxel are named) or masked values, is not real, is not
+        two-dimensional or has no scan;
         if ``runs`` does not fit.
     TypeError
-        If ``bold`` does not hold numbers.
+        If ``bold`` is no array of numbers.
 
     References
     ----------
@@ -99,16 +103,17 @@ def _run_lengths(runs: npt.ArrayLike | None, bold: Any, where: str) -> list[int]
     if runs is None:
         return []
     labels = np.asarray(runs)
-    scans = len(bold)
-    if labels.shape != (scans,):
+    shape = tuple(np.shape(bold))
+    if labels.shape != shape[:1]:
         raise ValueError(
-            f"[{where}] runs must hold one label per scan; got shape {labels.shape} for bold of shape "
-            f"{tuple(np.shape(bold))}"
+            f"[{where}] runs must hold one label per scan; got shape {labels.shape} for bold of shape {shape}"
         )
+    scans = len(labels)
+    if scans == 0:
+        return []
     starts = np.flatnonzero(np.concatenate([[True], labels[1:] != labels[:-1]]))
     seen: dict[Any, int] = {}
-    for start in starts.tolist():
-        label = labels[start].item()
+    for start, label in zip(starts.tolist(), labels[starts].tolist(), strict=True):
         if label in seen or label != label:
             problem = f"run {label!r} at scan {seen[label]} and again at scan {start}" if label in seen else "NaN"
             raise ValueError(f"[{where}] the scans of a run must be contiguous; got {problem}")

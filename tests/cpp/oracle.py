@@ -33,8 +33,8 @@ def main(folder: Path) -> None:
         case = np.dtype(dtype).name
         save(case, bold=np.concatenate(runs), trend=np.concatenate(trend), zscored=np.concatenate(zscored))
 
-    # One run longer than a GPU tile and one that leaves a last tile of a single scan.
-    for scans in (513, 1000):
+    # Runs of several GPU tiles, whose last is shorter than the others.
+    for scans in (401, 1000):
         x = bold(scans, 9, np.float32)
         save(f"long{scans}", bold=x, trend=ndimage.median_filter(x, size=(161, 1), mode="reflect"))
 

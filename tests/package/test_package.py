@@ -123,9 +123,16 @@ def test_cuda_that_cannot_be_had_is_an_error_when_asked_for_and_a_remark_otherwi
     without = ["-DB2M_TESTS=OFF", "-DCMAKE_CUDA_COMPILER=/bin/false"]
     status, printed = configure(tmp_path, *without, "-DB2M_CUDA=ON")
     assert status != 0
+    assert "asked for CUDA kernels (B2M_CUDA=ON), but there is no working nvcc" in " ".join(printed.split())
+    status, printed = configure(tmp_path, *without, "-DB2M_CUDA=AUTO")
+    assert status == 0, printed
+    assert "CPU build without CUDA kernels, since there is no working nvcc" in printed
     status, printed = configure(tmp_path, "-DB2M_TESTS=OFF", "-DB2M_CUDA=OFF")
     assert status == 0, printed
     assert "CPU build without CUDA kernels, since B2M_CUDA=OFF" in printed
+    status, printed = configure(tmp_path, "-DB2M_TESTS=OFF", "-DB2M_CUDA=yes")
+    assert status != 0
+    assert "B2M_CUDA must be AUTO, ON or OFF; got 'yes'" in " ".join(printed.split())
 
 
 def test_an_old_compiler_is_refused(tmp_path):
@@ -141,6 +148,16 @@ def test_an_old_compiler_is_refused(tmp_path):
     )
     assert status != 0
     assert "needs g++ 11 or newer (C++20); got 10.2" in " ".join(printed.split())
+
+
+def test_cpp_programs_get_cuda_from_the_library_itself(tmp_path):
+    """A C++ program imports no torch: what the library does not name, nobody loads."""
+    (wheel,) = (BUILD / "package").glob("*.whl")
+    inside = zipfile.ZipFile(wheel).extract("brain2music/lib/libbrain2music.so", tmp_path)
+    for library in (inside, BUILD / "release" / "libbrain2music" / "libbrain2music.so"):
+        status, printed = run(["readelf", "--dynamic", library])
+        assert status == 0, printed
+        assert "libtorch_cuda.so" in printed
 
 
 def test_every_cuda_source_is_in_the_build():

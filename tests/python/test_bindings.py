@@ -95,6 +95,58 @@ def test_dispatcher_and_bindings_agree():
         torch.ops.brain2music.median_filter(x, 160)
 
 
+@pytest.mark.parametrize("function", [b2m.signal.zscore, b2m.signal.median_detrend])
+def test_a_gradient_is_refused_rather_than_wrong(function):
+    x = torch.randn(20, 3, requires_grad=True)
+    with pytest.raises(RuntimeError, match="not implemented"):
+        (function(x) * x).sum().backward()
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?"])
+@pytest.mark.parametrize("shape", [(), (3,), (0, 4), (2, 3, 4)])
+def test_numpy_reads_what_is_written(tmp_path, dtype, shape):
+    array = np.random.default_rng(0).integers(0, 2, shape).astype(dtype)
+    for layout in (array, np.array(array, order="F")):
+        _core.io.save_npy(tmp_path / "a.npy", layout)
+        read = np.load(tmp_path / "a.npy")
+        assert read.dtype == array.dtype
+        assert read.shape == array.shape
+        np.testing.assert_array_equal(read, array)
+
+
+def test_a_written_file_replaces_only_a_file(tmp_path):
+    array = np.zeros(3)
+    target = tmp_path / "private.npy"
+    target.write_bytes(b"")
+    target.chmod(0o600)
+    link = tmp_path / "link.npy"
+    link.symlink_to(target)
+    _core.io.save_npy(link, array)
+    assert link.is_symlink()
+    assert target.stat().st_mode & 0o777 == 0o600
+    np.testing.assert_array_equal(np.load(target), array)
+    with pytest.raises(RuntimeError, match="only a regular file is replaced"):
+        _core.io.save_npy(Path("/dev/null"), array)
+    assert not Path("/dev/null").is_file()
+
+
+def test_many_writers_of_one_file_leave_one_whole_file(tmp_path):
+    path = tmp_path / "a.npy"
+
+    def write(value):
+        for _ in range(20):
+            _core.io.save_npy(path, np.full(5000, value))
+
+    threads = [threading.Thread(target=write, args=(value,)) for value in range(3)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        if path.exists():
+            read = np.load(path)
+            assert np.all(read == read[0])
+    assert [file.name for file in tmp_path.iterdir()] == ["a.npy"]
+
+
 def test_versions(capsys):
     b2m.show_versions()
     printed = capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Which room may include which: docs/design.md, "Rooms"."""
+"""Which room may include which: docs/design.rst, "Rooms"."""
 
 import re
 from pathlib import Path
@@ -26,7 +26,7 @@ ROW_0 = {"check.h", "export.h", "version.h"}
 
 
 def includes(path):
-    return re.findall(r'#include "brain2music/([^"]+)"', path.read_text())
+    return re.findall(r'#include ["<]brain2music/([^">]+)[">]', path.read_text())
 
 
 def rooms():
@@ -52,6 +52,19 @@ def test_row_0_stands_alone():
 def test_cuda_files_include_no_torch_header():
     for source in SOURCES.rglob("*.cu"):
         assert not re.search(r"#include <(ATen|c10|torch)/", source.read_text()), source.name
+
+
+def test_every_include_of_ours_names_its_room():
+    for source in SOURCES.rglob("*.*"):
+        for header in re.findall(r'#include "([^"]+)"', source.read_text()):
+            assert header.startswith("brain2music/"), f"{source.relative_to(SOURCES)} includes {header}"
+
+
+def test_cuda_files_allocate_where_the_input_lies():
+    """What fake tensors cannot show: they run the Meta kernel in place of the CUDA one."""
+    for source in SOURCES.rglob("*_cuda.cpp"):
+        for arguments in re.findall(r"at::(?:empty|zeros|full|arange)\(([^;]*)\);", source.read_text()):
+            assert ".options()" in arguments, f"{source.name}: {arguments}"
 
 
 def test_every_public_header_is_installed():

@@ -5,16 +5,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
-#include <utility>
+#include <random>
 
 #include "brain2music/check.h"
 
 namespace brain2music::io {
 
 MappedFile::MappedFile(const std::filesystem::path& path, std::string_view where) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) {
     fail(where, "the file must be readable; got '", std::strerror(errno), "' for ", path.string());
   }
@@ -42,10 +43,26 @@ MappedFile::~MappedFile() {
   }
 }
 
-WrittenFile::WrittenFile(std::filesystem::path path, std::string_view where)
-    : path_(std::move(path)), temporary_(path_), where_(where) {
-  temporary_ += ".part-" + std::to_string(::getpid());
-  file_ = std::fopen(temporary_.c_str(), "wb");
+WrittenFile::WrittenFile(const std::filesystem::path& path, std::string_view where)
+    : path_(std::filesystem::is_symlink(path) ? std::filesystem::weakly_canonical(path) : path), where_(where) {
+  struct stat status{};
+  const bool exists = ::stat(path_.c_str(), &status) == 0;
+  if (exists && !S_ISREG(status.st_mode)) {
+    fail(where, "only a regular file is replaced; got something else: ", path_.string());
+  }
+  static std::atomic<unsigned> count = 0;
+  std::random_device random;
+  int descriptor = -1;
+  do {  // O_EXCL: neither another writer of this path nor a link laid there in advance
+    temporary_ = path_;
+    temporary_ +=
+        ".part-" + std::to_string(::getpid()) + "-" + std::to_string(count++) + "-" + std::to_string(random());
+    descriptor = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+  } while (descriptor < 0 && errno == EEXIST);
+  if (descriptor >= 0 && exists) {
+    (void)::fchmod(descriptor, status.st_mode & 07777U);
+  }
+  file_ = descriptor < 0 ? nullptr : ::fdopen(descriptor, "wb");
   if (file_ == nullptr) {
     refused("opened");
   }

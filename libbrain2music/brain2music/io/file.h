@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdio>
 #include <filesystem>
 #include <string>
@@ -24,11 +25,14 @@ class MappedFile {
   std::size_t size_ = 0;
 };
 
-/// A file that appears under its name only once it is whole: written beside it and renamed by commit(); without one,
-/// nothing is left.
+/// A file that appears under its name only once it is whole: written beside it, under a name of its own, and renamed by
+/// commit(); without one, nothing is left. A file that is replaced keeps its mode; a link to it stays a link.
 class WrittenFile {
  public:
-  WrittenFile(std::filesystem::path path, std::string_view where);
+  /// @throws std::runtime_error, signed `where`, here and below, when something other than a file stands there already
+  /// or
+  ///         the system refuses.
+  WrittenFile(const std::filesystem::path& path, std::string_view where);
   ~WrittenFile();
   WrittenFile(const WrittenFile&) = delete;
   WrittenFile& operator=(const WrittenFile&) = delete;

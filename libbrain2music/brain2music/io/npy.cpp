@@ -5,11 +5,13 @@
 
 #include <array>
 #include <charconv>
+#include <cstdint>
 #include <cstring>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "brain2music/check.h"
@@ -203,13 +205,16 @@ std::optional<std::size_t> byte_count(const Header& header) {
   return bytes;
 }
 
-std::vector<int64_t> strides_of(const Header& header) {
-  std::vector<int64_t> strides(header.shape.size());
+std::vector<int64_t> strides_of(const Header& header, bool empty) {
+  std::vector<int64_t> strides(header.shape.size(), 1);
+  if (empty) {  // sizes beside a zero may be of any magnitude
+    return strides;
+  }
   int64_t stride = 1;
   for (std::size_t i = 0; i < strides.size(); ++i) {
     const std::size_t axis = header.fortran_order ? i : strides.size() - 1 - i;
     strides[axis] = stride;
-    stride *= std::max<int64_t>(1, header.shape[axis]);
+    stride *= header.shape[axis];
   }
   return strides;
 }
@@ -247,16 +252,20 @@ at::Tensor load_npy(const std::filesystem::path& path) {
     fail("io.load_npy", "the data must be as long as shape ", at::IntArrayRef(header.shape), " asks; got ", available,
          " bytes for ", needed ? std::to_string(*needed) : "more than 2^64", " in ", path.string());
   }
+  constexpr std::size_t most_dimensions = 64;  // NumPy's own limit
+  if (header.shape.size() > most_dimensions) {
+    fail("io.load_npy", "an array has at most 64 dimensions; got ", header.shape.size(), " in ", path.string());
+  }
   char* data = map->data() + header.data_offset;
   const auto options = at::TensorOptions().dtype(header.type);
-  at::Tensor array =
-      at::from_blob(data, header.shape, strides_of(header), [map](void*) mutable { map.reset(); }, options);
+  at::Tensor array = at::from_blob(
+      data, header.shape, strides_of(header, needed == 0), [map](void*) mutable { map.reset(); }, options);
   const bool aligned = reinterpret_cast<std::uintptr_t>(data) % at::elementSize(header.type) == 0;
   return aligned ? array : array.clone();
 }
 
 void save_npy(const std::filesystem::path& path, const at::Tensor& array) {
-  const at::Tensor values = array.detach().cpu().contiguous();
+  const at::Tensor values = array.detach().cpu().resolve_neg().contiguous();
   WrittenFile file(path, "io.save_npy");
   file.write(header_text(values));
   file.write({static_cast<const char*>(values.const_data_ptr()), values.nbytes()});

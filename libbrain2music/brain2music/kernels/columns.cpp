@@ -1,8 +1,5 @@
 #include "brain2music/kernels/columns.h"
 
-#include <algorithm>
-#include <numeric>
-
 #include "brain2music/check.h"
 
 namespace brain2music::kernels {
@@ -17,11 +14,14 @@ void check_run_lengths(at::IntArrayRef run_lengths, int64_t scans, std::string_v
   if (run_lengths.empty()) {
     return;
   }
-  const int64_t shortest = *std::ranges::min_element(run_lengths);
-  require(shortest > 0, where, "every run needs at least one scan; got a run of ", shortest);
-  const int64_t total = std::accumulate(run_lengths.begin(), run_lengths.end(), int64_t{0});
-  require(total == scans, where, "run lengths must add up to the scans of x; got ", run_lengths.size(), " runs of ",
-          total, " scans in all for x with ", scans, " scans");
+  int64_t left = scans;
+  for (const int64_t length : run_lengths) {
+    require(length > 0, where, "every run needs at least one scan; got a run of ", length);
+    require(length <= left, where, "run lengths must add up to the ", scans, " scans of x; got more: ", run_lengths);
+    left -= length;
+  }
+  require(left == 0, where, "run lengths must add up to the ", scans, " scans of x; got ", scans - left, ": ",
+          run_lengths);
 }
 
 std::vector<Run> runs_of(at::IntArrayRef run_lengths, int64_t scans) {

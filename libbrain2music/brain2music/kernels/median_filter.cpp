@@ -2,6 +2,7 @@
 
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/empty.h>
+#include <torch/csrc/autograd/autograd_not_implemented_fallback.h>
 #include <torch/library.h>
 
 #include "brain2music/check.h"
@@ -12,6 +13,10 @@ namespace brain2music::kernels {
 namespace {
 
 constexpr auto where = "kernels.median_filter";
+
+// Ranks, several to a scan in short runs, are counted in 32 bits.
+constexpr int64_t longest_window = (int64_t{1} << 24) + 1;
+constexpr int64_t longest_run = int64_t{1} << 28;
 
 using Implementation = at::Tensor(const at::Tensor&, int64_t, at::IntArrayRef, MedianOutput);
 
@@ -32,6 +37,8 @@ template <Implementation* implementation>
 at::Tensor checked(const at::Tensor& x, int64_t size, at::IntArrayRef run_lengths, bool residual) {
   check_columns(x, where);
   require(size > 0 && size % 2 == 1, where, "the window must be an odd number of scans; got ", size);
+  require(size <= longest_window, where, "the window must be at most ", longest_window, " scans; got ", size);
+  require(x.size(0) <= longest_run, where, "x must have at most ", longest_run, " scans; got ", x.size(0));
   check_run_lengths(run_lengths, x.size(0), where);
   return implementation(x, size, run_lengths, residual ? MedianOutput::residual : MedianOutput::trend);
 }
@@ -51,5 +58,8 @@ TORCH_LIBRARY_FRAGMENT(brain2music, library) {
 TORCH_LIBRARY_IMPL(brain2music, CPU, library) { library.impl("median_filter", checked<median_filter_cpu>); }
 TORCH_LIBRARY_IMPL(brain2music, CUDA, library) { library.impl("median_filter", checked<median_filter_cuda>); }
 TORCH_LIBRARY_IMPL(brain2music, Meta, library) { library.impl("median_filter", checked<median_filter_meta>); }
+TORCH_LIBRARY_IMPL(brain2music, Autograd, library) {
+  library.impl("median_filter", torch::autograd::autogradNotImplementedFallback());
+}
 
 }  // namespace brain2music::kernels

@@ -20,9 +20,12 @@ enum class MedianOutput : std::uint8_t { trend, residual };
 /// @param run_lengths scans of each run, in order, adding up to `scans`; empty: one run.
 /// @param output      the median, or `x` minus it.
 /// @return (scans, voxels), contiguous, of the type and on the device of `x`; equal to the last bit to
-///         scipy.ndimage.median_filter(run, size=(size, 1), mode="reflect") on finite input. NaN sorts above every
-///         number (below, with its sign bit set); callers who mean something else by it check first.
-/// @throws std::invalid_argument on another shape, type, an even window, or run lengths that do not add up.
+///         scipy.ndimage.median_filter(run, size=(size, 1), mode="reflect") on finite input, but for the sign of a
+///         zero. NaN sorts above every number (below, with its sign bit set); callers who mean something else check
+///         first.
+/// @throws std::invalid_argument on another shape, type, an even window, run lengths that do not add up, and, on CUDA,
+/// a
+///         window too long for a block's shared memory (more than about 3,000 scans in float32).
 B2M_API at::Tensor median_filter(const at::Tensor& x, int64_t size, at::IntArrayRef run_lengths = {},
                                  MedianOutput output = MedianOutput::trend);
 

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "brain2music/kernels/columns.h"
@@ -154,6 +155,9 @@ void filter_run(const at::Tensor& x, const at::Tensor& y, Run run, int64_t size,
 
 at::Tensor median_filter_cpu(const at::Tensor& x, int64_t size, at::IntArrayRef run_lengths, MedianOutput output) {
   at::Tensor y = at::empty(x.sizes(), x.options());
+  if (x.numel() == 0) {
+    return y;
+  }
   for (const Run run : runs_of(run_lengths, x.size(0))) {
     if (x.scalar_type() == at::kFloat) {
       filter_run<float>(x, y, run, size, output);

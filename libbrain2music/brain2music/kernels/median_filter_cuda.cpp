@@ -21,9 +21,15 @@ void filter_run(const at::Tensor& x, const at::Tensor& y, Run run, int64_t size,
           "window too long for a CUDA block's shared memory; got a window of ", size, " scans, which needs ",
           plan.column_bytes, " of ", shared_bytes, " bytes (the CPU takes any window)");
   const int64_t voxels = x.size(1);
-  C10_CUDA_CHECK(launch_median_filter(x.const_data_ptr<Real>() + run.first * x.stride(0), x.stride(0), x.stride(1),
-                                      y.mutable_data_ptr<Real>() + run.first * voxels, voxels, reflected, plan,
-                                      output == MedianOutput::residual, at::cuda::getCurrentCUDAStream()));
+  const MedianBlock<Real> work{x.const_data_ptr<Real>() + run.first * x.stride(0),
+                               x.stride(0),
+                               x.stride(1),
+                               y.mutable_data_ptr<Real>() + run.first * voxels,
+                               voxels,
+                               reflected,
+                               plan,
+                               output == MedianOutput::residual};
+  C10_CUDA_CHECK(launch_median_filter(work, at::cuda::getCurrentCUDAStream()));
 }
 
 }  // namespace

@@ -5,7 +5,8 @@
 
 #include "brain2music/kernels/median_filter_body.h"
 
-/// How a warp filters one stretch of one column on the GPU. Plain C++: the CPU tests run a block of it lane by lane.
+/// What a block of GPU threads does, a warp to a stretch of one column. Plain C++: the CPU tests run whole grids of it,
+/// thread by thread.
 namespace brain2music::kernels {
 
 /// The stretch: which scans it needs, which it gives, and where they lie in shared memory.
@@ -48,10 +49,12 @@ struct MedianPlan {
   B2M_HOST_DEVICE static constexpr std::int64_t round_up(std::int64_t bytes) { return (bytes + 7) / 8 * 8; }
 
   static MedianPlan make(ReflectedRun run, std::int64_t key_bytes, std::int64_t shared_bytes) {
-    constexpr std::int64_t usual_outputs = 200;  // with the paper's window eight columns then fit in 48 KiB
+    constexpr std::int64_t usual_outputs = 200;
     MedianPlan plan{};
-    plan.outputs = run.scans < 2 * run.half ? run.scans : std::min(usual_outputs, run.scans);
-    plan.samples = std::min(plan.outputs + 2 * run.half, run.scans);
+    const std::int64_t tiles = run.scans < 2 * run.half ? 1 : (run.scans + usual_outputs - 1) / usual_outputs;
+    plan.outputs = (run.scans + tiles - 1) / tiles;
+    const std::int64_t overlaps = tiles > 2 ? 2 : tiles - 1;  // a tile at an end of the run has a neighbour on one side
+    plan.samples = std::min(plan.outputs + overlaps * run.half, run.scans);
     plan.copy_bits = run.copy_bits();
     plan.column_bytes = round_up(plan.samples * key_bytes) + 2 * round_up(plan.samples * 2) +
                         round_up(MedianTileShape::words(plan.samples, plan.copy_bits) * 4 * MedianTileShape::lanes);
@@ -62,7 +65,8 @@ struct MedianPlan {
   }
 };
 
-/// One column of a tile, in the memory of a block. All lanes run rank(), then all run filter().
+/// One column of a tile, in the memory of a block. Once the keys are loaded all lanes run rank(), then all run
+/// filter().
 template <class Real>
 struct MedianTile {
   using Key = KeyOf<Real>;
@@ -89,11 +93,15 @@ struct MedianTile {
 
   /// Ranks by counting: more comparisons than a sort, but all of them independent.
   B2M_HOST_DEVICE void rank(int lane) const {
-    for (std::int64_t i = lane; i < shape.samples; i += MedianTileShape::lanes) {
+    const auto samples = static_cast<std::int32_t>(shape.samples);
+    for (std::int32_t i = lane; i < samples; i += MedianTileShape::lanes) {
       const Key key = keys[i];
       std::uint32_t rank = 0;
-      for (std::int64_t j = 0; j < shape.samples; ++j) {
-        rank += (keys[j] < key || (keys[j] == key && j < i)) ? 1 : 0;
+      for (std::int32_t j = 0; j < i; ++j) {
+        rank += keys[j] <= key ? 1 : 0;
+      }
+      for (std::int32_t j = i + 1; j < samples; ++j) {
+        rank += keys[j] < key ? 1 : 0;
       }
       ranks[i] = static_cast<std::uint16_t>(rank);
       sorted[rank] = static_cast<std::uint16_t>(i);
@@ -120,6 +128,56 @@ struct MedianTile {
         [&](std::int64_t scan, std::uint32_t rank) {
           emit(scan, from_key<Real>(keys[scan - shape.first_sample]), from_key<Real>(keys[sorted[rank >> copy_bits]]));
         });
+  }
+};
+
+/// A block of `plan.columns` columns: what its threads do between two barriers. x and y point to the run's first scan.
+template <class Real>
+struct MedianBlock {
+  const Real* x;
+  std::int64_t scan_stride;
+  std::int64_t voxel_stride;
+  Real* y;  // (scans, voxels) contiguous
+  std::int64_t voxels;
+  ReflectedRun run;
+  MedianPlan plan;
+  bool residual;
+
+  B2M_HOST_DEVICE MedianTile<Real> tile(std::int64_t column, std::int64_t tile_index, char* memory) const {
+    const auto shape = MedianTileShape::of(run, plan.outputs, tile_index);
+    return MedianTile<Real>::at(shape, plan, memory + column * plan.column_bytes);
+  }
+
+  /// Neighbouring threads read neighbouring voxels of one scan.
+  B2M_HOST_DEVICE void load(std::int64_t block, std::int64_t tile_index, int thread, int threads, char* memory) const {
+    const auto shape = MedianTileShape::of(run, plan.outputs, tile_index);
+    for (std::int64_t k = thread; k < shape.samples * plan.columns; k += threads) {
+      const std::int64_t column = k % plan.columns;
+      const std::int64_t voxel = block * plan.columns + column;
+      const std::int64_t sample = k / plan.columns;
+      if (voxel < voxels) {
+        tile(column, tile_index, memory).keys[sample] =
+            to_key(x[(shape.first_sample + sample) * scan_stride + voxel * voxel_stride]);
+      }
+    }
+  }
+
+  B2M_HOST_DEVICE void rank(std::int64_t block, std::int64_t tile_index, int thread, char* memory) const {
+    const int column = thread / MedianTileShape::lanes;
+    if (block * plan.columns + column < voxels) {
+      tile(column, tile_index, memory).rank(thread % MedianTileShape::lanes);
+    }
+  }
+
+  B2M_HOST_DEVICE void filter(std::int64_t block, std::int64_t tile_index, int thread, char* memory) const {
+    const int column = thread / MedianTileShape::lanes;
+    const std::int64_t voxel = block * plan.columns + column;
+    if (voxel < voxels) {
+      tile(column, tile_index, memory)
+          .filter(thread % MedianTileShape::lanes, [&](std::int64_t scan, Real value, Real median) {
+            y[scan * voxels + voxel] = residual ? value - median : median;
+          });
+    }
   }
 };
 

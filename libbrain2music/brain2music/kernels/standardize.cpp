@@ -2,6 +2,7 @@
 
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/empty.h>
+#include <torch/csrc/autograd/autograd_not_implemented_fallback.h>
 #include <torch/library.h>
 
 #include "brain2music/kernels/columns.h"
@@ -45,5 +46,8 @@ TORCH_LIBRARY_FRAGMENT(brain2music, library) { library.def("standardize(Tensor x
 TORCH_LIBRARY_IMPL(brain2music, CPU, library) { library.impl("standardize", checked<standardize_cpu>); }
 TORCH_LIBRARY_IMPL(brain2music, CUDA, library) { library.impl("standardize", checked<standardize_cuda>); }
 TORCH_LIBRARY_IMPL(brain2music, Meta, library) { library.impl("standardize", checked<standardize_meta>); }
+TORCH_LIBRARY_IMPL(brain2music, Autograd, library) {
+  library.impl("standardize", torch::autograd::autogradNotImplementedFallback());
+}
 
 }  // namespace brain2music::kernels

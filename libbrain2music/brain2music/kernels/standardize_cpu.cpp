@@ -84,6 +84,9 @@ void standardize_run(const at::Tensor& x, const at::Tensor& y, Run run) {
 
 at::Tensor standardize_cpu(const at::Tensor& x, at::IntArrayRef run_lengths) {
   at::Tensor y = at::empty(x.sizes(), x.options());
+  if (x.numel() == 0) {
+    return y;
+  }
   for (const Run run : runs_of(run_lengths, x.size(0))) {
     if (x.scalar_type() == at::kFloat) {
       standardize_run<float>(x, y, run);
