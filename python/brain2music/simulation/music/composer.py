@@ -17,9 +17,8 @@ from brain2music.simulation.music.theory import SCALES, Chord, progression
 
 __all__ = ["compose"]
 
-_MINOR_MODES = ("minor", "dorian", "phrygian", "harmonic minor")
 #: Sections are of eight bars where these last less than this many seconds, else of four.
-_LONG = 22.0
+_LONG = 16.0
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,9 @@ class _Song:
         self.mode = _pick(rng, tuple(style.progressions))
         self.key = int(rng.integers(12))
         self.loudness = float(rng.uniform(*style.loudness))
-        self.letters = _pick(rng, style.forms)
+        form = _pick(rng, style.forms)
+        entry = int(rng.integers(len(form)))  # GTZAN's tracks are excerpts: few begin with the song
+        self.letters = form[entry:] + form[:entry]
         self.sections = {letter: self._section(rng) for letter in "ABC"}
         # The first two parts carry the harmony: they are always there.
         self.band: dict[str, Part] = {
@@ -227,8 +228,8 @@ def _lead_scale(scale: str, mode: str) -> str:
     if scale == "mode":
         return mode
     if scale.endswith("pentatonic"):
-        return "minor pentatonic" if mode in _MINOR_MODES else "major pentatonic"
-    return "minor" if scale == "major" and mode in _MINOR_MODES else scale
+        return "minor pentatonic" if 3 in SCALES[mode] else "major pentatonic"
+    return "minor" if scale == "major" and 3 in SCALES[mode] else scale
 
 
 def _pick(rng: np.random.Generator, options: tuple[str, ...]) -> str:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pretty_midi  # type: ignore[import-untyped]
 
 from brain2music.simulation.music.instruments import KITS, PROGRAMS
-from brain2music.simulation.music.theory import KEYS, Chord
+from brain2music.simulation.music.theory import KEYS, SCALES, Chord
 
 __all__ = ["Clock", "Score", "TimedChord"]
 
@@ -74,6 +74,11 @@ class Score:
     def key_name(self) -> str:
         """Tonic, as in ``"Eb"``."""
         return KEYS[self.key]
+
+    @property
+    def minor(self) -> bool:
+        """Whether the mode has a minor third."""
+        return 3 in SCALES[self.mode]
 
     @property
     def instruments(self) -> dict[str, str]:

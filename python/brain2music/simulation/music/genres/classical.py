@@ -44,7 +44,7 @@ QUARTET = Feel(
     band={
         "second violin": Part(("violin", "viola"), 64, ("x---x---", "xoxoxoxo", "x-------", "3-5-3-5-"), 60),
         "viola": Part(("viola",), 57, ("x-------", "5-------", ".x.x.x.x"), 56, 0.8),
-        "cello": Part(("cello",), 43, ("1-------", "1---5---", "1-w-w-a-"), 70),
+        "bass": Part(("cello",), 43, ("1-------", "1---5---", "1-w-w-a-"), 70),
     },
     lead=Lead(("violin",), 76, (0.9, 2.2), 0.1, 0.05, level=84),
     rubato=0.04,
@@ -56,7 +56,7 @@ ORCHESTRA = Feel(
     tempo=(64, 150),
     band={
         "strings": Part(("string section", "tremolo strings", "slow strings"), 60, ("x-------", "x---x---", "xoxoxoxo"), 66),
-        "basses": Part(("double bass", "cello"), 40, ("1-------", "1---1-1-", "1---5---"), 76),
+        "bass": Part(("double bass", "cello"), 40, ("1-------", "1---1-1-", "1---5---"), 76),
         "horns": Part(("French horn", "brass section", "trombone"), 57, ("x-------", "....x---", "x--xx---"), 62, 0.7),
         "timpani": Part(("timpani",), 41, ("1.......", "1...1.11", "1...5..."), 72, 0.6),
     },
