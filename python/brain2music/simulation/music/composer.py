@@ -19,6 +19,8 @@ __all__ = ["compose"]
 
 #: Sections are of eight bars where these last less than this many seconds, else of four.
 _LONG = 16.0
+#: Standard deviation of the tone of a genre's tracks, in dB.
+_TONE = 1.5
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class _Song:
         self.mode = _pick(rng, tuple(style.progressions))
         self.key = int(rng.integers(12))
         self.loudness = float(rng.uniform(*style.loudness))
+        self.tone = tuple(float(gain + rng.normal(0, _TONE)) for gain in style.tone)
         form = _pick(rng, style.forms)
         entry = int(rng.integers(len(form)))  # GTZAN's tracks are excerpts: few begin with the song
         self.letters = form[entry:] + form[:entry]
@@ -181,7 +184,9 @@ def compose(genre: str, seed: int, seconds: float = 30.0) -> Score:
         form="".join(letter for start, letter in song.starts if clock.seconds(start) < seconds),
         progression=song.sections["A"].progression,
         loudness=song.loudness,
+        tone=song.tone,
         drive=song.style.drive,
+        reverb=song.style.reverb,
         midi=midi,
         chords=_timed(song.chords, song.end, clock, seconds),
         beats=beats[heard],

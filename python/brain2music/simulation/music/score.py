@@ -49,7 +49,8 @@ class Score:
     """A track of ``seconds`` seconds as its composer knows it.
 
     ``midi`` holds the notes, each instrument named by its part; ``chords``, ``beats`` and ``downbeats`` are in seconds,
-    ``swing`` is the share of the first of two eighths (0.5 is straight), ``loudness`` RMS in dB of full scale.
+    ``swing`` is the share of the first of two eighths (0.5 is straight). ``loudness``, ``tone``, ``drive`` and
+    ``reverb`` are the mix (see ``style.Style``).
     """
 
     genre: str
@@ -64,7 +65,9 @@ class Score:
     form: str
     progression: str
     loudness: float
+    tone: tuple[float, ...]
     drive: float
+    reverb: float
     midi: pretty_midi.PrettyMIDI
     chords: tuple[TimedChord, ...]
     beats: npt.NDArray[np.float64]

@@ -77,11 +77,18 @@ class Feel:
 
 @dataclass(frozen=True)
 class Style:
-    """A genre: its feels, and for each mode its progressions. ``loudness`` is RMS in dB of full scale."""
+    """A genre: its feels, for each mode its progressions, and how it is mixed.
+
+    ``loudness`` is RMS in dB of full scale, ``tone`` what the mix adds at 80, 800 and 8,000 Hz in dB (each track a little
+    otherwise), ``drive`` how hard it is compressed, ``reverb`` the level of the room from 0 to 1, ``looseness`` the
+    standard deviation of onsets in seconds.
+    """
 
     feels: tuple[Feel, ...]
     progressions: Mapping[str, tuple[str, ...]]
     loudness: tuple[float, float]
     forms: tuple[str, ...] = ("AABA", "AABB", "ABAB", "AAAB")
+    tone: tuple[float, float, float] = (0.0, 0.0, 0.0)
     drive: float = 1.0
+    reverb: float = 0.3
     looseness: float = 0.006

@@ -79,6 +79,8 @@ STYLE = Style(
         "dorian": ("i7 i7 i7 i7 iv7 iv7 i7 i7 bVI7 V7 i7 V7",),
     },
     loudness=(-20, -16),
+    tone=(0, 2, -4),
+    reverb=0.3,
     forms=("AAA", "AAB", "ABA"),
     drive=1.2,
     looseness=0.010,

@@ -111,6 +111,8 @@ STYLE = Style(
         ),
     },
     loudness=(-28, -21),
+    tone=(-2, 0, -3),
+    reverb=0.7,
     forms=("AABA", "AABB", "ABAC", "ABCA"),
     looseness=0.008,
 )

@@ -93,4 +93,6 @@ STYLE = Style(
         "mixolydian": ("I bVII IV I", "I I bVII IV"),
     },
     loudness=(-21, -16),
+    tone=(-3, 0, 3),
+    reverb=0.25,
 )

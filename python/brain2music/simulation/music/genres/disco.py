@@ -73,6 +73,8 @@ STYLE = Style(
         "major": ("Imaj7 vi7 ii7 V7", "I IV ii V", "Imaj7 iii7 IVmaj7 V"),
     },
     loudness=(-18, -14),
+    tone=(2, -2, 3),
+    reverb=0.35,
     drive=1.3,
     looseness=0.003,
 )

@@ -77,6 +77,8 @@ STYLE = Style(
         "phrygian": ("i bII", "i i bII i"),
     },
     loudness=(-18, -14),
+    tone=(6, -2, 0),
+    reverb=0.15,
     forms=("AAAB", "AABA"),
     drive=1.6,
     looseness=0.002,

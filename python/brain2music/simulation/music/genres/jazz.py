@@ -91,6 +91,8 @@ STYLE = Style(
         "minor": ("ii7b5 Valt i9 i9", "i9 iv9 bVII9 bIIImaj9 bVImaj9 ii7b5 Valt i9"),
     },
     loudness=(-23, -17),
+    tone=(1, 0, -2),
+    reverb=0.4,
     forms=("AABA", "AABA", "AAB", "ABAB"),
     looseness=0.012,
 )

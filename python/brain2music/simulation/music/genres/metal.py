@@ -90,6 +90,8 @@ STYLE = Style(
         "phrygian": ("i5 bII5 i5 bII5", "i5 i5 bII5 bIII5", "i5 bII5 bVII5 i5", "i5 i5 i5 bII5"),
     },
     loudness=(-15, -11.5),
+    tone=(3, -3, 2),
+    reverb=0.2,
     forms=("AABB", "ABAB", "AABC"),
     drive=2.2,
     looseness=0.003,

@@ -97,6 +97,8 @@ STYLE = Style(
         "minor": ("i bVI bIII bVII", "i bVII bVI bVII", "i iv bVI bVII"),
     },
     loudness=(-18, -14),
+    tone=(1, -1, 4),
+    reverb=0.4,
     forms=("AABB", "ABAB", "AAB", "AABA"),
     drive=1.5,
     looseness=0.003,

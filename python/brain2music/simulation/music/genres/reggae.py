@@ -86,6 +86,8 @@ STYLE = Style(
         "dorian": ("i IV i IV", "i7 i7 IV7 i7"),
     },
     loudness=(-20, -15),
+    tone=(5, -1, -2),
+    reverb=0.5,
     drive=1.2,
     looseness=0.008,
 )

@@ -89,6 +89,8 @@ STYLE = Style(
         "minor": ("i bVII bVI bVII", "i bIII bVII IV", "i bVI bVII i"),
     },
     loudness=(-17, -13),
+    tone=(0, 3, 0),
+    reverb=0.3,
     drive=1.7,
     looseness=0.006,
 )

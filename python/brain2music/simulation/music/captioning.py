@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from brain2music.simulation.music.score import Score
-from brain2music.simulation.music.truth import Truth, truth
+from brain2music.simulation.music.annotation import Truth, truth
 from brain2music.simulation.music.vocabulary import (
     ADJECTIVES,
     BANDS,

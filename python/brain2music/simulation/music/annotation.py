@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from brain2music.simulation.music.features import dissonance, off_beat
+from brain2music.simulation.music.timecourse import dissonance, off_beat
 from brain2music.simulation.music.notes import Notes
 from brain2music.simulation.music.score import Score
 from brain2music.simulation.music.theory import SCALES
