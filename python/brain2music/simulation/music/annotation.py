@@ -1,14 +1,15 @@
 """What is true of a track, or of a clip of it, in figures and words: one row of a table."""
 
 from dataclasses import dataclass, fields
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from brain2music.simulation.music.timecourse import dissonance, off_beat
 from brain2music.simulation.music.notes import Notes
 from brain2music.simulation.music.score import Score
 from brain2music.simulation.music.theory import SCALES
+from brain2music.simulation.music.timecourse import dissonance, off_beat
 
 __all__ = ["COLUMNS", "Truth", "truth"]
 
@@ -169,7 +170,7 @@ def _roughness(notes: Notes, start: float, stop: float) -> float:
     edges = np.linspace(start, stop, int(np.ceil(stop - start)) + 1)
     pitched = notes[notes.pitched]
     profile = np.zeros((len(edges) - 1, 12))
-    for row, (low, high) in enumerate(zip(edges, edges[1:], strict=False)):
+    for row, (low, high) in enumerate(pairwise(edges)):
         share = np.clip(pitched.end, low, high) - np.clip(pitched.start, low, high)
         profile[row] = np.bincount(pitched.key.astype(int) % 12, weights=share * pitched.velocity, minlength=12)
     return float(dissonance(profile).mean())

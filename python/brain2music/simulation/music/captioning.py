@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from brain2music.simulation.music.score import Score
 from brain2music.simulation.music.annotation import Truth, truth
+from brain2music.simulation.music.score import Score
 from brain2music.simulation.music.vocabulary import (
     ADJECTIVES,
     BANDS,
@@ -88,7 +88,7 @@ def _melody(rng: np.random.Generator, facts: Truth) -> str:
     parts = dict(facts.instruments)
     lead = parts.pop("lead", None)
     parts.pop("drums", None)
-    others = list(dict.fromkeys(name for name in parts.values() if name != lead))[: 2 + rng.integers(2)]
+    others = list(dict.fromkeys(name for name in parts.values() if name != lead))[: 2 + int(rng.random() < 0.3)]
     band = _listed([_article(name) for name in others])
     if lead is None:
         return _pick(rng, NO_SOLOS).format(band=band)
@@ -125,4 +125,4 @@ def _sentence(text: str) -> str:
 
 
 def _pick(rng: np.random.Generator, options: Sequence[str]) -> str:
-    return options[rng.integers(len(options))]
+    return options[int(rng.integers(len(options)))]

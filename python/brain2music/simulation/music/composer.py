@@ -1,6 +1,6 @@
 """The composer: a genre and a seed to a score."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,7 +20,9 @@ __all__ = ["compose"]
 #: Sections are of eight bars where these last less than this many seconds, else of four.
 _LONG = 16.0
 #: Standard deviation of the tone of a genre's tracks, in dB.
-_TONE = 1.5
+_TONE = 1.2
+#: Standard deviation of a player's touch, in MIDI velocity.
+_TOUCH = 5.0
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,9 @@ class _Song:
         self.band: dict[str, Part] = {
             name: part for i, (name, part) in enumerate(self.feel.band.items()) if rng.random() < part.chance or i < 2
         }
-        self.programs = {name: PROGRAMS[_pick(rng, part.instruments)] for name, part in self.band.items()}
-        self.programs["lead"] = PROGRAMS[_pick(rng, self.feel.lead.instruments)]
-        self.programs["drums"] = KITS[_pick(rng, self.feel.kits)]
+        self.programs = {name: PROGRAMS[_pick(rng, part.instruments.split(", "))] for name, part in self.band.items()}
+        self.programs["lead"] = PROGRAMS[_pick(rng, self.feel.lead.instruments.split(", "))]
+        self.programs["drums"] = KITS[_pick(rng, self.feel.kits.split(", "))]
         self.sung = rng.random() < self.feel.lead.chance
         self.scale = _absolute(self.mode, self.key)
         self.tune = _absolute(_lead_scale(self.feel.lead.scale, self.mode), self.key)
@@ -81,8 +83,8 @@ class _Song:
         return _Section(
             progression=text,
             bars=[cycle[bar % len(cycle)] for bar in range(max(len(cycle), bars))],
-            tabs={name: _pick(rng, part.tabs) for name, part in feel.band.items()},
-            drums={piece: _pick(rng, tabs) for piece, tabs in feel.drums.items()},
+            tabs={name: _pick(rng, part.tabs.split()) for name, part in feel.band.items()},
+            drums={piece: _pick(rng, tabs.split()) for piece, tabs in feel.drums.items()},
             silent={name for name in list(feel.band)[2:] if rng.random() < 0.2},
             sings=bool(rng.random() < 0.88),
             energy=float(rng.normal(0, 3)),
@@ -197,15 +199,14 @@ def compose(genre: str, seed: int, seconds: float = 30.0) -> Score:
 def _perform(
     rng: np.random.Generator, notes: list[Note], clock: Clock, looseness: float, seconds: float
 ) -> list[pretty_midi.Note]:
-    """Notes in beats to notes in seconds, as far as they are heard, no more exact than a human plays."""
-    late = rng.normal(0, looseness, len(notes))
-    touch = rng.normal(0, 5, len(notes))
+    """Turn beats into seconds, as far as they are heard, no more exact than a human plays."""
+    human = rng.normal(size=(len(notes), 2)).clip(-3, 3)
     performed = []
-    for note, delay, force in zip(notes, late, touch, strict=True):
-        start = max(clock.seconds(note.start) + note.spread + float(np.clip(delay, -0.03, 0.03)), 0.0)
+    for note, (late, touch) in zip(notes, human.tolist(), strict=True):
+        start = max(clock.seconds(note.start) + note.spread + looseness * late, 0.0)
         end = min(clock.seconds(note.end), seconds)
         if start < seconds - 0.05:
-            velocity = int(np.clip(round(note.velocity + force), 20, 127))
+            velocity = int(np.clip(round(note.velocity + _TOUCH * touch), 20, 127))
             performed.append(pretty_midi.Note(velocity, note.key, start, max(end, start + 0.05)))
     return sorted(performed, key=lambda note: (note.start, note.pitch))
 
@@ -237,5 +238,5 @@ def _lead_scale(scale: str, mode: str) -> str:
     return "minor" if scale == "major" and 3 in SCALES[mode] else scale
 
 
-def _pick(rng: np.random.Generator, options: tuple[str, ...]) -> str:
-    return options[rng.integers(len(options))]
+def _pick(rng: np.random.Generator, options: Sequence[str]) -> str:
+    return options[int(rng.integers(len(options)))]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile  # type: ignore[import-untyped]
-from tqdm.auto import tqdm
+from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
 from brain2music.simulation.music.annotation import COLUMNS, truth
 from brain2music.simulation.music.composer import compose

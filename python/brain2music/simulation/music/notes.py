@@ -36,14 +36,20 @@ class Notes:
             for note in part.notes
         ]
         start, end, key, velocity, part, kind = zip(*rows, strict=True)
-        columns = [np.array(column, float) for column in (start, end, key, velocity)]
-        return cls(*columns, part=np.array(part), family=np.array(kind))
+        return cls(
+            start=np.array(start),
+            end=np.array(end),
+            key=np.array(key, float),
+            velocity=np.array(velocity),
+            part=np.array(part),
+            family=np.array(kind),
+        )
 
     def __getitem__(self, chosen: _Flags) -> "Notes":
         return Notes(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
     def within(self, start: float, stop: float) -> "Notes":
-        """Notes that sound in a span, cut to it; those begun before it are begun at ``start``."""
+        """Cut out a span; notes begun before it begin at ``start``."""
         heard = self[(self.end > start) & (self.start < stop)]
         return Notes(
             np.maximum(heard.start, start),

@@ -1,6 +1,8 @@
 """How a genre is written down: feels, parts and tabs.
 
-A tab is one bar in characters, each an equal share of the bar; ``|`` separates bars that take turns.
+A tab is one bar in characters, each an equal share of the bar; ``|`` separates bars that take turns. Where several tabs
+stand in a row, with spaces between, each section of a track draws one of them; of instruments, with commas between, a
+track draws one.
 
 =========  =============================================================================
 ``.``      silence
@@ -25,13 +27,13 @@ __all__ = ["Feel", "Lead", "Part", "Style"]
 class Part:
     """An accompanying part: who may play it, where, and what.
 
-    ``instruments`` are names out of ``instruments.PROGRAMS``; ``register`` is a MIDI key, ``level`` a MIDI velocity,
+    ``instruments`` are out of ``instruments.PROGRAMS``; ``register`` is a MIDI key, ``level`` a MIDI velocity,
     ``chance`` how often the band has the part at all, and ``strum`` the seconds from string to string.
     """
 
-    instruments: tuple[str, ...]
+    instruments: str
     register: int
-    tabs: tuple[str, ...]
+    tabs: str
     level: int = 80
     chance: float = 1.0
     strum: float = 0.0
@@ -41,7 +43,7 @@ class Part:
 class Lead:
     """A melody: notes a beat, share of them off the beat, share of answers left to silence."""
 
-    instruments: tuple[str, ...]
+    instruments: str
     register: int
     density: tuple[float, float] = (0.8, 1.6)
     syncopation: float = 0.3
@@ -56,15 +58,15 @@ class Lead:
 class Feel:
     """One way of playing a genre: tempo and swing (share of the first of two eighths), drums and band.
 
-    ``drums`` gives alternatives for each piece of the kit; each track, and each part of its form, draws one of each.
+    ``drums`` gives the tabs of each piece of the kit.
     """
 
     name: str
     tempo: tuple[float, float]
     band: Mapping[str, Part]
     lead: Lead
-    drums: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    kits: tuple[str, ...] = ("drum kit",)
+    drums: Mapping[str, str] = field(default_factory=dict)
+    kits: str = "drum kit"
     swing: tuple[float, float] = (0.5, 0.5)
     swing_unit: float = 0.5
     beats: int = 4
@@ -79,9 +81,9 @@ class Feel:
 class Style:
     """A genre: its feels, for each mode its progressions, and how it is mixed.
 
-    ``loudness`` is RMS in dB of full scale, ``tone`` what the mix adds at 80, 800 and 8,000 Hz in dB (each track a little
-    otherwise), ``drive`` how hard it is compressed, ``reverb`` the level of the room from 0 to 1, ``looseness`` the
-    standard deviation of onsets in seconds.
+    ``loudness`` is RMS in dB of full scale, ``tone`` what the mix adds at 80, 800 and 8,000 Hz in dB (each track a
+    little otherwise), ``drive`` how hard it is compressed, ``reverb`` the level of the room from 0 to 1,
+    ``looseness`` the standard deviation of onsets in seconds.
     """
 
     feels: tuple[Feel, ...]

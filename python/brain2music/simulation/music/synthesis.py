@@ -105,7 +105,7 @@ def _write(fluidsynth: Any, synth: Any, out: npt.NDArray[np.float32]) -> None:
 
 def _fluidsynth() -> Any:
     try:
-        module = importlib.import_module("fluidsynth")
+        module: Any = importlib.import_module("fluidsynth")
     except ImportError as error:
         raise ImportError(
             f"[simulation.music.render] FluidSynth must be installed: 'apt install libfluidsynth3' or 'conda install "

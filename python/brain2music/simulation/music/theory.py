@@ -103,6 +103,6 @@ def _chord(numeral: str, key: int) -> Chord:
     quality = ("m" if match[2].islower() else "") + match[3]
     if quality not in _QUALITIES:
         raise ValueError(
-            f"[simulation.music.progression] quality must be one of {sorted(_QUALITIES)}; got {quality!r} in {numeral!r}"
+            f"[simulation.music.progression] quality must be one of {', '.join(_QUALITIES)}; got {numeral!r}"
         )
     return Chord((key + shift + _STEPS[match[2].upper()]) % 12, _QUALITIES[quality], numeral)

@@ -67,7 +67,7 @@ def off_beat(onsets: _Floats, beats: _Floats) -> npt.NDArray[np.bool_]:
     # One beat on either side, for what is played before the first and after the last one that is heard.
     grid = np.concatenate([[beats[0] - length], beats, [beats[-1] + length]]) if len(beats) else np.zeros(1)
     distance = np.abs(onsets[:, None] - grid[None, :]).min(axis=1)
-    return np.greater(distance, length / 8)
+    return np.asarray(distance > length / 8, bool)
 
 
 def dissonance(profile: _Floats) -> _Floats:

@@ -1,7 +1,7 @@
 """The words of captions. Where a word depends on the music, its key says on what."""
 
 #: How often a caption speaks of harmony.
-HARMONY_CHANCE = 0.35
+HARMONY_CHANCE = 0.3
 
 GENRE_NAMES: dict[str, tuple[str, ...]] = {
     "blues": ("blues", "twelve-bar blues", "blues"),
@@ -75,13 +75,18 @@ SOLOS: dict[str, tuple[str, ...]] = {
         "in the foreground {lead} is soloing",
         "{lead} plays the main theme",
     ),
-    "sung": ("{lead} sings the melody", "the tune is sung by {lead}", "{lead} takes the lead", "we hear the singing of {lead}"),
+    "sung": (
+        "{lead} sings the melody",
+        "the tune is sung by {lead}",
+        "{lead} takes the lead",
+        "we hear the singing of {lead}",
+    ),
     "rap": ("{lead} is rapping rhythmically", "{lead} delivers rapid verses", "the verses are rapped by {lead}"),
 }
 
 BANDS: tuple[str, ...] = (
     ", accompanied by {band}",
-    ", while {band} can be heard behind it",
+    ", while {band} can be heard",
     " over {band}",
     ", with {band} in the background",
     ", supported by {band}",
@@ -145,9 +150,9 @@ BUSY: tuple[tuple[str, ...], ...] = (
 
 DRUMMED: tuple[str, ...] = (
     "the rhythm is {groove}, played by {kit}",
-    "{kit} can be heard playing {groove}",
-    "behind it {kit} can be heard with {groove}",
-    "{groove} comes from {kit}",
+    "underneath, {kit} playing {groove}",
+    "percussion: {kit}, playing {groove}",
+    "the beat is {groove} on {kit}",
 )
 NO_DRUMS: tuple[str, ...] = (
     "there are no drums; the rhythm comes from {groove}",
@@ -169,9 +174,9 @@ HARMONIES: dict[str, tuple[str, ...]] = {
 }
 
 ENDINGS: tuple[str, ...] = (
-    "the mood is {first} and {second}, and it would suit {place}",
+    "the mood is {first} and {second}, suitable for {place}",
     "it sounds {first} and {second}, like music for {place}",
-    "the atmosphere is {first}, even {second}. One thinks of {place}",
-    "overall it feels {first} and {second}. It would be fitting for {place}",
-    "it has a {first} and {second} feeling. One can imagine {place}",
+    "the atmosphere is {first}, even {second}. One imagines {place}",
+    "overall it feels {first} and {second}. Fitting for {place}",
+    "it has a {first} and {second} feeling. One imagines {place}",
 )
