@@ -20,7 +20,8 @@ from sklearn.svm import SVC  # noqa: E402
 
 from brain2music.simulation import music  # noqa: E402
 from brain2music.simulation.music import synthesis, theory  # noqa: E402
-from brain2music.simulation.music.instruments import DRUMS, PROGRAMS  # noqa: E402
+from brain2music.simulation.music.genres import STYLES  # noqa: E402
+from brain2music.simulation.music.instruments import DRUMS, KITS, PROGRAMS  # noqa: E402
 
 every_genre = pytest.mark.parametrize("genre", music.GENRES)
 
@@ -267,6 +268,25 @@ def test_features_of_a_score_known_by_hand():
     np.testing.assert_allclose(column["fifths_cos"], [1, 1, 0, 0], atol=1e-6)
     assert not column["dissonance"].any()
     assert not column["drum_onsets"].any()
+
+
+@every_genre
+def test_styles_are_written_without_slips(genre):
+    """A tab of 15 or 17 characters would still play, and drift against the bar."""
+    style = STYLES[genre]
+    for feel in style.feels:
+        tabs = {**feel.drums, **{name: part.tabs for name, part in feel.band.items()}}
+        for name, alternatives in tabs.items():
+            for bar in re.split(r"[ |]", alternatives):
+                assert len(bar) / feel.beats in (2, 3, 4, 8), (feel.name, name, bar)
+                assert re.fullmatch(r"[-.xXo?1-9pdewa]+", bar), (feel.name, name, bar)
+        assert set(feel.drums) <= set(DRUMS)
+        assert set(feel.kits.split(", ")) <= set(KITS)
+        played = [part.instruments for part in feel.band.values()] + [feel.lead.instruments]
+        assert set(", ".join(played).split(", ")) <= set(PROGRAMS)
+    for mode, texts in style.progressions.items():
+        assert mode in theory.SCALES
+        assert all(theory.progression(text, 0) for text in texts)
 
 
 def test_chords_in_numerals():

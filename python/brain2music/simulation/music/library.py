@@ -63,15 +63,15 @@ def write_tracks(
     for index, track in enumerate(wanted):
         if track in wanted[:index]:
             raise ValueError(f"[simulation.music.write_tracks] a track is asked for once; got {track} twice")
-    folder = Path(folder)
+    root = Path(folder)
     rows = []
     for genre, number in tqdm(wanted, desc="tracks", unit="track", disable=not progress):
         score = compose(genre, track_seed(seed, genre, number), seconds)
-        path = folder / "genres" / genre / f"{genre}.{number:05}.wav"
+        path = root / "genres" / genre / f"{genre}.{number:05}.wav"
         if not _is_there(path, score):
             _write(path, score)
         rows.append({"track": path.stem, **truth(score).cells()})
-    table = folder / "tracks.tsv"
+    table = root / "tracks.tsv"
     with _replacing(table) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, ["track", *COLUMNS], delimiter="\t", lineterminator="\n")
         writer.writeheader()

@@ -22,12 +22,12 @@ PHILLY = Feel(
     },
     band={
         "bass": Part("fingered bass, slap bass, picked bass", 38, "1.8.1.8. 1.81.8.1 1..81.8.5..81.8. 1.8.5.8.", 96),
-        "strings": Part("string section, synth strings", 71, "x------- x---x--- ....8.7.5---.... x--x--x-", 74),
+        "strings": Part("string section, synth strings", 71, "x------- x---x--- ....8.7.5---.... x--x--x-", 82),
         "guitar": Part(
             "clean electric guitar, muted guitar", 66, "..x...x...x...x. x.xxo.xxx.xxo.xx .xx..xx..xx..xx.", 66
         ),
         "brass": Part("brass section, trumpet", 65, "........ x..x....|........ ........|......xx", 82, 0.6),
-        "keys": Part("electric piano, bright piano, clavinet", 62, "x--x--x- ..x..x.. x-------", 62, 0.6),
+        "keys": Part("electric piano, bright piano, clavinet", 62, "x--x--x- ..x..x.. x-------", 70, 0.6),
     },
     lead=Lead(SINGERS, 72, (0.8, 1.7), 0.45, 0.25),
     weight=1.4,
@@ -42,7 +42,7 @@ EURO = Feel(
         "bass": Part(
             "synth bass, deep synth bass", 38, "1818181818181818 1.8.1.8.1.8.1.8. 11811181 1118111811181118", 96
         ),
-        "strings": Part("synth strings, string section", 69, "x------- x-----x-", 66),
+        "strings": Part("synth strings, string section", 69, "x------- x-----x-", 74),
         "sequence": Part(
             "polyphonic synth, clavinet, FM piano", 67, "1.5.8.5.1.5.8.5. x..x..x.x..x..x. 8.5.3.5.", 62, 0.8
         ),
@@ -66,8 +66,8 @@ FUNK = Feel(
         "guitar": Part(
             "clean electric guitar, muted guitar", 66, "x.xxo.xxx.xxo.xx ..xxo.x...xxo.x. xoxxoxoxxoxxoxox", 70
         ),
-        "strings": Part("string section, synth strings", 72, "x------- ........|8-7-5---", 64, 0.7),
-        "keys": Part("clavinet, electric piano", 60, "x..x..o.x..xo... x..o..x.", 64, 0.7),
+        "strings": Part("string section, synth strings", 72, "x------- ........|8-7-5---", 72, 0.7),
+        "keys": Part("clavinet, electric piano", 60, "x..x..o.x..xo... x..o..x.", 72, 0.7),
         "brass": Part("brass section", 65, "x.x.....|........ ........|....x.xx", 82, 0.6),
     },
     lead=Lead(SINGERS, 71, (0.8, 1.6), 0.5, 0.3, "minor pentatonic"),

@@ -19,11 +19,11 @@ THRASH = Feel(
         "crash": "................ x...x...x...x...",
     },
     band={
-        "riff": Part(WALL, 40, "1111p-1111p-11p- 1.11p-1.1.2-3-2- 1111211131112111 p-11p-11p-112-3-", 96),
-        "double": Part(WALL, 47, "p-------p------- p---p---p---p-p- p-11p-11p-11p-p-", 88),
-        "bass": Part(BASSES, 31, "1111111111111111 1.111.111.111.11", 90),
+        "riff": Part(WALL, 40, "1111p-1111p-11p- 1.11p-1.1.2-3-2- 1111211131112111 p-11p-11p-112-3-", 120),
+        "double": Part(WALL, 47, "p-------p------- p---p---p---p-p- p-11p-11p-11p-p-", 112),
+        "bass": Part(BASSES, 31, "1111111111111111 1.111.111.111.11", 96),
     },
-    lead=Lead(SHRED, 74, (1.8, 3.6), 0.15, 0.3, chance=0.55),
+    lead=Lead(SHRED, 74, (1.8, 3.6), 0.15, 0.3, level=114, chance=0.55),
     weight=1.2,
 )
 
@@ -38,13 +38,13 @@ GALLOP = Feel(
         "crash": "................ x.......x.......",
     },
     band={
-        "riff": Part(WALL, 40, "1.111.111.11p--- p-111-111-11p-p- 1.11p-1.1.11p-3-", 94),
+        "riff": Part(WALL, 40, "1.111.111.11p--- p-111-111-11p-p- 1.11p-1.1.11p-3-", 120),
         "double": Part(
             "distorted guitar, overdriven guitar", 52, "p--------------- p-----p---p----- 8.7.5.7.8.7.5.3.", 82
         ),
-        "bass": Part(BASSES, 31, "1.111.111.111.11 1.1.1.1.1.1.1.1.", 90),
+        "bass": Part(BASSES, 31, "1.111.111.111.11 1.1.1.1.1.1.1.1.", 96),
     },
-    lead=Lead(SHRED, 73, (1.0, 2.6), 0.2, 0.35, chance=0.6),
+    lead=Lead(SHRED, 73, (1.0, 2.6), 0.2, 0.35, level=114, chance=0.6),
 )
 
 DOOM = Feel(
@@ -58,12 +58,12 @@ DOOM = Feel(
         "crash": "x............... x.......x.......",
     },
     band={
-        "riff": Part(WALL, 40, "p-------p---p--- p-----p-2---1--- p---------3-2-1-", 98),
-        "double": Part(WALL, 47, "p-------p---p--- p---------------", 90),
-        "bass": Part("picked bass, fingered bass", 31, "1-------1---1--- 1---1---1---1---", 94),
+        "riff": Part(WALL, 40, "p-------p---p--- p-----p-2---1--- p---------3-2-1-", 120),
+        "double": Part(WALL, 47, "p-------p---p--- p---------------", 112),
+        "bass": Part("picked bass, fingered bass", 31, "1-------1---1--- 1---1---1---1---", 100),
         "choir": Part("choir, church organ, slow strings", 60, "x---------------", 50, 0.35),
     },
-    lead=Lead(SHRED, 70, (0.6, 1.4), 0.2, 0.4, chance=0.5),
+    lead=Lead(SHRED, 70, (0.6, 1.4), 0.2, 0.4, level=114, chance=0.5),
     weight=0.9,
 )
 
@@ -78,11 +78,11 @@ GROOVE = Feel(
         "crash": "x...x...x...x... ................",
     },
     band={
-        "riff": Part(WALL, 38, "1..11.1...111.2. p.11..1.p.11..2- 111.1.111.1.3-2-", 98),
-        "double": Part(WALL, 45, "p..pp.p...ppp.p- p-------p-------", 90),
-        "bass": Part(BASSES, 31, "1..11.1...111.1. 1.11..1.1.11..1.", 96),
+        "riff": Part(WALL, 38, "1..11.1...111.2. p.11..1.p.11..2- 111.1.111.1.3-2-", 120),
+        "double": Part(WALL, 45, "p..pp.p...ppp.p- p-------p-------", 112),
+        "bass": Part(BASSES, 31, "1..11.1...111.1. 1.11..1.1.11..1.", 102),
     },
-    lead=Lead(SHRED, 72, (0.8, 2.4), 0.3, 0.4, chance=0.5),
+    lead=Lead(SHRED, 72, (0.8, 2.4), 0.3, 0.4, level=114, chance=0.5),
 )
 
 STYLE = Style(

@@ -22,10 +22,10 @@ DANCE = Feel(
             "bright synth, polyphonic synth, crystal synth, marimba",
             68,
             "x..x..x.x..x..x. 1.5.8.5.1.5.8.5. 8.5.3.8.5.3.8.5.",
-            64,
+            76,
         ),
-        "pad": Part("warm pad, synth strings, sweeping pad", 62, "x---------------", 56),
-        "piano": Part("bright piano, grand piano", 64, "x--x--x- x-x-x-x-", 60, 0.4),
+        "pad": Part("warm pad, synth strings, sweeping pad", 62, "x---------------", 68),
+        "piano": Part("bright piano, grand piano", 64, "x--x--x- x-x-x-x-", 72, 0.4),
     },
     lead=Lead(SINGERS, 71, (1.0, 2.0), 0.45, 0.15, "major pentatonic", level=102),
     weight=1.2,
@@ -42,8 +42,8 @@ BALLAD = Feel(
     },
     band={
         "bass": Part("fingered bass, fretless bass, synth bass", 38, "1------- 1--11--- 1---5---", 84),
-        "piano": Part("grand piano, electric piano, FM piano", 62, "x-x-x-x- 1-5-8-5- x--x--x- 15851585", 68),
-        "pad": Part("slow strings, warm pad, string section, synth strings", 64, "x-------", 52),
+        "piano": Part("grand piano, electric piano, FM piano", 62, "x-x-x-x- 1-5-8-5- x--x--x- 15851585", 80),
+        "pad": Part("slow strings, warm pad, string section, synth strings", 64, "x-------", 64),
     },
     lead=Lead(SINGERS, 70, (0.8, 1.6), 0.35, 0.1, level=100),
 )
@@ -64,9 +64,9 @@ SYNTH_POP = Feel(
             "polyphonic synth, square-wave lead, bright synth, FM piano",
             69,
             "13583585 1.3.5.8.7.5.3.5. 8.8.5.5.3.3.5.5.",
-            58,
+            70,
         ),
-        "pad": Part("synth strings, warm pad, sweeping pad, choir", 62, "x------- x-----x-", 60),
+        "pad": Part("synth strings, warm pad, sweeping pad, choir", 62, "x------- x-----x-", 72),
     },
     lead=Lead(SINGERS, 72, (0.9, 1.8), 0.35, 0.15, level=100),
 )
@@ -85,8 +85,8 @@ GUITAR_POP = Feel(
     band={
         "bass": Part("fingered bass, picked bass", 38, "11111111 1..1..1. 1--11-5-", 88),
         "guitar": Part("steel-string guitar, clean electric guitar", 62, "x-xox-xo x.xx.xxo x--x-xx-", 66, strum=0.008),
-        "keys": Part(SYNTHS, 66, "x------- 8.5.8.5.", 58),
-        "piano": Part("grand piano, glockenspiel, electric piano", 72, "x------- 8-5-3-5-", 56, 0.6),
+        "keys": Part(SYNTHS, 66, "x------- 8.5.8.5.", 70),
+        "piano": Part("grand piano, glockenspiel, electric piano", 72, "x------- 8-5-3-5-", 68, 0.6),
     },
     lead=Lead(SINGERS, 71, (1.0, 1.9), 0.4, 0.15, "major pentatonic", level=102),
 )
