@@ -257,6 +257,17 @@ def test_features_are_finite_and_add_up(genre):
         np.testing.assert_allclose(finer[:, names.index(name)], column[name], atol=0.02)
 
 
+@every_genre
+def test_the_shortest_tracks_are_described_too(genre):
+    for seed in range(12):
+        score = music.compose(genre, seed, 0.1)
+        figures = [value for value in vars(music.truth(score)).values() if isinstance(value, float)]
+        assert np.isfinite(figures).all()
+        assert np.isfinite(music.features(score, 10)[1]).all()
+        assert music.captions([score])
+    assert music.render(score).shape == (2205,)
+
+
 def test_features_of_a_score_known_by_hand():
     score = replace(music.compose("pop", 0, 4), midi=single_note("violin", 72, 2.0), seconds=4.0)
     names, values = music.features(score, 1.0)

@@ -43,6 +43,8 @@ COLUMNS = {
 }
 
 _C5 = 72
+#: The register of a moment of drums alone.
+_MIDDLE_C = 60.0
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def truth(score: Score, start: float = 0.0, stop: float | None = None) -> Truth:
     seconds = stop - start
     loud = notes.velocity * (notes.end - notes.start)
     heard, pitched = loud[notes.pitched], fresh.pitched
-    register = float(np.average(notes.key[notes.pitched], weights=heard))
+    register = float(np.average(notes.key[notes.pitched], weights=heard)) if heard.any() else _MIDDLE_C
     low, high = np.percentile(fresh.key[pitched], [5, 95]) if pitched.any() else (0.0, 0.0)
     bright = fresh.cymbals | (pitched & (fresh.key >= _C5))
     rough = _roughness(notes, start, stop)

@@ -163,7 +163,8 @@ def compose(genre: str, seed: int, seconds: float = 30.0) -> Score:
     clock = replace(song.clock, offset=song.clock.seconds(first))
 
     midi = pretty_midi.PrettyMIDI(initial_tempo=clock.tempo)
-    midi.time_signature_changes.append(pretty_midi.TimeSignature(song.feel.beats, 4, 0))
+    meter = (12, 8) if song.feel.grid == 1 / 3 else (song.feel.beats, 4)
+    midi.time_signature_changes.append(pretty_midi.TimeSignature(*meter, 0))
     for index, (name, notes) in enumerate(song.notes.items()):
         part = pretty_midi.Instrument(song.programs[name], is_drum=name == "drums", name=name)
         human = np.random.default_rng([*identity, index])
@@ -181,7 +182,7 @@ def compose(genre: str, seed: int, seconds: float = 30.0) -> Score:
         tempo=clock.tempo,
         key=song.key,
         mode=song.mode,
-        meter="12/8" if song.feel.grid == 1 / 3 else f"{song.feel.beats}/4",
+        meter="{}/{}".format(*meter),
         swing=clock.swing,
         form="".join(letter for start, letter in song.starts if clock.seconds(start) < seconds),
         progression=song.sections["A"].progression,

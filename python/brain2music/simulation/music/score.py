@@ -44,7 +44,7 @@ class TimedChord:
     chord: Chord
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Score:
     """A track of ``seconds`` seconds as its composer knows it.
 

@@ -16,6 +16,8 @@ __all__ = ["RATE", "render"]
 #: Samples per second, as in GTZAN.
 RATE = 22050
 
+_Floats = npt.NDArray[np.float64]
+
 _PEAK = 0.97
 _FADE = 0.01
 _DRUM_BANK = 128
@@ -44,36 +46,44 @@ def render(score: Score) -> npt.NDArray[np.float32]:
     ImportError
         If FluidSynth is not installed.
     """
-    mixed = _equalise(synthesise(score.midi, score.seconds, score.reverb), score.tone)
+    # In float64, so that rounding to 16 bits hides how one processor's tanh differs from another's.
+    mixed = _equalise(synthesise(score.midi, score.seconds, score.reverb).astype(np.float64), score.tone)
     # Mastered: compressed by the genre's drive, set to its level; peaks are bent, never cut.
-    pressed = np.tanh(np.float32(score.drive / 8) * mixed / _rms(mixed))
-    sound = _limit(np.float32(10 ** (score.loudness / 20)) * pressed / _rms(pressed))
-    fade = round(_FADE * RATE)
-    sound[-fade:] *= np.linspace(1, 0, fade, dtype=np.float32)
-    return sound
+    pressed = np.tanh(score.drive / 8 * mixed / _rms(mixed))
+    sound = _limit(10 ** (score.loudness / 20) * pressed / _rms(pressed))
+    fade = min(round(_FADE * RATE), len(sound))
+    sound[len(sound) - fade :] *= np.linspace(1, 0, fade)
+    return sound.astype(np.float32)
 
 
 def synthesise(midi: pretty_midi.PrettyMIDI, seconds: float, reverb: float = 0.0) -> npt.NDArray[np.float32]:
     """Play MIDI as it is: no tone, no level, no limit; mono at ``RATE``, of shape (samples,)."""
-    fluidsynth = _fluidsynth()
+    fluidsynth, write = _fluidsynth()
     samples = round(seconds * RATE)
     sound = np.empty((samples, 2), np.float32)
+
+    def fill(start: int, stop: int) -> None:
+        if start < stop:
+            stereo = sound[start:stop].ctypes.data_as(ctypes.c_void_p)
+            write(synth.synth, stop - start, stereo, 0, 2, stereo, 1, 2)
+
     synth = fluidsynth.Synth(gain=0.3, samplerate=RATE, channels=16, **_SETTINGS)
     try:
         synth.set_reverb(roomsize=0.2 + 0.6 * reverb, damping=0.3, width=0.5, level=reverb)
-        font = synth.sfload(str(Path(pretty_midi.__file__).with_name("TimGM6mb.sf2")))
+        path = Path(pretty_midi.__file__).with_name("TimGM6mb.sf2")
+        font = synth.sfload(str(path))
         if font < 0:
-            raise RuntimeError("[simulation.music.render] the sound font of pretty_midi must load; got an error")
+            raise RuntimeError(f"[simulation.music.render] pretty_midi must bring its sound font; got none at {path}")
         done = 0
         for time, on, channel, key, velocity in _events(synth, font, midi):
-            upto = min(round(time * RATE), samples)
-            _write(fluidsynth, synth, sound[done:upto])
-            done = max(done, upto)
+            now = min(round(time * RATE), samples)
+            fill(done, now)
+            done = now
             if on:
                 synth.noteon(channel, key, velocity)
             else:
                 synth.noteoff(channel, key)
-        _write(fluidsynth, synth, sound[done:])
+        fill(done, samples)
     finally:
         synth.delete()
     mono: npt.NDArray[np.float32] = sound.mean(axis=1)
@@ -93,17 +103,11 @@ def _events(synth: Any, font: int, midi: pretty_midi.PrettyMIDI) -> list[tuple[f
     return sorted(events, key=lambda event: event[:4])
 
 
-def _write(fluidsynth: Any, synth: Any, out: npt.NDArray[np.float32]) -> None:
-    """Fill ``out``, of shape (samples, 2), with the next samples.
+def _fluidsynth() -> tuple[Any, Any]:
+    """Load ``fluidsynth``, and the float output of its synthesiser, which the module leaves out.
 
-    The float output, since the 16-bit one of ``Synth.get_samples`` is dithered with the process's random numbers.
+    The 16-bit output that it has is dithered with the random numbers of the process.
     """
-    if len(out):
-        left = out.ctypes.data_as(ctypes.c_void_p)
-        fluidsynth.fluid_synth_write_float(synth.synth, len(out), left, 0, 2, left, 1, 2)
-
-
-def _fluidsynth() -> Any:
     try:
         module: Any = importlib.import_module("fluidsynth")
     except ImportError as error:
@@ -111,40 +115,27 @@ def _fluidsynth() -> Any:
             f"[simulation.music.render] FluidSynth must be installed: 'apt install libfluidsynth3' or 'conda install "
             f"-c conda-forge fluidsynth', and 'pip install brain2music[simulate]'; got '{error}'"
         ) from error
-    if not hasattr(module, "fluid_synth_write_float"):
-        module.fluid_synth_write_float = module.cfunc(
-            "fluid_synth_write_float",
-            ctypes.c_int,
-            ("synth", ctypes.c_void_p, 1),
-            ("len", ctypes.c_int, 1),
-            ("lbuf", ctypes.c_void_p, 1),
-            ("loff", ctypes.c_int, 1),
-            ("lincr", ctypes.c_int, 1),
-            ("rbuf", ctypes.c_void_p, 1),
-            ("roff", ctypes.c_int, 1),
-            ("rincr", ctypes.c_int, 1),
-        )
-    return module
+    number, pointer = ctypes.c_int, ctypes.c_void_p
+    types = (pointer, number, pointer, number, number, pointer, number, number)
+    names = ("synth", "len", "lout", "loff", "lincr", "rout", "roff", "rincr")
+    arguments = ((name, kind, 1) for name, kind in zip(names, types, strict=True))
+    return module, module.cfunc("fluid_synth_write_float", number, *arguments)
 
 
-def _equalise(sound: npt.NDArray[np.float32], tone: tuple[float, ...]) -> npt.NDArray[np.float32]:
+def _equalise(sound: _Floats, tone: tuple[float, ...]) -> _Floats:
     """Add ``tone`` dB at 80, 800 and 8,000 Hz, straight lines over octaves between, without a shift of phase."""
     padded = 2 ** int(np.ceil(np.log2(len(sound) + RATE)))  # silence behind, for what the filter smears around
-    spectrum = np.fft.rfft(sound, padded)
     hertz = np.maximum(np.fft.rfftfreq(padded, 1 / RATE), 1.0)
-    spectrum *= 10 ** (np.interp(np.log(hertz), np.log(_TONE_HZ), tone) / 20)
-    result: npt.NDArray[np.float32] = np.fft.irfft(spectrum, padded)[: len(sound)].astype(np.float32)
-    return result
+    gain = 10 ** (np.interp(np.log(hertz), np.log(_TONE_HZ), tone) / 20)
+    return np.fft.irfft(gain * np.fft.rfft(sound, padded), padded)[: len(sound)]
 
 
-def _limit(sound: npt.NDArray[np.float32], knee: float = 0.7) -> npt.NDArray[np.float32]:
+def _limit(sound: _Floats, knee: float = 0.7) -> _Floats:
     """Leave what lies under the knee, bend what lies above to at most the peak."""
     size = np.abs(sound)
-    room = np.float32(_PEAK - knee)
-    bent = knee + room * np.tanh((size - knee) / room)
-    result: npt.NDArray[np.float32] = np.where(size > knee, np.sign(sound) * bent, sound).astype(np.float32)
-    return result
+    bent = knee + (_PEAK - knee) * np.tanh((size - knee) / (_PEAK - knee))
+    return np.where(size > knee, np.sign(sound) * bent, sound)
 
 
-def _rms(sound: npt.NDArray[np.float32]) -> np.float32:
-    return np.float32(np.sqrt(np.mean(np.square(sound, dtype=np.float64))) or 1.0)
+def _rms(sound: _Floats) -> float:
+    return float(np.sqrt(np.mean(sound**2))) or 1.0

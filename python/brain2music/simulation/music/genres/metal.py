@@ -40,7 +40,7 @@ GALLOP = Feel(
     band={
         "riff": Part(WALL, 40, "1.111.111.11p--- p-111-111-11p-p- 1.11p-1.1.11p-3-", 120),
         "double": Part(
-            "distorted guitar, overdriven guitar", 52, "p--------------- p-----p---p----- 8.7.5.7.8.7.5.3.", 82
+            "distorted guitar, overdriven guitar", 52, "p--------------- p-----p---p----- 8.7.5.7.8.7.5.3.", 108
         ),
         "bass": Part(BASSES, 31, "1.111.111.111.11 1.1.1.1.1.1.1.1.", 96),
     },
