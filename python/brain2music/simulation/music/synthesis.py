@@ -124,7 +124,7 @@ def _fluidsynth() -> tuple[Any, Any]:
 
 def _equalise(sound: _Floats, tone: tuple[float, ...]) -> _Floats:
     """Add ``tone`` dB at 80, 800 and 8,000 Hz, straight lines over octaves between, without a shift of phase."""
-    padded = 2 ** int(np.ceil(np.log2(len(sound) + RATE)))  # silence behind, for what the filter smears around
+    padded = len(sound) + RATE  # a second of silence behind, for what the filter smears around
     hertz = np.maximum(np.fft.rfftfreq(padded, 1 / RATE), 1.0)
     gain = 10 ** (np.interp(np.log(hertz), np.log(_TONE_HZ), tone) / 20)
     return np.fft.irfft(gain * np.fft.rfft(sound, padded), padded)[: len(sound)]

@@ -1,7 +1,7 @@
 """The words of captions. Where a word depends on the music, its key says on what."""
 
 #: How often a caption speaks of harmony.
-HARMONY_CHANCE = 0.3
+HARMONY_CHANCE = 0.2
 
 GENRE_NAMES: dict[str, tuple[str, ...]] = {
     "blues": ("blues", "twelve-bar blues", "blues"),
@@ -152,7 +152,7 @@ DRUMMED: tuple[str, ...] = (
     "the rhythm is {groove}, played by {kit}",
     "underneath, {kit} playing {groove}",
     "percussion: {kit}, playing {groove}",
-    "the beat is {groove} on {kit}",
+    "the rhythm section plays {groove}, with {kit}",
 )
 NO_DRUMS: tuple[str, ...] = (
     "there are no drums; the rhythm comes from {groove}",
@@ -176,7 +176,7 @@ HARMONIES: dict[str, tuple[str, ...]] = {
 ENDINGS: tuple[str, ...] = (
     "the mood is {first} and {second}, suitable for {place}",
     "it sounds {first} and {second}, like music for {place}",
-    "the atmosphere is {first}, even {second}. One imagines {place}",
+    "the atmosphere is {first}, even {second}, and fits {place}",
     "overall it feels {first} and {second}. Fitting for {place}",
     "it has a {first} and {second} feeling. One imagines {place}",
 )
