@@ -83,6 +83,9 @@ def open_bold(path: Path) -> BoldImage:
         data, header = image.dataobj, image.header
         shape, affine, dtype = tuple(data.shape), np.asarray(image.affine, dtype=np.float64), np.dtype(data.dtype)
         offset, slope, inter = int(data.offset), float(data.slope), float(data.inter)
+        with nib.openers.ImageOpener(path) as file:
+            # nibabel takes an infinite slope for none.
+            stored_slope = float(type(header).from_fileobj(file)["scl_slope"])
         unit, zooms = header.get_xyzt_units()[1], header.get_zooms()
     except (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError, EOFError, zlib.error) as error:
         raise ValueError(f"[study.bold] the header must be NIfTI's; got '{error}' in {path}") from error
@@ -94,8 +97,8 @@ def open_bold(path: Path) -> BoldImage:
         raise ValueError(f"[study.bold] datatype must be integer or real of at most 64 bits; got {dtype} in {path}")
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
         raise ValueError(f"[study.bold] the affine must be finite and invertible; got {affine.tolist()} in {path}")
-    if not np.isfinite([slope, inter]).all() or slope == 0:
-        raise ValueError(f"[study.bold] scl_slope and scl_inter must be finite; got {slope}, {inter} in {path}")
+    if np.isinf(stored_slope) or not np.isfinite([slope, inter]).all():
+        raise ValueError(f"[study.bold] scl_slope and scl_inter must be finite; got {stored_slope}, {inter} in {path}")
     expected = offset + int(np.prod(shape, dtype=object)) * dtype.itemsize
     if not gzipped and path.stat().st_size != expected:
         raise ValueError(

@@ -198,10 +198,9 @@ def _csv_rows(path: Path) -> list[dict[str, Any]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
-            rows = list(reader)
+            rows, header = list(reader), list(reader.fieldnames or [])
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"[study.captions] captions must be CSV in UTF-8; got '{error}' in {path}") from error
-    header = list(reader.fieldnames or [])
     if header.count("clip") != 1 or header.count("caption") != 1:
         raise ValueError(f"[study.captions] columns clip and caption must be there once; got {header} in {path}")
     for number, row in enumerate(rows, start=1):
