@@ -6,6 +6,7 @@ FreeSurferColorLUT.txt (revision 1.70).
 """
 
 import re
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -186,7 +187,14 @@ def _volume(image: Any, what: str) -> tuple[npt.NDArray[Any], Grid]:
     try:
         loaded: Any = nib.load(image) if isinstance(image, str | Path) else image
         values, affine = np.asanyarray(loaded.dataobj), np.asarray(loaded.affine, dtype=np.float64)
-    except (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError, EOFError, ValueError) as error:
+    except (
+        nib.filebasedimages.ImageFileError,
+        nib.spatialimages.HeaderDataError,
+        zlib.error,
+        EOFError,
+        OSError,
+        ValueError,
+    ) as error:
         raise ValueError(
             f"[study.regions] {what} must be an image that nibabel reads; got '{error}' in {path}"
         ) from error
