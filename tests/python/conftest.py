@@ -119,6 +119,11 @@ def ds003720():
     return DS003720
 
 
+@pytest.fixture(scope="session")
+def make_study_folder():
+    return StudyFolder
+
+
 @pytest.fixture
 def study_folder(tmp_path):
-    return StudyFolder(tmp_path / "study", ("001",))
+    return StudyFolder(tmp_path / "study")

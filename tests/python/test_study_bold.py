@@ -135,8 +135,12 @@ def test_bad_files_are_refused(study_folder, tmp_path, mask):
     zipped.write_bytes(broken)
     refused(zipped, "the data must be whole; got 'CRC check failed", mask)
 
-    refused(study_folder.write(tmp_path / "c_bold.nii", data[..., 0]), r"dim must be four-dimensional.*; got \(6, 5, 4\)")
-    refused(study_folder.write(tmp_path / "d_bold.nii", data.astype("c8")), "datatype must be integer or real .* complex64")
+    refused(
+        study_folder.write(tmp_path / "c_bold.nii", data[..., 0]), r"dim must be four-dimensional.*; got \(6, 5, 4\)"
+    )
+    refused(
+        study_folder.write(tmp_path / "d_bold.nii", data.astype("c8")), "datatype must be integer or real .* complex64"
+    )
     for offset, value, message in (
         (112, np.inf, "scl_slope and scl_inter must be finite; got inf, 0.0"),
         (116, np.nan, "header must be NIfTI's; got .*intercept"),
@@ -171,7 +175,9 @@ def test_repetition_time(study_folder, tmp_path, tr, units, seconds):
     image = open_bold(path)
     assert image.tr == seconds
     assert repetition_time(image, None) == repetition_time(image, 1.5) == 1.5
-    message = r"pixdim\[4\] of the header must be RepetitionTime of the sidecar; got 1\.5 s and 2 s for " + re.escape(str(path))
+    message = r"pixdim\[4\] of the header must be RepetitionTime of the sidecar; got 1\.5 s and 2 s for " + re.escape(
+        str(path)
+    )
     with pytest.raises(ValueError, match=message):
         repetition_time(image, 2.0)
 
@@ -180,7 +186,9 @@ def test_a_silent_header_leaves_the_tr_to_the_sidecar(study_folder, tmp_path):
     image = open_bold(study_folder.write(tmp_path / "a_bold.nii", study_folder.data("Training", 1)[..., :3], tr=0))
     assert image.tr is None
     assert repetition_time(image, 2.0) == 2.0
-    with pytest.raises(ValueError, match=r"the TR must be in pixdim\[4\] or in RepetitionTime .*; got neither for .*a_bold"):
+    with pytest.raises(
+        ValueError, match=r"the TR must be in pixdim\[4\] or in RepetitionTime .*; got neither for .*a_bold"
+    ):
         repetition_time(image, None)
 
 

@@ -151,7 +151,9 @@ def test_inconsistent_studies_are_refused(study_folder):
 def test_rules_for_another_study(tmp_path):
     events = tmp_path / "sub-1" / "func" / "sub-1_task-listen_run-1_events.tsv"
     events.parent.mkdir(parents=True)
-    events.write_text("onset\tduration\tstim_file\n-4000\t10000\tsilence\n6000\t10000\tsong a.wav\n16000\t10000\tb.wav\n")
+    events.write_text(
+        "onset\tduration\tstim_file\n-4000\t10000\tsilence\n6000\t10000\tsong a.wav\n16000\t10000\tb.wav\n"
+    )
     rules = {
         "train_task": "listen",
         "test_task": None,

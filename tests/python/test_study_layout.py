@@ -52,7 +52,9 @@ def test_sidecars_are_inherited(study_folder):
     (root / "task-Training_bold.json").write_text('{"RepetitionTime": 8, "B": 2}')
     (root / "sub-001" / "sub-001_bold.json").write_text('{"B": 3}')
     (root / "task-Test_bold.json").write_text('{"C": 4}')
-    with pytest.raises(ValueError, match=r"one bold\.json of a folder may apply to .*; got .*bold\.json, .*task-Training"):
+    with pytest.raises(
+        ValueError, match=r"one bold\.json of a folder may apply to .*; got .*bold\.json, .*task-Training"
+    ):
         inherit(bold, root, ".json")
     (root / "bold.json").unlink()
     merged = read_sidecar(bold, root)
@@ -65,7 +67,10 @@ def test_sidecars_are_inherited(study_folder):
     [
         ("{", "a sidecar must be JSON; got '.*' in {}"),
         ("[]", r"a sidecar must hold one object; got \[\] in {}"),
-        ('{"RepetitionTime": "1.5"}', "RepetitionTime must be a positive number of seconds; got '1.5' in the sidecar of"),
+        (
+            '{"RepetitionTime": "1.5"}',
+            "RepetitionTime must be a positive number of seconds; got '1.5' in the sidecar of",
+        ),
         ('{"RepetitionTime": 0}', "RepetitionTime must be a positive number of seconds; got 0 in the sidecar of"),
         ('{"RepetitionTime": 1500}', "RepetitionTime must be a positive number of seconds; got 1500 in the sidecar of"),
         ('{"RepetitionTime": NaN}', "RepetitionTime must be a positive number of seconds; got nan in the sidecar of"),
@@ -87,14 +92,18 @@ def test_missing_and_double_files_are_refused(study_folder):
         layout.runs("001", "Rest")
     double = study_folder.bold().with_suffix(".nii.gz")
     double.touch()
-    with pytest.raises(ValueError, match=r"one BOLD image must belong to .*run-01_events.tsv; got .*\.nii and .*\.nii\.gz"):
+    with pytest.raises(
+        ValueError, match=r"one BOLD image must belong to .*run-01_events.tsv; got .*\.nii and .*\.nii\.gz"
+    ):
         layout.runs("001", "Training")
     double.unlink()
     study_folder.bold().unlink()
     with pytest.raises(FileNotFoundError, match=r"one BOLD image must belong to .*run-01_events.tsv; got none"):
         layout.runs("001", "Training")
     study_folder.events("Training", 5).unlink()
-    with pytest.raises(FileNotFoundError, match=r"numbered without a gap; got no events of run 5 of task 'Training' in"):
+    with pytest.raises(
+        FileNotFoundError, match=r"numbered without a gap; got no events of run 5 of task 'Training' in"
+    ):
         layout.runs("001", "Training")
     study_folder.events("Training", 6).rename(study_folder.events().with_name("sub-001_task-Training_run-x_events.tsv"))
     with pytest.raises(ValueError, match=r"run must be a whole number from 1; got 'x' in .*run-x_events.tsv"):
@@ -124,17 +133,23 @@ def test_fmriprep(study_folder, place):
     derivatives = study_folder.root / place
     with pytest.raises(ValueError, match=r"space must be given where there are several; got MNI152NLin2009cAsym, T1w"):
         Layout(study_folder.root, derivatives, None).runs("001", "Training")
-    with pytest.raises(FileNotFoundError, match=r"space must be one of .*T1w; got 'fsaverage' for task 'Training', run 1"):
+    with pytest.raises(
+        FileNotFoundError, match=r"space must be one of .*T1w; got 'fsaverage' for task 'Training', run 1"
+    ):
         Layout(study_folder.root, derivatives, "fsaverage").runs("001", "Training")
     runs = Layout(study_folder.root, derivatives, "T1w").runs("001", "Training")
     assert [run.bold for run in runs] == [study_folder.prepared(run=run) for run in range(1, 13)]
-    assert [run.mask for run in runs] == [study_folder.prepared(run=run, kind="desc-brain_mask") for run in range(1, 13)]
+    assert [run.mask for run in runs] == [
+        study_folder.prepared(run=run, kind="desc-brain_mask") for run in range(1, 13)
+    ]
     assert [run.confounds for run in runs] == [confounds] + [None] * 11
     assert all(run.aligned and run.space == "T1w" and run.tr == 1.5 for run in runs)
     own = study_folder.prepared().with_suffix("").with_suffix(".json")
     own.write_text(json.dumps({"RepetitionTime": 1.6}))
     assert Layout(study_folder.root, derivatives, "T1w").runs("001", "Training")[0].tr == 1.6
-    with pytest.raises(FileNotFoundError, match="space 'T1w' needs preprocessed BOLD; got none of task 'Training', run 1"):
+    with pytest.raises(
+        FileNotFoundError, match="space 'T1w' needs preprocessed BOLD; got none of task 'Training', run 1"
+    ):
         Layout(study_folder.root, None, "T1w").runs("001", "Training")
 
 
@@ -155,7 +170,9 @@ def test_destrieux_is_found(study_folder, place, derivatives):
     path = study_folder.root / place
     layout = Layout(study_folder.root, study_folder.root / derivatives, None)
     touch(study_folder.prepared(kind="desc-aparcaseg_dseg"))
-    with pytest.raises(FileNotFoundError, match=r"needs FreeSurfer's aparc.a2009s\+aseg.mgz or .* of sub-001; got neither in"):
+    with pytest.raises(
+        FileNotFoundError, match=r"needs FreeSurfer's aparc.a2009s\+aseg.mgz or .* of sub-001; got neither in"
+    ):
         destrieux_file(layout, "001")
     touch(path)
     assert destrieux_file(layout, "001") == path.resolve()

@@ -119,7 +119,10 @@ def test_bad_labels_are_refused(study_folder, tmp_path):
     for data, message in (
         (labels + 0.5, f"labels must be whole numbers from 0; got float64 values in {path}"),
         (labels - 1, "labels must be whole numbers from 0"),
-        (np.where(labels == 3, 77, labels).astype(np.int16), rf"every label must have a name; got none for \[77\] of {path}"),
+        (
+            np.where(labels == 3, 77, labels).astype(np.int16),
+            rf"every label must have a name; got none for \[77\] of {path}",
+        ),
         (np.where(labels == 3, np.nan, labels), f"labels and its affine must be finite; got NaN or Inf in {path}"),
         (np.stack([labels, labels], axis=-1), rf"labels must be three-dimensional; got \(6, 5, 4, 2\) in {path}"),
         (0 * labels, f"labels must lie where the BOLD is; got none of 30 regions of {path}"),
@@ -148,7 +151,9 @@ def test_masks(study_folder, tmp_path):
     assert load_mask(path, grid).all()
     assert load_mask(image, grid).all()
     shifted = Grid(grid.shape, grid.affine + np.array([[0, 0, 0, 1.0], [0] * 4, [0] * 4, [0] * 4]))
-    with pytest.raises(ValueError, match=rf"mask must have the grid of the BOLD .*; got shape \(6, 5, 4\), .* in {path}"):
+    with pytest.raises(
+        ValueError, match=rf"mask must have the grid of the BOLD .*; got shape \(6, 5, 4\), .* in {path}"
+    ):
         load_mask(path, shifted)
     study_folder.write(path, np.zeros(study_folder.shape, np.uint8))
     with pytest.raises(ValueError, match=f"mask must hold a voxel; got none in {path}"):

@@ -85,7 +85,9 @@ def test_bad_audio_is_refused(tmp_path, clips):
     with pytest.warns(UserWarning, match="a clip ends at .* s, its track at .* s: shortened"):
         assert len(stimuli[few[0].clip][0]) == round(14.95 * RATE)
     soundfile.write(path, tone(20), RATE)
-    with pytest.raises(ValueError, match=rf"must last until end, {few[0].end:g} s; got 20.000 s for {few[0].clip} in {path}"):
+    with pytest.raises(
+        ValueError, match=rf"must last until end, {few[0].end:g} s; got 20.000 s for {few[0].clip} in {path}"
+    ):
         stimuli[few[0].clip]
     soundfile.write(path, 0 * tone(), RATE)
     with pytest.raises(ValueError, match=rf"a clip must hold sound; got silence from .* for {few[0].clip} in {path}"):

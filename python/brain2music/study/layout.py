@@ -174,8 +174,9 @@ class Layout:
         else:
             bold, root = prepared
             space = entities(bold).get("space")
-        # The TR is that of the scanner, also where the derivative has no sidecar of its own.
-        sidecar = {**(read_sidecar(raw[0], self.root) if raw else {}), **read_sidecar(bold, root)}
+        # The raw image's sidecar counts where the derivative has none of its own, and where the raw image is not here.
+        original = events.with_name(events.name.replace("_events.tsv", "_bold.nii"))
+        sidecar = {**read_sidecar(original, self.root), **read_sidecar(bold, root)}
         return Run(
             subject,
             task,

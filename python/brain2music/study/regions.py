@@ -195,8 +195,9 @@ def _volume(image: Any, what: str) -> tuple[npt.NDArray[Any], Grid]:
         OSError,
         ValueError,
     ) as error:
+        problem = " ".join(str(error).split())
         raise ValueError(
-            f"[study.regions] {what} must be an image that nibabel reads; got '{error}' in {path}"
+            f"[study.regions] {what} must be an image that nibabel reads; got '{problem}' in {path}"
         ) from error
     if values.ndim == 4 and values.shape[3] == 1:
         values = values[..., 0]
