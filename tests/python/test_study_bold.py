@@ -98,9 +98,7 @@ def test_confounds_are_regressed_out(rng, tmp_path):
 
 def refused(path, message, mask=None):
     with pytest.raises(ValueError, match=message) as caught:
-        image = open_bold(path)
-        if mask is not None:
-            read_masked(image, mask)
+        read_masked(open_bold(path), np.ones((1, 1, 1), bool) if mask is None else mask)
     assert str(path) in str(caught.value)
     assert str(caught.value).startswith("[study.bold] ")
 
@@ -221,7 +219,8 @@ import resource, sys, numpy as np, nibabel as nib
 from brain2music.study.bold import open_bold, read_masked, standardize
 path, shape = sys.argv[1], (48, 48, 34)
 header = nib.Nifti1Header(); header.set_data_dtype(np.int16); header.set_data_shape((*shape, 410))
-header.set_zooms((2, 2, 2, 1.5)); header.set_xyzt_units("mm", "sec"); header["vox_offset"] = 352; header["magic"] = b"n+1"
+header.set_zooms((2, 2, 2, 1.5)); header.set_xyzt_units("mm", "sec")
+header["vox_offset"] = 352; header["magic"] = b"n+1"
 rng = np.random.default_rng(0)
 with open(path, "wb") as file:
     file.write(header.binaryblock + bytes(4))

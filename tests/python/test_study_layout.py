@@ -109,7 +109,7 @@ def test_missing_and_double_files_are_refused(study_folder):
     with pytest.raises(ValueError, match=r"run must be a whole number from 1; got 'x' in .*run-x_events.tsv"):
         layout.runs("001", "Training")
     shutil.rmtree(study_folder.root / "sub-001")
-    with pytest.raises(FileNotFoundError, match="a BIDS folder must hold folders sub-.*; got none in"):
+    with pytest.raises(FileNotFoundError, match=r"a BIDS folder must hold folders sub-\*; got none in"):
         Layout(study_folder.root, None, None)
 
 

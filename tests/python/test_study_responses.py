@@ -201,7 +201,7 @@ def test_raw_bold_is_never_taken_for_aligned(study_folder, module_folder):
 
 def test_fmripreps_native_space_is_each_runs_own(study_folder):
     study_folder.write_prepared(space="")
-    with pytest.raises(ValueError, match="BOLD must be aligned: .*; got fMRIPrep's native space, which each run has"):
+    with pytest.raises(ValueError, match=r"BOLD must be aligned: .*; got fMRIPrep's native space, which each run has"):
         b2m.Study(study_folder.root, cache=False).responses("001")
     brain = b2m.Study(study_folder.root, assume_aligned=True, cache=False).responses("001")
     assert brain.train.shape == (480, 10, 99)
@@ -212,9 +212,7 @@ def test_labels_must_lie_in_the_space_of_the_bold(study_folder):
     surfer = study_folder.root / "derivatives" / "freesurfer" / "sub-001" / "mri" / "aparc.a2009s+aseg.mgz"
     surfer.parent.mkdir(parents=True)
     labels = np.full((20, 20, 20), 11133, np.int32)
-    nib.save(
-        nib.MGHImage(labels, np.diag([1.0, 1, 1, 1]) + [[0, 0, 0, -9], [0, 0, 0, -9], [0, 0, 0, -9], [0] * 4]), surfer
-    )
+    nib.save(nib.MGHImage(labels, nib.affines.from_matvec(np.eye(3), [-9, -9, -9])), surfer)
     study = b2m.Study(study_folder.root, rois="destrieux", cache=False)
     message = rf"space of the BOLD, MNI152NLin2009cAsym; got space T1w of {re.escape(str(surfer))}"
     with pytest.raises(ValueError, match=message):

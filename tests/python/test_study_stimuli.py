@@ -143,7 +143,7 @@ def test_study_finds_stimuli_and_captions_beside_it(study_folder):
     study = Study(study_folder.root, cache=False)
     with pytest.raises(FileNotFoundError, match="stimuli must be given; got no folder stimuli in"):
         _ = study.stimuli
-    with pytest.raises(FileNotFoundError, match="captions must be given; got no captions.csv in"):
+    with pytest.raises(FileNotFoundError, match=r"captions must be given; got no captions\.csv in"):
         _ = study.captions
     (study_folder.root / "stimuli" / "genres").mkdir(parents=True)
     for clip in study.clips:

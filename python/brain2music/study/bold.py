@@ -83,7 +83,7 @@ def open_bold(path: Path) -> BoldImage:
         data, header = image.dataobj, image.header
         shape, affine, dtype = tuple(data.shape), np.asarray(image.affine, dtype=np.float64), np.dtype(data.dtype)
         offset, slope, inter = int(data.offset), float(data.slope), float(data.inter)
-        with nib.openers.ImageOpener(path) as file:
+        with nib.openers.ImageOpener(str(path)) as file:
             # nibabel takes an infinite slope for none.
             stored_slope = float(type(header).from_fileobj(file)["scl_slope"])
         unit, zooms = header.get_xyzt_units()[1], header.get_zooms()

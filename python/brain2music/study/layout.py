@@ -134,7 +134,8 @@ class Layout:
             found[key] = events
         if not found:
             raise FileNotFoundError(
-                f"[study.layout] task {task!r} must have events; got no sub-{subject}_task-{task}_*events.tsv in {folder}"
+                f"[study.layout] task {task!r} must have events; got no sub-{subject}_task-{task}_*events.tsv in "
+                f"{folder}"
             )
         keys = sorted(found, key=lambda key: (key[0] or "", key[1]))
         for session in dict.fromkeys(session for session, _ in keys):

@@ -178,7 +178,8 @@ class Study:
     def _subject(self, subject: str) -> SubjectData:
         """Gather and check everything but the volumes."""
         subject = subject.removeprefix("sub-")
-        notes = check_split(*(self._events(subject, task) for task in self._tasks), self.rules)
+        heard, tested = (self._events(subject, task) for task in self._tasks)
+        notes = check_split(heard, tested, self.rules)
         train, test = (self._runs(subject, task) for task in self._tasks)
         notes += self._compare_run_counts(subject, len(train), len(test))
         every = train + test
