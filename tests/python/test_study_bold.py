@@ -157,7 +157,7 @@ def test_nan_is_refused_inside_the_mask_only(study_folder, tmp_path, value):
     data[2, 3, 1, 17] = value
     path = study_folder.write(tmp_path / "a_bold.nii", data)
     inside = np.ones(SHAPE, bool)
-    refused(path, rf"voxels inside the mask must be finite; got {value} at voxel \(2, 3, 1\), scan 17 of", inside)
+    refused(path, rf"the voxels that are read must be finite; got {value} at voxel \(2, 3, 1\), scan 17 of", inside)
     inside[2, 3, 1] = False
     assert read_masked(open_bold(path), inside).shape == (30, 119)
     # What float32 cannot hold is not finite either.

@@ -3,7 +3,7 @@
 import contextlib
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,24 @@ import numpy.typing as npt
 from brain2music import signal
 from brain2music.study.tables import read_table
 
-__all__ = ["BoldImage", "Grid", "open_bold", "read_confounds", "read_masked", "repetition_time", "standardize"]
+__all__ = [
+    "BoldImage",
+    "Grid",
+    "first_volume",
+    "open_bold",
+    "read_confounds",
+    "read_masked",
+    "repetition_time",
+    "standardize",
+]
 
 #: Voxels detrended at once: a few megabytes beside the run, and enough to keep the cores busy.
 SLAB = 4096
 
 #: Seconds in the units that a NIfTI header can give; NIfTI's habit for "unknown" is seconds.
 SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6, "unknown": 1.0}
+
+Align = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,13 +137,15 @@ def repetition_time(image: BoldImage, sidecar: float | None) -> float:
     return tr
 
 
-def read_masked(image: BoldImage, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+def read_masked(image: BoldImage, mask: npt.NDArray[np.bool_], align: Align | None = None) -> npt.NDArray[np.float32]:
     """Read a run's voxels inside a mask.
 
     Parameters
     ----------
     image : BoldImage
     mask : array of shape (x, y, z), bool
+    align : callable, optional
+        Takes each volume, of shape (x, y, z), and returns the mask's voxels where they should be.
 
     Returns
     -------
@@ -142,25 +155,30 @@ def read_masked(image: BoldImage, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np
     Raises
     ------
     ValueError
-        If the file ends early or late, or a voxel inside the mask is NaN or Inf: the first one is named.
+        If the file ends early or late, or a voxel that is read is NaN or Inf: the first one is named.
     """
     # A volume lies in the file with x fastest.
     where = np.ravel_multi_index(np.nonzero(mask), image.grid.shape, order="F")
-    scaled = (image.slope, image.inter) != (1.0, 0.0)
     bold = np.empty((image.volumes, where.size), dtype=np.float32)
     for scan, volume in enumerate(_volumes(image)):
-        values = volume[where]
-        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found below
-            bold[scan] = values.astype(np.float64) * image.slope + image.inter if scaled else values
-        finite = np.isfinite(bold[scan])
-        if not finite.all():
-            first = int(np.argmin(finite))
-            voxel = tuple(int(i) for i in np.unravel_index(where[first], image.grid.shape, order="F"))
-            raise ValueError(
-                f"[study.bold] voxels inside the mask must be finite; got {bold[scan, first]} at voxel {voxel}, scan "
-                f"{scan} of {image.path}"
-            )
+        if align is None:
+            bold[scan] = _scaled(volume[where], image)
+            _check_finite(bold[scan], where, f"scan {scan} of {image.path}", image.grid)
+        else:
+            whole = _scaled(volume, image)
+            _check_finite(whole, np.arange(whole.size), f"scan {scan} of {image.path}", image.grid)
+            try:
+                bold[scan] = align(whole.reshape(image.grid.shape, order="F"))
+            except ValueError as error:
+                raise ValueError(f"{error} at scan {scan} of {image.path}") from error
     return bold
+
+
+def first_volume(image: BoldImage) -> npt.NDArray[np.float32]:
+    """Read the first volume of a run, shape (x, y, z)."""
+    whole = _scaled(next(_volumes(image)), image)
+    _check_finite(whole, np.arange(whole.size), f"scan 0 of {image.path}", image.grid)
+    return whole.reshape(image.grid.shape, order="F")
 
 
 def standardize(
@@ -213,6 +231,23 @@ def read_confounds(path: Path, columns: list[str], scans: int, dropped: int) -> 
                     f"{path}"
                 )
     return values
+
+
+def _scaled(values: npt.NDArray[Any], image: BoldImage) -> npt.NDArray[np.float32]:
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found by the check that follows
+        if (image.slope, image.inter) == (1.0, 0.0):
+            return values.astype(np.float32)
+        return np.asarray(values.astype(np.float64) * image.slope + image.inter, dtype=np.float32)
+
+
+def _check_finite(values: npt.NDArray[np.float32], where: npt.NDArray[np.int64], scan: str, grid: Grid) -> None:
+    finite = np.isfinite(values)
+    if not finite.all():
+        first = int(np.argmin(finite))
+        voxel = tuple(int(i) for i in np.unravel_index(where[first], grid.shape, order="F"))
+        raise ValueError(
+            f"[study.bold] the voxels that are read must be finite; got {values[first]} at voxel {voxel}, {scan}"
+        )
 
 
 def _volumes(image: BoldImage) -> Iterator[npt.NDArray[Any]]:

@@ -1,23 +1,21 @@
 """Responses to clips: a subject's runs, processed one at a time, cut into clips by scans."""
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
-from brain2music import _core
 from brain2music.study import cache
-from brain2music.study.bold import BoldImage, Grid, read_confounds, read_masked, standardize
-from brain2music.study.events import Event, EventRules, RunEvents
-from brain2music.study.layout import Run
+from brain2music.study.bold import first_volume, read_confounds, read_masked, standardize
+from brain2music.study.events import Event
+from brain2music.study.motion import Realigner
 from brain2music.study.regions import RegionLabels
+from brain2music.study.subject import RunData, SubjectData, scans_per_clip
 
-__all__ = ["Clips", "Responses", "RunData", "SubjectData", "subject_responses"]
+__all__ = ["Clips", "Responses", "subject_responses"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,63 +79,6 @@ class Responses:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class RunData:
-    """A run ready to be read: where it lies, what was heard, and its checked header."""
-
-    run: Run
-    number: int  # from 1, in its task
-    events: RunEvents
-    image: BoldImage
-
-    def dropped(self, tr: float, rules: EventRules) -> int:
-        """Count the scans before the first clip that is kept; all are kept where there are no dummies."""
-        return _scan(self.events.kept[0], tr, rules) if rules.dummies else 0
-
-    def scans(self, tr: float, n_scans: int, delay: int, rules: EventRules) -> npt.NDArray[np.int64]:
-        """Return the scan numbers of each clip, shape (clips, n_scans); those past the run's end are missing."""
-        first = np.array([_scan(event, tr, rules) for event in self.events.kept], dtype=np.int64)
-        return first[:, None] + delay + np.arange(n_scans)
-
-
-@dataclass(frozen=True, eq=False)
-class SubjectData:
-    """All that is known of a subject before a volume is read; everything in it has been checked."""
-
-    subject: str
-    train: tuple[RunData, ...]
-    test: tuple[RunData, ...]
-    rules: EventRules
-    tr: float
-    grid: Grid
-    mask: npt.NDArray[np.bool_]
-    rois: RegionLabels | None
-    confounds: tuple[str, ...]
-    notes: tuple[str, ...]
-
-    def settings(self, delay: int) -> dict[str, Any]:
-        """Everything the responses depend on."""
-        return {
-            "brain2music": _core.version(),
-            "subject": self.subject,
-            "delay_scans": delay,
-            "tr": self.tr,
-            "rules": dataclasses.asdict(self.rules),
-            "mask": cache.key({"shape": self.mask.shape, "voxels": np.packbits(self.mask).tobytes().hex()}),
-            "confounds": list(self.confounds),
-            "runs": [
-                {"name": data.run.name} | {file: cache.fingerprint(path) for file, path in self._files(data).items()}
-                for data in (*self.train, *self.test)
-            ],
-        }
-
-    def _files(self, data: RunData) -> dict[str, Path]:
-        files = {"bold": data.run.bold, "events": data.run.events}
-        if self.confounds and data.run.confounds is not None:
-            files["confounds"] = data.run.confounds
-        return files
-
-
 @dataclass(frozen=True)
 class _Place:
     """Where a presentation's scans go: a row of ``train``, or a row and repeat of ``repeats``."""
@@ -148,7 +89,7 @@ class _Place:
 
 def subject_responses(data: SubjectData, delay_scans: int, folder: Path | None, progress: bool) -> Responses:
     """Read, process and cut all runs of a subject; see :meth:`brain2music.Study.responses`."""
-    n_scans = _scans_per_clip(data)
+    n_scans = scans_per_clip(data)
     train, test = _order(data.train), _order(data.test)
     reps, voxels = data.rules.repeats, int(data.mask.sum())
     shapes: dict[str, tuple[int, ...]] = {"train": (len(train), n_scans, voxels), "test": (len(test), n_scans, voxels)}
@@ -191,13 +132,17 @@ def _fill(
     from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
     notes = []
+    realigner = Realigner(first_volume(data.train[0].image), data.grid, data.mask) if data.realign else None
     bar = tqdm([*data.train, *data.test], desc=f"sub-{data.subject}", unit="run", disable=not progress)
     for item in bar:
         dropped = item.dropped(data.tr, data.rules)
         confounds = None
         if data.confounds and item.run.confounds is not None:
             confounds = read_confounds(item.run.confounds, list(data.confounds), item.image.volumes, dropped)
-        run = standardize(read_masked(item.image, data.mask), data.tr, dropped, confounds)
+        run = standardize(read_masked(item.image, data.mask, realigner), data.tr, dropped, confounds)
+        if realigner is not None:
+            notes.append(f"{item.run.name} moved by at most {realigner.largest:.2f} mm: undone.")
+            realigner.largest = 0.0
         constant = run.shape[1] - int(np.count_nonzero(run.any(axis=0)))
         if constant:
             notes.append(f"{constant} voxels of the mask are constant in {item.run.name}: 0 there.")
@@ -208,33 +153,6 @@ def _fill(
             arrays[place.array][place.index][: len(scans)] = run[scans]
         del run  # before the next one is read
     return notes
-
-
-def _scan(event: Event, tr: float, rules: EventRules) -> int:
-    """First scan of an event, which must begin with it."""
-    scan = round(event.onset / tr)
-    if scan < 0 or abs(event.onset - scan * tr) > rules.snap:
-        raise ValueError(
-            f"[study.responses] {rules.onset} must fall on the start of a scan, to {rules.snap:g} s (rule snap); got "
-            f"{event.onset:g} s at a TR of {tr:g} s in {event.where}"
-        )
-    return scan
-
-
-def _scans_per_clip(data: SubjectData) -> int:
-    counts: dict[int, Event] = {}
-    for event in (event for item in (*data.train, *data.test) for event in item.events.kept):
-        count = round(event.duration / data.tr)
-        if count < 1 or abs(event.duration - count * data.tr) > data.rules.snap:
-            raise ValueError(
-                f"[study.responses] {data.rules.duration} must be a whole number of scans, to {data.rules.snap:g} s "
-                f"(rule snap); got {event.duration:g} s at a TR of {data.tr:g} s in {event.where}"
-            )
-        counts.setdefault(count, event)
-    if len(counts) > 1:
-        listed = ", ".join(f"{count} in {event.where}" for count, event in counts.items())
-        raise ValueError(f"[study.responses] all clips must have the same number of scans; got {listed}")
-    return next(iter(counts))
 
 
 def _order(runs: Sequence[RunData]) -> dict[str, tuple[Event, int]]:

@@ -8,12 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from brain2music.study import cache as caching
-from brain2music.study.bold import Grid, open_bold, repetition_time
+from brain2music.study.bold import Grid, open_bold
 from brain2music.study.events import Event, EventRules, RunEvents, check_split, read_events
 from brain2music.study.layout import Layout, Run, destrieux_file, entities
 from brain2music.study.regions import RegionLabels, label_names, load_labels, load_mask
-from brain2music.study.responses import Responses, RunData, SubjectData, subject_responses
+from brain2music.study.responses import Responses, subject_responses
 from brain2music.study.stimuli import Stimuli, read_captions
+from brain2music.study.subject import RunData, SubjectData, check_length, common_grid, common_tr
 
 __all__ = ["Study"]
 
@@ -41,6 +42,9 @@ class Study:
     assume_aligned : bool, default False
         Says that the BOLD images given are aligned from volume to volume, from run to run, and to labels and mask.
         Without it only fMRIPrep's images in a common space are read.
+    motion : "rigid", optional
+        Align every volume of raw BOLD to the first volume of the first training run. Takes minutes a run; regions and
+        mask must then lie on that volume.
     space : str, optional
         Space of the preprocessed BOLD (``"T1w"``, ``"MNI152NLin2009cAsym"``), where there are several.
     confounds : sequence of str, optional
@@ -74,6 +78,7 @@ class Study:
         rois: str | Path | tuple[str | Path, str | Path] | None = None,
         mask: Any = None,
         assume_aligned: bool = False,
+        motion: str | None = None,
         space: str | None = None,
         confounds: tuple[str, ...] | list[str] = (),
         events: EventRules | str | Path | None = None,
@@ -87,6 +92,9 @@ class Study:
         self.rules = events if isinstance(events, EventRules) else EventRules.load(events) if events else EventRules()
         self._rois, self._mask, self._confounds = rois, mask, tuple(confounds)
         self._assume_aligned = assume_aligned
+        if motion not in (None, "rigid"):
+            raise ValueError(f"[study.Study] motion must be None or 'rigid'; got {motion!r}")
+        self._motion = motion
         if isinstance(cache, bool):
             self._cache = caching.default_folder() if cache else None
         else:
@@ -183,10 +191,10 @@ class Study:
         train, test = (self._runs(subject, task) for task in self._tasks)
         notes += self._compare_run_counts(subject, len(train), len(test))
         every = train + test
-        tr = _common_tr(every)
-        grid = _common_grid(every)
+        tr = common_tr(every)
+        grid = common_grid(every)
         for item in every:
-            notes += _check_length(item, tr)
+            notes += check_length(item, tr)
         notes += self._check_alignment(every)
         labels, names = self._labels(subject, every[0].run, grid)
         mask = self._voxels(subject, every, grid, labels)
@@ -202,7 +210,17 @@ class Study:
                     f"[study.Study] confounds need *_desc-confounds_timeseries.tsv; got none beside {item.run.bold}"
                 )
         return SubjectData(
-            subject, tuple(train), tuple(test), self.rules, tr, grid, mask, rois, self._confounds, tuple(notes)
+            subject,
+            tuple(train),
+            tuple(test),
+            self.rules,
+            tr,
+            grid,
+            mask,
+            rois,
+            self._confounds,
+            self._motion == "rigid",
+            tuple(notes),
         )
 
     def _compare_run_counts(self, subject: str, train: int, test: int) -> list[str]:
@@ -226,13 +244,17 @@ class Study:
                 f"{one.run.bold} and {other.run.bold}"
             )
         first = runs[0].run
+        if self._motion and first.prepared:
+            raise ValueError(f"[study.Study] motion must be None for preprocessed BOLD; got 'rigid' for {first.bold}")
         if first.aligned:
             return [f"fMRIPrep's BOLD in space {first.space}."]
         kind = "fMRIPrep's native space, which each run has of its own" if first.prepared else "raw BOLD"
+        if self._motion:
+            return [f"Every volume aligned to the first one of {first.bold.name}."]
         if not self._assume_aligned:
             raise ValueError(
                 "[study.Study] BOLD must be aligned: give derivatives= with preprocessed BOLD in a common space, or "
-                f"say assume_aligned=True; got {kind}, {first.bold}"
+                f"motion='rigid' for raw BOLD, or say assume_aligned=True; got {kind}, {first.bold}"
             )
         return [f"Alignment assumed, as asked: {kind}."]
 
@@ -249,10 +271,10 @@ class Study:
             image = _for_subject(self._rois, subject)
         # FreeSurfer's volumes lie where the subject's T1-weighted image does.
         space = "T1w" if image.name.startswith("aparc.a2009s+aseg") else entities(image).get("space")
-        if run.aligned and space is not None and space != run.space:
+        if not self._assume_aligned and space is not None and space != run.space:
             raise ValueError(
-                f"[study.Study] labels must lie in the space of the BOLD, {run.space}; got space {space} of {image} "
-                "(choose the BOLD's with space=)"
+                f"[study.Study] labels must lie in the space of the BOLD, {run.space or 'native'}; got space {space} "
+                f"of {image} (choose the BOLD's with space=, or say assume_aligned=True)"
             )
         if names is None:
             roots = [folder for folder in (*self.layout.pipelines(subject), self.root) if folder in image.parents]
@@ -282,36 +304,3 @@ class Study:
 
 def _for_subject(path: str | Path, subject: str) -> Path:
     return Path(str(path).replace("{subject}", subject))
-
-
-def _common_tr(runs: list[RunData]) -> float:
-    trs = [repetition_time(item.image, item.run.tr) for item in runs]
-    for item, tr in zip(runs, trs, strict=True):
-        if tr != trs[0]:
-            raise ValueError(
-                f"[study.Study] all runs must have one TR; got {trs[0]:g} s in {runs[0].run.bold} and {tr:g} s in "
-                f"{item.run.bold}"
-            )
-    return trs[0]
-
-
-def _common_grid(runs: list[RunData]) -> Grid:
-    first = runs[0].image
-    for item in runs:
-        if not item.image.grid.matches(first.grid):
-            raise ValueError(
-                f"[study.Study] all runs must have one grid; got {first.grid} in {first.path} and {item.image.grid} in "
-                f"{item.image.path}"
-            )
-    return first.grid
-
-
-def _check_length(item: RunData, tr: float) -> list[str]:
-    needed = round(item.events.end / tr)
-    if item.image.volumes < needed:
-        raise ValueError(
-            f"[study.Study] a run must last until its last clip ends, {item.events.end:g} s ({needed} volumes); got "
-            f"{item.image.volumes} volumes in {item.run.bold} for {item.run.events}"
-        )
-    extra = item.image.volumes - needed
-    return [f"{item.run.name} goes on for {extra} volumes after its last clip: used."] if extra else []
