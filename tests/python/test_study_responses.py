@@ -225,6 +225,20 @@ def test_labels_must_lie_in_the_space_of_the_bold(study_folder):
     )
 
 
+def test_labels_and_stimuli_beside_the_study_are_found_without_options(study_folder):
+    """The layout that `brain2music simulate` writes."""
+    space = "space-MNI152NLin2009cAsym_"
+    study_folder.write_prepared(space=space)
+    pipeline = study_folder.root / "derivatives" / "fmriprep"
+    name = f"sub-001_{space}seg-destrieux_dseg.nii.gz"
+    labels = study_folder.write_labels(pipeline / "sub-001" / "anat" / name, names=False)
+    table = pipeline / "seg-destrieux_dseg.tsv"
+    table.write_text("index\tname\n" + "".join(f"{label}\tregion {label}\n" for label in range(1, 31)))
+    brain = b2m.Study(study_folder.root, rois="destrieux", cache=False).responses("001")
+    np.testing.assert_array_equal(brain.rois.labels, labels[labels != 0])
+    assert brain.rois.names[30] == "region 30"
+
+
 @pytest.fixture
 def small(study_folder, monkeypatch):
     """A prepared study whose responses nobody computes: bad input is found before a volume is read."""

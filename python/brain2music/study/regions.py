@@ -116,7 +116,8 @@ def load_labels(path: Path, names: dict[int, str], grid: Grid) -> npt.NDArray[np
         If the image is not one of labels, or none of its labels lies on the grid.
     """
     values, source = _volume(path, "labels")
-    if not np.array_equal(values, np.rint(values)) or values.min() < 0 or values.max() > np.iinfo(np.int32).max:
+    whole = values.dtype.kind in "biu" or np.array_equal(values, np.rint(values))
+    if not whole or values.min() < 0 or values.max() > np.iinfo(np.int32).max:
         raise ValueError(f"[study.regions] labels must be whole numbers from 0; got {values.dtype} values in {path}")
     labels = values.astype(np.int32)
     present = [int(label) for label in np.unique(labels) if label != 0]
