@@ -17,6 +17,7 @@ except ImportError as error:
     ) from error
 
 from brain2music import signal
+from brain2music.study import Study
 from brain2music.versions import show_versions
 
 __version__: str = _core.version()
@@ -25,4 +26,4 @@ __version__: str = _core.version()
 #: inside the installed Python package.
 cmake_prefix_path: str = str(Path(_core.__file__).parent)
 
-__all__ = ["__version__", "cmake_prefix_path", "show_versions", "signal"]
+__all__ = ["Study", "__version__", "cmake_prefix_path", "show_versions", "signal"]

@@ -1,0 +1,22 @@
+"""Studies of music listening: BIDS in, responses to clips out."""
+
+from brain2music.study.events import EventRules
+from brain2music.study.regions import RegionLabels
+from brain2music.study.responses import Clips, Responses
+from brain2music.study.stimuli import Stimuli
+from brain2music.study.study import Study
+from brain2music.study.windows import EMBEDDING_WINDOWS, WindowRows, Windows, average_windows, window_rows
+
+__all__ = [
+    "EMBEDDING_WINDOWS",
+    "Clips",
+    "EventRules",
+    "RegionLabels",
+    "Responses",
+    "Stimuli",
+    "Study",
+    "WindowRows",
+    "Windows",
+    "average_windows",
+    "window_rows",
+]

@@ -1,0 +1,271 @@
+"""BOLD from NIfTI: one run at a time, volume by volume, straight into (scans, voxels)."""
+
+import contextlib
+import gzip
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+
+from brain2music import signal
+from brain2music.study.tables import read_table
+
+__all__ = [
+    "BoldImage",
+    "Grid",
+    "first_volume",
+    "open_bold",
+    "read_confounds",
+    "read_masked",
+    "repetition_time",
+    "standardize",
+]
+
+#: Voxels detrended at once: a few megabytes beside the run, and enough to keep the cores busy.
+SLAB = 4096
+
+#: Seconds in the units that a NIfTI header can give; NIfTI's habit for "unknown" is seconds.
+SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6, "unknown": 1.0}
+
+Align = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Where voxels lie: shape (x, y, z) and the affine from voxel indices to millimetres."""
+
+    shape: tuple[int, int, int]
+    affine: npt.NDArray[np.float64]
+
+    def matches(self, other: "Grid") -> bool:
+        """Whether both put every voxel in the same place, to a thousandth of a millimetre a voxel."""
+        return self.shape == other.shape and np.allclose(self.affine, other.affine, rtol=0, atol=1e-3)
+
+    def __str__(self) -> str:
+        return f"shape {self.shape}, affine {np.round(self.affine[:3], 3).tolist()}"
+
+
+@dataclass(frozen=True, eq=False)
+class BoldImage:
+    """A checked header: all that reading the volumes needs."""
+
+    path: Path
+    grid: Grid
+    volumes: int
+    tr: float | None  # seconds; None where the header does not say
+    dtype: np.dtype[Any]
+    offset: int  # bytes before the first volume
+    slope: float
+    inter: float
+
+
+def open_bold(path: Path) -> BoldImage:
+    """Read and check the header of a four-dimensional NIfTI file.
+
+    Parameters
+    ----------
+    path : Path
+        ``.nii`` or ``.nii.gz``; NIfTI-1 or -2, either byte order, any real type, scaled or not.
+
+    Returns
+    -------
+    BoldImage
+
+    Raises
+    ------
+    ValueError
+        Naming file and field, if the header is not that of a BOLD run, the file is longer or shorter than it says, or
+        the name and the compression disagree.
+    """
+    if not path.name.endswith((".nii", ".nii.gz")):
+        raise ValueError(f"[study.bold] a BOLD image must be .nii or .nii.gz; got {path}")
+    with path.open("rb") as file:
+        gzipped = file.read(2) == b"\x1f\x8b"
+    if gzipped != (path.suffix == ".gz"):
+        kind = "gzip" if gzipped else "no gzip"
+        raise ValueError(f"[study.bold] .nii.gz must be gzip and .nii must not; got {kind} in {path}")
+    try:
+        image: Any = nib.load(path)
+        data, header = image.dataobj, image.header
+        shape, affine, dtype = tuple(data.shape), np.asarray(image.affine, dtype=np.float64), np.dtype(data.dtype)
+        offset, slope, inter = int(data.offset), float(data.slope), float(data.inter)
+        with nib.openers.ImageOpener(str(path)) as file:
+            # nibabel takes an infinite slope for none.
+            stored_slope = float(type(header).from_fileobj(file)["scl_slope"])
+        unit, zooms = header.get_xyzt_units()[1], header.get_zooms()
+    except (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError, EOFError, zlib.error) as error:
+        raise ValueError(f"[study.bold] the header must be NIfTI's; got '{error}' in {path}") from error
+    except (OSError, ValueError, KeyError, OverflowError, np.linalg.LinAlgError) as error:
+        raise ValueError(f"[study.bold] the header must be NIfTI's; got '{error!r}' in {path}") from error
+    if len(shape) != 4 or min(shape) < 1:
+        raise ValueError(f"[study.bold] dim must be four-dimensional, (x, y, z, volumes); got {shape} in {path}")
+    if dtype.kind not in "iuf" or dtype.itemsize > 8:
+        raise ValueError(f"[study.bold] datatype must be integer or real of at most 64 bits; got {dtype} in {path}")
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        raise ValueError(f"[study.bold] the affine must be finite and invertible; got {affine.tolist()} in {path}")
+    if np.isinf(stored_slope) or not np.isfinite([slope, inter]).all():
+        raise ValueError(f"[study.bold] scl_slope and scl_inter must be finite; got {stored_slope}, {inter} in {path}")
+    expected = offset + int(np.prod(shape, dtype=object)) * dtype.itemsize
+    if not gzipped and path.stat().st_size != expected:
+        raise ValueError(
+            f"[study.bold] a file of dim {shape} and datatype {dtype} must have {expected} bytes; got "
+            f"{path.stat().st_size} in {path}"
+        )
+    if unit not in SECONDS or not 0 <= zooms[3] < np.inf:
+        raise ValueError(f"[study.bold] pixdim[4] must be a time; got {zooms[3]} {unit} in {path}")
+    tr = round(float(zooms[3]) * SECONDS[unit], 6) or None
+    return BoldImage(path, Grid(shape[:3], affine), shape[3], tr, dtype, offset, slope, inter)
+
+
+def repetition_time(image: BoldImage, sidecar: float | None) -> float:
+    """Return the TR in seconds on which header and sidecar agree; one of them may be silent."""
+    if image.tr is not None and sidecar is not None and abs(image.tr - sidecar) > 1e-3:
+        raise ValueError(
+            f"[study.bold] pixdim[4] of the header must be RepetitionTime of the sidecar; got {image.tr:g} s and "
+            f"{sidecar:g} s for {image.path}"
+        )
+    tr = sidecar if sidecar is not None else image.tr
+    if tr is None:
+        raise ValueError(
+            f"[study.bold] the TR must be in pixdim[4] or in RepetitionTime of a sidecar; got neither for {image.path}"
+        )
+    return tr
+
+
+def read_masked(image: BoldImage, mask: npt.NDArray[np.bool_], align: Align | None = None) -> npt.NDArray[np.float32]:
+    """Read a run's voxels inside a mask.
+
+    Parameters
+    ----------
+    image : BoldImage
+    mask : array of shape (x, y, z), bool
+    align : callable, optional
+        Takes each volume, of shape (x, y, z), and returns the mask's voxels where they should be.
+
+    Returns
+    -------
+    array of shape (scans, voxels), float32
+        Scaled as the header says. Voxels in the order of ``data[mask]``, which is nilearn's.
+
+    Raises
+    ------
+    ValueError
+        If the file ends early or late, or a voxel that is read is NaN or Inf: the first one is named.
+    """
+    # A volume lies in the file with x fastest.
+    where = np.ravel_multi_index(np.nonzero(mask), image.grid.shape, order="F")
+    bold = np.empty((image.volumes, where.size), dtype=np.float32)
+    for scan, volume in enumerate(_volumes(image)):
+        if align is None:
+            bold[scan] = _scaled(volume[where], image)
+            _check_finite(bold[scan], where, f"scan {scan} of {image.path}", image.grid)
+        else:
+            whole = _scaled(volume, image)
+            _check_finite(whole, np.arange(whole.size), f"scan {scan} of {image.path}", image.grid)
+            try:
+                bold[scan] = align(whole.reshape(image.grid.shape, order="F"))
+            except ValueError as error:
+                raise ValueError(f"{error} at scan {scan} of {image.path}") from error
+    return bold
+
+
+def first_volume(image: BoldImage) -> npt.NDArray[np.float32]:
+    """Read the first volume of a run, shape (x, y, z)."""
+    whole = _scaled(next(_volumes(image)), image)
+    _check_finite(whole, np.arange(whole.size), f"scan 0 of {image.path}", image.grid)
+    return whole.reshape(image.grid.shape, order="F")
+
+
+def standardize(
+    bold: npt.NDArray[np.float32], tr: float, dropped: int, confounds: npt.NDArray[np.float64] | None = None
+) -> npt.NDArray[np.float32]:
+    """Detrend a run, drop its first scans and z-score the rest, in place.
+
+    Parameters
+    ----------
+    bold : array of shape (scans, voxels), float32
+        Overwritten: a second array of a run's size is never made.
+    tr : float
+        Seconds from scan to scan.
+    dropped : int
+        Scans to drop from the beginning, after the median filter of 240 s has seen them.
+    confounds : array of shape (scans - dropped, k), optional
+        Regressed out, with the mean, before the z-scoring.
+
+    Returns
+    -------
+    array of shape (scans - dropped, voxels), float32
+        A view of ``bold``. Voxels that are constant become 0.
+    """
+    basis = None
+    if confounds is not None:
+        left, singular, _ = np.linalg.svd(confounds - confounds.mean(axis=0), full_matrices=False)
+        basis = left[:, singular > 1e-10 * singular.max(initial=0)]
+    for begin in range(0, bold.shape[1], SLAB):
+        slab = signal.median_detrend(np.ascontiguousarray(bold[:, begin : begin + SLAB]), tr=tr)[dropped:]
+        if basis is not None:
+            slab = slab - slab.mean(axis=0)
+            slab = (slab - basis @ (basis.T @ slab)).astype(np.float32)
+        bold[dropped:, begin : begin + SLAB] = signal.zscore(slab)
+    return bold[dropped:]
+
+
+def read_confounds(path: Path, columns: list[str], scans: int, dropped: int) -> npt.NDArray[np.float64]:
+    """Read columns of fMRIPrep's confounds, shape (scans - dropped, columns); ``n/a`` only among the dropped scans."""
+    table = read_table(path, columns)
+    if len(table) != scans:
+        raise ValueError(f"[study.bold] confounds must have a row a volume ({scans}); got {len(table)} in {path}")
+    values = np.full((scans - dropped, len(columns)), np.nan)
+    for number, row in enumerate(table[dropped:]):
+        for column, name in enumerate(columns):
+            with contextlib.suppress(ValueError):
+                values[number, column] = float(row[name])
+            if not np.isfinite(values[number, column]):
+                raise ValueError(
+                    f"[study.bold] confound {name} must be finite; got {row[name]!r} in row {number + dropped + 1} of "
+                    f"{path}"
+                )
+    return values
+
+
+def _scaled(values: npt.NDArray[Any], image: BoldImage) -> npt.NDArray[np.float32]:
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found by the check that follows
+        if (image.slope, image.inter) == (1.0, 0.0):
+            return values.astype(np.float32)
+        return np.asarray(values.astype(np.float64) * image.slope + image.inter, dtype=np.float32)
+
+
+def _check_finite(values: npt.NDArray[np.float32], where: npt.NDArray[np.int64], scan: str, grid: Grid) -> None:
+    finite = np.isfinite(values)
+    if not finite.all():
+        first = int(np.argmin(finite))
+        voxel = tuple(int(i) for i in np.unravel_index(where[first], grid.shape, order="F"))
+        raise ValueError(
+            f"[study.bold] the voxels that are read must be finite; got {values[first]} at voxel {voxel}, {scan}"
+        )
+
+
+def _volumes(image: BoldImage) -> Iterator[npt.NDArray[Any]]:
+    """Yield each volume, flat and as stored; one buffer is used over and over."""
+    buffer = np.empty(int(np.prod(image.grid.shape)) * image.dtype.itemsize, dtype=np.uint8)
+    view, volume = memoryview(buffer), buffer.view(image.dtype)  # type: ignore[arg-type]
+    with gzip.open(image.path) if image.path.suffix == ".gz" else image.path.open("rb") as file:
+        try:
+            file.seek(image.offset)
+            for scan in range(image.volumes):
+                filled = 0
+                while filled < len(view):
+                    count = file.readinto(view[filled:])
+                    if not count:
+                        raise EOFError(f"the data end in volume {scan} of {image.volumes}")
+                    filled += count
+                yield volume
+            if file.read(1):
+                raise EOFError(f"there are data after volume {image.volumes - 1}, the last that dim names")
+        except (EOFError, OSError, zlib.error) as error:
+            raise ValueError(f"[study.bold] the data must be whole; got '{error}' in {image.path}") from error

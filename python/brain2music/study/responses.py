@@ -1,0 +1,230 @@
+"""Responses to clips: a subject's runs, processed one at a time, cut into clips by scans."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+
+from brain2music.study import cache
+from brain2music.study.bold import first_volume, read_confounds, read_masked, standardize
+from brain2music.study.events import Event
+from brain2music.study.motion import Realigner
+from brain2music.study.regions import RegionLabels
+from brain2music.study.subject import RunData, SubjectData, scans_per_clip
+
+__all__ = ["Clips", "Responses", "subject_responses"]
+
+
+@dataclass(frozen=True, eq=False)
+class Clips:
+    """The clips that rows of responses belong to; all arrays of length n.
+
+    Parameters
+    ----------
+    ids, genre, track : arrays of str
+        ``blues.00017_6.44`` is the track ``blues.00017`` from second 6.44 on.
+    start, end : arrays of float
+        Seconds in the track.
+    run : array of int
+        Number of the run, from 1, in which a clip was (first) heard.
+    scans_present : array of shape (n, s), bool
+        Which scans were measured, in one repeat or more; the others are NaN.
+    """
+
+    ids: npt.NDArray[np.str_]
+    genre: npt.NDArray[np.str_]
+    track: npt.NDArray[np.str_]
+    start: npt.NDArray[np.float64]
+    end: npt.NDArray[np.float64]
+    run: npt.NDArray[np.int64]
+    scans_present: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, eq=False)
+class Responses:
+    """What one subject's brain did during each clip: z-scored BOLD, in units of its standard deviation in a run.
+
+    Parameters
+    ----------
+    train : array of shape (n, s, v), float32
+        Clips, scans, voxels; a scan that was not measured is NaN.
+    test : array of shape (n_test, s, v), float32
+        Mean over the repeats in which a scan was measured.
+    repeats : array of shape (n_test, repeats, s, v), float32, or None
+        The repeats themselves, in the order heard; None where each test clip was heard once.
+    train_clips, test_clips : Clips
+    rois : RegionLabels or None
+    mask : nibabel image
+        Voxels in the order of ``image.get_fdata()[mask]``.
+    tr : float
+        Seconds from scan to scan.
+    notes : tuple of str
+        What was dropped, missing or assumed, one sentence each.
+    """
+
+    train: npt.NDArray[np.float32]
+    test: npt.NDArray[np.float32]
+    repeats: npt.NDArray[np.float32] | None
+    train_clips: Clips
+    test_clips: Clips
+    rois: RegionLabels | None
+    mask: nib.nifti1.Nifti1Image
+    tr: float
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a presentation's scans go: a row of ``train``, or a row and repeat of ``repeats``."""
+
+    array: str
+    index: tuple[int, ...]
+
+
+def subject_responses(data: SubjectData, delay_scans: int, folder: Path | None, progress: bool) -> Responses:
+    """Read, process and cut all runs of a subject; see :meth:`brain2music.Study.responses`."""
+    n_scans = scans_per_clip(data)
+    train, test = _order(data.train), _order(data.test)
+    reps, voxels = data.rules.repeats, int(data.mask.sum())
+    shapes: dict[str, tuple[int, ...]] = {"train": (len(train), n_scans, voxels), "test": (len(test), n_scans, voxels)}
+    if reps > 1:
+        shapes["repeats"] = (len(test), reps, n_scans, voxels)
+
+    def fill(arrays: cache.Arrays) -> list[str]:
+        notes = _fill(data, arrays, _places(data, reps), n_scans, delay_scans, progress)
+        if reps > 1:
+            _average(arrays["repeats"], arrays["test"])
+        return notes
+
+    name = f"responses_sub-{data.subject}"
+    arrays, notes = cache.compute(folder, name, data.settings(delay_scans), shapes, fill)
+    present = {
+        task: _present(runs, order, n_scans, delay_scans, data)
+        for task, runs, order in (("training", data.train, train), ("test", data.test, test))
+    }
+    return Responses(
+        arrays["train"],
+        arrays["test"],
+        arrays.get("repeats"),
+        _clips(train, present["training"]),
+        _clips(test, present["test"]),
+        data.rois,
+        nib.nifti1.Nifti1Image(data.mask.astype(np.uint8), data.grid.affine),  # type: ignore[no-untyped-call]
+        data.tr,
+        (*data.notes, *_missing_notes(present, delay_scans), *notes),
+    )
+
+
+def _fill(
+    data: SubjectData,
+    arrays: cache.Arrays,
+    places: dict[tuple[str, int], list[_Place]],
+    n_scans: int,
+    delay: int,
+    progress: bool,
+) -> list[str]:
+    from tqdm.auto import tqdm  # type: ignore[import-untyped]
+
+    notes = []
+    realigner = Realigner(first_volume(data.train[0].image), data.grid, data.mask) if data.realign else None
+    bar = tqdm([*data.train, *data.test], desc=f"sub-{data.subject}", unit="run", disable=not progress)
+    for item in bar:
+        dropped = item.dropped(data.tr, data.rules)
+        confounds = None
+        if data.confounds and item.run.confounds is not None:
+            confounds = read_confounds(item.run.confounds, list(data.confounds), item.image.volumes, dropped)
+        run = standardize(read_masked(item.image, data.mask, realigner), data.tr, dropped, confounds)
+        if realigner is not None:
+            notes.append(f"{item.run.name} moved by at most {realigner.largest:.2f} mm: undone.")
+            realigner.largest = 0.0
+        constant = run.shape[1] - int(np.count_nonzero(run.any(axis=0)))
+        if constant:
+            notes.append(f"{constant} voxels of the mask are constant in {item.run.name}: 0 there.")
+        for place, scans in zip(
+            places[item.run.task, item.number], item.scans(data.tr, n_scans, delay, data.rules), strict=True
+        ):
+            scans = scans[scans < item.image.volumes] - dropped
+            arrays[place.array][place.index][: len(scans)] = run[scans]
+        del run  # before the next one is read
+    return notes
+
+
+def _order(runs: Sequence[RunData]) -> dict[str, tuple[Event, int]]:
+    """Each clip's first presentation and its run, in the order first heard."""
+    first: dict[str, tuple[Event, int]] = {}
+    for item in runs:
+        for event in item.events.kept:
+            first.setdefault(event.clip, (event, item.number))
+    return first
+
+
+def _places(data: SubjectData, reps: int) -> dict[tuple[str, int], list[_Place]]:
+    """Where the presentations of each run, by task and number, go."""
+    train, test = (list(_order(runs)) for runs in (data.train, data.test))
+    rows = {clip: row for order in (train, test) for row, clip in enumerate(order)}
+    heard: dict[str, int] = {}
+    places: dict[tuple[str, int], list[_Place]] = {}
+    for item in data.train:
+        places[item.run.task, item.number] = [_Place("train", (rows[event.clip],)) for event in item.events.kept]
+    for item in data.test:
+        listed = places[item.run.task, item.number] = []
+        for event in item.events.kept:
+            repeat = heard[event.clip] = heard.get(event.clip, -1) + 1
+            row = rows[event.clip]
+            listed.append(_Place("repeats", (row, repeat)) if reps > 1 else _Place("test", (row,)))
+    return places
+
+
+def _present(
+    runs: Sequence[RunData], order: dict[str, tuple[Event, int]], n_scans: int, delay: int, data: SubjectData
+) -> npt.NDArray[np.bool_]:
+    """Which scans of which presentation were measured: shape (clips, presentations, n_scans)."""
+    measured: dict[str, list[npt.NDArray[np.bool_]]] = {clip: [] for clip in order}
+    for item in runs:
+        scans = item.scans(data.tr, n_scans, delay, data.rules) < item.image.volumes
+        for event, present in zip(item.events.kept, scans, strict=True):
+            measured[event.clip].append(present)
+    repeats = len(next(iter(measured.values()))) if measured else 1
+    return np.array(list(measured.values()), dtype=bool).reshape(len(order), repeats, n_scans)
+
+
+def _average(repeats: npt.NDArray[np.float32], mean: npt.NDArray[np.float32]) -> None:
+    """Average over repeats, clip by clip, scan by scan over the repeats in which it was measured."""
+    for clip, result in zip(repeats, mean, strict=True):
+        for scan in range(clip.shape[1]):
+            measured = clip[~np.isnan(clip[:, scan]).all(axis=1), scan]
+            result[scan] = measured.mean(axis=0, dtype=np.float64) if len(measured) else np.nan
+
+
+def _missing_notes(present: dict[str, npt.NDArray[np.bool_]], delay: int) -> list[str]:
+    notes = []
+    for task, measured in present.items():
+        lacking = int((~measured.all(axis=2)).sum())
+        if not lacking:
+            continue
+        fewest = int(measured.sum(axis=2).min())
+        notes.append(
+            f"{lacking} presentations of {task} clips end after their run under a delay of {delay} scans and have "
+            f"{fewest} or more of {measured.shape[2]} scans; the others are NaN"
+            + (", and the mean over repeats is of those measured." if measured.shape[1] > 1 else ".")
+        )
+    return notes
+
+
+def _clips(order: dict[str, tuple[Event, int]], present: npt.NDArray[np.bool_]) -> Clips:
+    events = [event for event, _ in order.values()]
+    return Clips(
+        ids=np.array(list(order), dtype=np.str_),
+        genre=np.array([event.genre for event in events], dtype=np.str_),
+        track=np.array([event.track for event in events], dtype=np.str_),
+        start=np.array([event.start for event in events], dtype=np.float64),
+        end=np.array([event.end for event in events], dtype=np.float64),
+        run=np.array([run for _, run in order.values()], dtype=np.int64),
+        scans_present=np.asarray(present.any(axis=1)),
+    )

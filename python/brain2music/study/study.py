@@ -1,0 +1,306 @@
+"""The study: a BIDS folder, its derivatives, its music, and what each subject's brain made of it."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from brain2music.study import cache as caching
+from brain2music.study.bold import Grid, open_bold
+from brain2music.study.events import Event, EventRules, RunEvents, check_split, read_events
+from brain2music.study.layout import Layout, Run, destrieux_file, entities
+from brain2music.study.regions import RegionLabels, label_names, load_labels, load_mask
+from brain2music.study.responses import Responses, subject_responses
+from brain2music.study.stimuli import Stimuli, read_captions
+from brain2music.study.subject import RunData, SubjectData, check_length, common_grid, common_tr
+
+__all__ = ["Study"]
+
+
+class Study:
+    """A study of music listening in BIDS, read as OpenNeuro ds003720 is.
+
+    Parameters
+    ----------
+    root : path
+        The BIDS folder.
+    stimuli : path, optional
+        GTZAN's folder; by default ``root/stimuli`` where there is one.
+    derivatives : path, optional
+        Folder of fMRIPrep's derivatives, or of several pipelines' folders; by default ``root/derivatives`` where there
+        is one. With preprocessed BOLD in it, the raw images are not read.
+    captions : path, optional
+        CSV with columns clip and caption; by default ``root/captions.csv`` where there is one.
+    rois : "destrieux", path or (path, path), optional
+        Regions: FreeSurfer's ``aparc.a2009s+aseg`` (or ``*_seg-destrieux_dseg``) found in the derivatives; or any
+        labelled image, with its TSV of names beside it or second in a pair. ``{subject}`` in a path stands for the
+        subject.
+    mask : path or nibabel image, optional
+        Voxels to keep, on the BOLD's grid; by default those in a region, or else those in the brain masks of all runs.
+    assume_aligned : bool, default False
+        Says that the BOLD images given are aligned from volume to volume, from run to run, and to labels and mask.
+        Without it only fMRIPrep's images in a common space are read.
+    motion : "rigid", optional
+        Align every volume of raw BOLD to the first volume of the first training run. Takes minutes a run; regions and
+        mask must then lie on that volume.
+    space : str, optional
+        Space of the preprocessed BOLD (``"T1w"``, ``"MNI152NLin2009cAsym"``), where there are several.
+    confounds : sequence of str, optional
+        Columns of fMRIPrep's confounds to regress out of each run.
+    events : EventRules or path, optional
+        How the events files are written, or a JSON file that says so; by default as in ds003720.
+    cache : bool or path, default True
+        Where processed responses are kept: the user's cache folder, a folder, or (False) memory only.
+
+    Attributes
+    ----------
+    subjects : list of str
+        Labels of the subjects, ``"001"`` and so on.
+    rules : EventRules
+
+    Examples
+    --------
+    >>> study = b2m.Study("ds003720", derivatives="fmriprep/", rois="destrieux", space="T1w")  # doctest: +SKIP
+    >>> brain = study.responses("001")  # doctest: +SKIP
+    >>> brain.train.shape, brain.test.shape  # doctest: +SKIP
+    ((480, 10, 58211), (60, 10, 58211))
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        stimuli: str | Path | None = None,
+        derivatives: str | Path | None = None,
+        captions: str | Path | None = None,
+        rois: str | Path | tuple[str | Path, str | Path] | None = None,
+        mask: Any = None,
+        assume_aligned: bool = False,
+        motion: str | None = None,
+        space: str | None = None,
+        confounds: tuple[str, ...] | list[str] = (),
+        events: EventRules | str | Path | None = None,
+        cache: bool | str | Path = True,
+    ) -> None:
+        self.root = Path(root)
+        self._stimuli_folder = self._beside(stimuli, "stimuli")
+        self._captions_file = self._beside(captions, "captions.csv")
+        self.layout = Layout(self.root, self._beside(derivatives, "derivatives"), space)
+        self.subjects = self.layout.subjects
+        self.rules = events if isinstance(events, EventRules) else EventRules.load(events) if events else EventRules()
+        self._rois, self._mask, self._confounds = rois, mask, tuple(confounds)
+        self._assume_aligned = assume_aligned
+        if motion not in (None, "rigid"):
+            raise ValueError(f"[study.Study] motion must be None or 'rigid'; got {motion!r}")
+        self._motion = motion
+        if isinstance(cache, bool):
+            self._cache = caching.default_folder() if cache else None
+        else:
+            self._cache = Path(cache)
+
+    def responses(self, subject: str, delay_scans: int = 3, progress: bool = False) -> Responses:
+        """Read one subject's runs, and cut them into clips.
+
+        Each run loses its running median over 240 s, then the dummy's scans, and is z-scored (``ddof=0``); runs are
+        read one at a time, so that memory holds the result and one run. Processed once, responses come from the cache.
+
+        Parameters
+        ----------
+        subject : str
+            One of ``subjects``.
+        delay_scans : int, default 3
+            Scans by which the response to a clip lags behind it.
+        progress : bool, default False
+            Show a bar, a step a run.
+
+        Returns
+        -------
+        Responses
+
+        Raises
+        ------
+        ValueError, FileNotFoundError
+            For whatever is missing or inconsistent, naming file and field.
+
+        References
+        ----------
+        Denk, Takagi et al. (2023), *Brain2Music*, sections 3.1 and 3.3.
+        """
+        if isinstance(delay_scans, bool) or not isinstance(delay_scans, int | np.integer) or delay_scans < 0:
+            raise ValueError(f"[study.responses] delay_scans must be a whole number from 0; got {delay_scans!r}")
+        return subject_responses(self._subject(subject), int(delay_scans), self._cache, progress)
+
+    @cached_property
+    def clips(self) -> list[Event]:
+        """All clips of the study, each once: those to train on, then those to test on."""
+        clips: dict[str, Event] = {}
+        for subject in self.subjects:
+            runs = [self._events(subject, task) for task in self._tasks]
+            for event in (event for task in runs for events in task for event in events.kept):
+                first = clips.setdefault(event.clip, event)
+                if (first.start, first.end) != (event.start, event.end):
+                    raise ValueError(
+                        f"[study.events] clips of one id must have one start and end; got {event.clip} in "
+                        f"{first.where} and {event.where}"
+                    )
+        return list(clips.values())
+
+    @cached_property
+    def stimuli(self) -> Stimuli:
+        """The clips' music."""
+        if self._stimuli_folder is None:
+            raise FileNotFoundError(f"[study.Study] stimuli must be given; got no folder stimuli in {self.root}")
+        return Stimuli(self._stimuli_folder, self.clips)
+
+    @cached_property
+    def captions(self) -> dict[str, str]:
+        """The clips' captions, by clip id."""
+        if self._captions_file is None:
+            raise FileNotFoundError(f"[study.Study] captions must be given; got no captions.csv in {self.root}")
+        return read_captions(self._captions_file, self.clips)
+
+    def _beside(self, given: str | Path | None, name: str) -> Path | None:
+        path = Path(given) if given is not None else self.root / name
+        if given is not None and not path.exists():
+            raise FileNotFoundError(f"[study.Study] {name.partition('.')[0]} must exist; got {path}")
+        return path if path.exists() else None
+
+    @property
+    def _tasks(self) -> tuple[str | None, str | None]:
+        return self.rules.train_task, self.rules.test_task
+
+    def _events(self, subject: str, task: str | None) -> list[RunEvents]:
+        paths = self.layout.events(subject, task).values() if task else ()
+        return [read_events(path, self.rules) for path in paths]
+
+    def _runs(self, subject: str, task: str | None) -> list[RunData]:
+        events = self._events(subject, task)
+        runs = self.layout.runs(subject, task) if task else []
+        return [
+            RunData(run, number, heard, open_bold(run.bold))
+            for number, (run, heard) in enumerate(zip(runs, events, strict=True), start=1)
+        ]
+
+    def _subject(self, subject: str) -> SubjectData:
+        """Gather and check everything but the volumes."""
+        subject = subject.removeprefix("sub-")
+        heard, tested = (self._events(subject, task) for task in self._tasks)
+        notes = check_split(heard, tested, self.rules)
+        train, test = (self._runs(subject, task) for task in self._tasks)
+        notes += self._compare_run_counts(subject, len(train), len(test))
+        every = train + test
+        tr = common_tr(every)
+        grid = common_grid(every)
+        for item in every:
+            notes += check_length(item, tr)
+        notes += self._check_alignment(every)
+        labels, names = self._labels(subject, every[0].run, grid)
+        mask = self._voxels(subject, every, grid, labels)
+        rois = None
+        if labels is not None:
+            rois = RegionLabels(labels[mask], names)
+            empty = [name for label, name in names.items() if not (rois.labels == label).any()]
+            if empty:
+                notes.append(f"{len(empty)} of {len(names)} regions hold no voxel of the mask: {', '.join(empty)}.")
+        for item in every:
+            if self._confounds and item.run.confounds is None:
+                raise FileNotFoundError(
+                    f"[study.Study] confounds need *_desc-confounds_timeseries.tsv; got none beside {item.run.bold}"
+                )
+        return SubjectData(
+            subject,
+            tuple(train),
+            tuple(test),
+            self.rules,
+            tr,
+            grid,
+            mask,
+            rois,
+            self._confounds,
+            self._motion == "rigid",
+            tuple(notes),
+        )
+
+    def _compare_run_counts(self, subject: str, train: int, test: int) -> list[str]:
+        """Refuse fewer runs than another subject has: numbering alone does not show that the last one is missing."""
+        for task, count in zip(self._tasks, (train, test), strict=True):
+            others = {other: len(self.layout.events(other, task)) for other in self.subjects} if task else {}
+            most = max(others, key=others.__getitem__, default=subject)
+            if count < others.get(most, 0):
+                raise FileNotFoundError(
+                    f"[study.Study] every subject must have all runs of task {task!r}; got {count} of sub-{subject} "
+                    f"and {others[most]} of sub-{most} in {self.root}"
+                )
+        return [f"{train} training runs and {test} test runs."]
+
+    def _check_alignment(self, runs: list[RunData]) -> list[str]:
+        spaces = {(item.run.prepared, item.run.space): item for item in reversed(runs)}
+        if len(spaces) > 1:
+            one, other = list(spaces.values())[:2]
+            raise ValueError(
+                "[study.Study] all runs must be preprocessed into one space, or none; got "
+                f"{one.run.bold} and {other.run.bold}"
+            )
+        first = runs[0].run
+        if self._motion and first.prepared:
+            raise ValueError(f"[study.Study] motion must be None for preprocessed BOLD; got 'rigid' for {first.bold}")
+        if first.aligned:
+            return [f"fMRIPrep's BOLD in space {first.space}."]
+        kind = "fMRIPrep's native space, which each run has of its own" if first.prepared else "raw BOLD"
+        if self._motion:
+            return [f"Every volume aligned to the first one of {first.bold.name}."]
+        if not self._assume_aligned:
+            raise ValueError(
+                "[study.Study] BOLD must be aligned: give derivatives= with preprocessed BOLD in a common space, or "
+                f"motion='rigid' for raw BOLD, or say assume_aligned=True; got {kind}, {first.bold}"
+            )
+        return [f"Alignment assumed, as asked: {kind}."]
+
+    def _labels(self, subject: str, run: Run, grid: Grid) -> tuple[npt.NDArray[np.int32] | None, dict[int, str]]:
+        if self._rois is None:
+            return None, {}
+        names = None
+        if isinstance(self._rois, tuple | list):
+            image, table = (_for_subject(path, subject) for path in self._rois)
+            names = label_names(image, table)
+        elif self._rois == "destrieux":
+            image = destrieux_file(self.layout, subject)
+        else:
+            image = _for_subject(self._rois, subject)
+        # FreeSurfer's volumes lie where the subject's T1-weighted image does.
+        space = "T1w" if image.name.startswith("aparc.a2009s+aseg") else entities(image).get("space")
+        if not self._assume_aligned and space is not None and space != run.space:
+            raise ValueError(
+                f"[study.Study] labels must lie in the space of the BOLD, {run.space or 'native'}; got space {space} "
+                f"of {image} (choose the BOLD's with space=, or say assume_aligned=True)"
+            )
+        if names is None:
+            roots = [folder for folder in (*self.layout.pipelines(subject), self.root) if folder in image.parents]
+            names = label_names(image, root=roots[0] if roots else None)
+        return load_labels(image, names, grid), names
+
+    def _voxels(
+        self, subject: str, runs: list[RunData], grid: Grid, labels: npt.NDArray[np.int32] | None
+    ) -> npt.NDArray[np.bool_]:
+        if self._mask is not None:
+            mask = _for_subject(self._mask, subject) if isinstance(self._mask, str | Path) else self._mask
+            return load_mask(mask, grid)
+        if labels is not None:
+            return np.not_equal(labels, 0)
+        masks = [item.run.mask for item in runs]
+        found = [mask for mask in masks if mask is not None]
+        if len(found) < len(masks):
+            raise FileNotFoundError(
+                "[study.Study] voxels must be chosen by mask=, rois= or a *_desc-brain_mask of every run; got "
+                f"{len(found)} brain masks for {len(masks)} runs of sub-{subject}"
+            )
+        common = load_mask(found[0], grid)
+        for path in found[1:]:
+            common &= load_mask(path, grid)
+        return common
+
+
+def _for_subject(path: str | Path, subject: str) -> Path:
+    return Path(str(path).replace("{subject}", subject))

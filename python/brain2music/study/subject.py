@@ -1,0 +1,141 @@
+"""What is known of a subject before a volume is read: runs, events, headers, voxels, all checked together."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from brain2music import _core
+from brain2music.study import cache
+from brain2music.study.bold import BoldImage, Grid, repetition_time
+from brain2music.study.events import Event, EventRules, RunEvents
+from brain2music.study.layout import Run
+from brain2music.study.regions import RegionLabels
+
+__all__ = ["RunData", "SubjectData", "check_length", "common_grid", "common_tr", "scans_per_clip"]
+
+
+@dataclass(frozen=True, eq=False)
+class RunData:
+    """A run ready to be read: where it lies, what was heard, and its checked header."""
+
+    run: Run
+    number: int  # from 1, in its task
+    events: RunEvents
+    image: BoldImage
+
+    def dropped(self, tr: float, rules: EventRules) -> int:
+        """Count the scans before the first clip that is kept; all are kept where there are no dummies."""
+        return _scan(self.events.kept[0], tr, rules) if rules.dummies else 0
+
+    def scans(self, tr: float, n_scans: int, delay: int, rules: EventRules) -> npt.NDArray[np.int64]:
+        """Return the scan numbers of each clip, shape (clips, n_scans); those past the run's end are missing."""
+        first = np.array([_scan(event, tr, rules) for event in self.events.kept], dtype=np.int64)
+        return first[:, None] + delay + np.arange(n_scans)
+
+
+@dataclass(frozen=True, eq=False)
+class SubjectData:
+    """All that is known of a subject before a volume is read; everything in it has been checked."""
+
+    subject: str
+    train: tuple[RunData, ...]
+    test: tuple[RunData, ...]
+    rules: EventRules
+    tr: float
+    grid: Grid
+    mask: npt.NDArray[np.bool_]
+    rois: RegionLabels | None
+    confounds: tuple[str, ...]
+    realign: bool  # every volume to the first one of the first run
+    notes: tuple[str, ...]
+
+    def settings(self, delay: int) -> dict[str, Any]:
+        """Everything the responses depend on."""
+        return {
+            "brain2music": _core.version(),
+            "subject": self.subject,
+            "delay_scans": delay,
+            "tr": self.tr,
+            "rules": dataclasses.asdict(self.rules),
+            "mask": cache.key({"shape": self.mask.shape, "voxels": np.packbits(self.mask).tobytes().hex()}),
+            "confounds": list(self.confounds),
+            "realign": self.realign,
+            "runs": [
+                {"name": data.run.name} | {file: cache.fingerprint(path) for file, path in self._files(data).items()}
+                for data in (*self.train, *self.test)
+            ],
+        }
+
+    def _files(self, data: RunData) -> dict[str, Path]:
+        files = {"bold": data.run.bold, "events": data.run.events}
+        if self.confounds and data.run.confounds is not None:
+            files["confounds"] = data.run.confounds
+        return files
+
+
+def common_tr(runs: list[RunData]) -> float:
+    """Return the TR in seconds that all runs have, headers and sidecars alike."""
+    trs = [repetition_time(item.image, item.run.tr) for item in runs]
+    for item, tr in zip(runs, trs, strict=True):
+        if tr != trs[0]:
+            raise ValueError(
+                f"[study.Study] all runs must have one TR; got {trs[0]:g} s in {runs[0].run.bold} and {tr:g} s in "
+                f"{item.run.bold}"
+            )
+    return trs[0]
+
+
+def common_grid(runs: list[RunData]) -> Grid:
+    """Return the grid that all runs have."""
+    first = runs[0].image
+    for item in runs:
+        if not item.image.grid.matches(first.grid):
+            raise ValueError(
+                f"[study.Study] all runs must have one grid; got {first.grid} in {first.path} and {item.image.grid} in "
+                f"{item.image.path}"
+            )
+    return first.grid
+
+
+def check_length(item: RunData, tr: float) -> list[str]:
+    """Refuse a run that ends before its last clip; note one that goes on after it."""
+    needed = round(item.events.end / tr)
+    if item.image.volumes < needed:
+        raise ValueError(
+            f"[study.Study] a run must last until its last clip ends, {item.events.end:g} s ({needed} volumes); got "
+            f"{item.image.volumes} volumes in {item.run.bold} for {item.run.events}"
+        )
+    extra = item.image.volumes - needed
+    return [f"{item.run.name} goes on for {extra} volumes after its last clip: used."] if extra else []
+
+
+def _scan(event: Event, tr: float, rules: EventRules) -> int:
+    """First scan of an event, which must begin with it."""
+    scan = round(event.onset / tr)
+    if scan < 0 or abs(event.onset - scan * tr) > rules.snap:
+        raise ValueError(
+            f"[study.subject] {rules.onset} must fall on the start of a scan, to {rules.snap:g} s (rule snap); got "
+            f"{event.onset:g} s at a TR of {tr:g} s in {event.where}"
+        )
+    return scan
+
+
+def scans_per_clip(data: SubjectData) -> int:
+    """Return the number of scans that every clip has."""
+    counts: dict[int, Event] = {}
+    for event in (event for item in (*data.train, *data.test) for event in item.events.kept):
+        count = round(event.duration / data.tr)
+        if count < 1 or abs(event.duration - count * data.tr) > data.rules.snap:
+            raise ValueError(
+                f"[study.subject] {data.rules.duration} must be a whole number of scans, to {data.rules.snap:g} s "
+                f"(rule snap); got {event.duration:g} s at a TR of {data.tr:g} s in {event.where}"
+            )
+        counts.setdefault(count, event)
+    if len(counts) > 1:
+        listed = ", ".join(f"{count} in {event.where}" for count, event in counts.items())
+        raise ValueError(f"[study.subject] all clips must have the same number of scans; got {listed}")
+    return next(iter(counts))
