@@ -42,10 +42,25 @@ MappedFile::~MappedFile() {
   }
 }
 
-WrittenFile::WrittenFile(std::filesystem::path path, std::string_view where)
-    : path_(std::move(path)), temporary_(path_), where_(where) {
+TemporaryName::TemporaryName(std::filesystem::path path) : path_(std::move(path)), temporary_(path_) {
   temporary_ += ".part-" + std::to_string(::getpid());
-  file_ = std::fopen(temporary_.c_str(), "wb");
+}
+
+TemporaryName::~TemporaryName() {
+  if (!temporary_.empty()) {
+    (void)std::remove(temporary_.c_str());
+  }
+}
+
+void TemporaryName::commit(std::string_view where) {
+  if (std::rename(temporary_.c_str(), path_.c_str()) != 0) {
+    fail(where, "the file must be writable; got '", std::strerror(errno), "' when it was renamed: ", path_.string());
+  }
+  temporary_.clear();
+}
+
+WrittenFile::WrittenFile(std::filesystem::path path, std::string_view where)
+    : name_(std::move(path)), where_(where), file_(std::fopen(name_.temporary().c_str(), "wb")) {
   if (file_ == nullptr) {
     refused("opened");
   }
@@ -54,7 +69,6 @@ WrittenFile::WrittenFile(std::filesystem::path path, std::string_view where)
 WrittenFile::~WrittenFile() {
   if (file_ != nullptr) {
     (void)std::fclose(file_);
-    (void)std::remove(temporary_.c_str());
   }
 }
 
@@ -68,15 +82,12 @@ void WrittenFile::commit() {
   if (std::fflush(file_) != 0 || ::fsync(::fileno(file_)) != 0) {
     refused("written");
   }
-  if (std::rename(temporary_.c_str(), path_.c_str()) != 0) {
-    refused("renamed");
-  }
-  (void)std::fclose(file_);
-  file_ = nullptr;
+  name_.commit(where_);
 }
 
 void WrittenFile::refused(std::string_view what) const {
-  fail(where_, "the file must be writable; got '", std::strerror(errno), "' when it was ", what, ": ", path_.string());
+  fail(where_, "the file must be writable; got '", std::strerror(errno), "' when it was ", what, ": ",
+       name_.temporary().string());
 }
 
 }  // namespace brain2music::io

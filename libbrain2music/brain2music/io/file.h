@@ -24,8 +24,26 @@ class MappedFile {
   std::size_t size_ = 0;
 };
 
-/// A file that appears under its name only once it is whole: written beside it and renamed by commit(); without one,
-/// nothing is left.
+/// The name beside `path` under which a file is written until it is whole; without commit() nothing is left of it.
+class TemporaryName {
+ public:
+  explicit TemporaryName(std::filesystem::path path);
+  ~TemporaryName();
+  TemporaryName(const TemporaryName&) = delete;
+  TemporaryName& operator=(const TemporaryName&) = delete;
+
+  const std::filesystem::path& temporary() const { return temporary_; }
+
+  /// Renames the file that now lies there.
+  /// @throws std::runtime_error, signed `where`.
+  void commit(std::string_view where);
+
+ private:
+  std::filesystem::path path_;
+  std::filesystem::path temporary_;
+};
+
+/// A file that appears under its name only once it is whole and commit() is called.
 class WrittenFile {
  public:
   WrittenFile(std::filesystem::path path, std::string_view where);
@@ -39,8 +57,7 @@ class WrittenFile {
  private:
   [[noreturn]] void refused(std::string_view what) const;
 
-  std::filesystem::path path_;
-  std::filesystem::path temporary_;
+  TemporaryName name_;
   std::string where_;
   std::FILE* file_ = nullptr;
 };
