@@ -42,6 +42,7 @@ py::object apply(const py::object& value, const char* where, const Work& work) {
 /// A tensor's memory as a NumPy array.
 py::object to_numpy(const at::Tensor& tensor);
 
+void bind_audio(py::module_& core);
 void bind_io(py::module_& core);
 void bind_kernels(py::module_& core);
 void bind_signal(py::module_& core);

@@ -1,10 +1,12 @@
-#include "brain2music/io/npy.h"
-
 #include <pybind11/stl/filesystem.h>
 
+#include <cstdint>
 #include <filesystem>
+#include <optional>
 
 #include "arrays.h"
+#include "brain2music/io/audio_file.h"
+#include "brain2music/io/npy.h"
 
 namespace brain2music::bindings {
 
@@ -21,6 +23,27 @@ void bind_io(py::module_& core) {
         brain2music::io::save_npy(path, argument.tensor());
       },
       py::arg("path"), py::arg("array"), "Write an array as a .npy file, whole or not at all.");
+  io.def(
+      "load_audio",
+      [](const std::filesystem::path& path, double start, std::optional<double> stop) {
+        brain2music::io::Audio audio;
+        {
+          const py::gil_scoped_release unlocked;
+          audio = brain2music::io::load_audio(path, {start, stop});
+        }
+        return py::make_tuple(to_numpy(audio.waveform), audio.rate);
+      },
+      py::arg("path"), py::arg("start") = 0.0, py::arg("stop") = py::none(),
+      "Read an audio file, or a span of it in seconds: (waveform (channels, samples), rate).");
+  io.def(
+      "save_wav",
+      [](const std::filesystem::path& path, const py::object& waveform, int64_t rate) {
+        const ArrayArgument argument(waveform, "io.save_wav");
+        const py::gil_scoped_release unlocked;
+        brain2music::io::save_wav(path, argument.tensor(), rate);
+      },
+      py::arg("path"), py::arg("waveform"), py::arg("rate"), "Write (channels, samples) as 16-bit WAV.");
+  io.def("sndfile_version", &brain2music::io::sndfile_version, "Version of libsndfile.");
 }
 
 }  // namespace brain2music::bindings

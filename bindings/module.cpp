@@ -8,6 +8,7 @@ PYBIND11_MODULE(_core, core) {
   core.def("torch_version", &b2m::torch_version, "Version of torch that the C++ library was built with.");
   core.def("cuda_architectures", &b2m::cuda_architectures,
            "CUDA architectures that the kernels were compiled for; empty in a CPU build.");
+  b2m::bindings::bind_audio(core);
   b2m::bindings::bind_io(core);
   b2m::bindings::bind_kernels(core);
   b2m::bindings::bind_signal(core);

@@ -29,15 +29,18 @@ class MappedFile {
 /// commit(); without one, nothing is left. A file that is replaced keeps its mode; a link to it stays a link.
 class WrittenFile {
  public:
-  /// @throws std::runtime_error, signed `where`, here and below, when something other than a file stands there already
-  /// or
-  ///         the system refuses.
+  /// @throws std::runtime_error, signed `where`, here and below, when the system refuses or something other than a
+  ///         file stands there already.
   WrittenFile(const std::filesystem::path& path, std::string_view where);
   ~WrittenFile();
   WrittenFile(const WrittenFile&) = delete;
   WrittenFile& operator=(const WrittenFile&) = delete;
 
   void write(std::string_view bytes);
+
+  /// For libraries that write by themselves; not closed by them.
+  int descriptor() const { return ::fileno(file_); }
+
   void commit();
 
  private:
