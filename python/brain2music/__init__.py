@@ -6,6 +6,7 @@ that went in, on its device.
 
 from pathlib import Path
 
+import soundfile as _soundfile  # type: ignore[import-untyped]  # noqa: F401  brings libsndfile where the system has none
 import torch
 
 try:

@@ -8,18 +8,20 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from brain2music import _core
 
+RATES = [(22050, 16000), (22050, 24000), (44100, 22050), (8000, 48000), (3, 7)]
+
 
 def noise(rng, *shape):
     return (0.3 * rng.standard_normal(shape)).astype(np.float32)
 
 
-@pytest.mark.parametrize(("from_rate", "to_rate"), [(22050, 16000), (22050, 24000), (44100, 22050), (8000, 48000), (3, 7)])
+@pytest.mark.parametrize(("from_rate", "to_rate"), RATES)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_resample_equals_torchaudio(rng, device, from_rate, to_rate, dtype):
     waveform = torch.from_numpy(noise(rng, 2, 3001).astype(dtype))
     ours = _core.audio.resample(waveform.to(device), from_rate, to_rate).cpu()
     theirs = torchaudio.functional.resample(
-        waveform,
+        waveform.double(),  # in float32 its filters are too rough to compare with
         from_rate,
         to_rate,
         lowpass_filter_width=64,
@@ -27,9 +29,9 @@ def test_resample_equals_torchaudio(rng, device, from_rate, to_rate, dtype):
         resampling_method="sinc_interp_kaiser",
         beta=14.769656459379492,
     )
-    assert ours.shape == theirs.shape
-    tolerance = 2e-6 if dtype == np.float32 else 1e-7  # theirs computes its filters in the waveform's type
-    torch.testing.assert_close(ours, theirs, rtol=0, atol=tolerance)
+    assert ours.dtype == waveform.dtype
+    tolerance = 2e-6 if dtype == np.float32 else 1e-7  # theirs takes the window's beta in float32
+    torch.testing.assert_close(ours.double(), theirs, rtol=0, atol=tolerance)
 
 
 def test_resampling_keeps_tones_and_kills_what_would_alias():
@@ -105,9 +107,11 @@ def test_files_are_read_as_soundfile_reads_them(rng, tmp_path, ending, channels)
     expected, rate = soundfile.read(path, dtype="float32", always_2d=True)
     waveform, our_rate = _core.io.load_audio(str(path))
     assert our_rate == rate
-    np.testing.assert_array_equal(waveform, expected.T)
-    part, _ = _core.io.load_audio(str(path), 0.25, 0.5)
-    start = round(0.25 * rate)
+    # soundfile brings a libsndfile of its own, whose decoders may round otherwise.
+    tolerance = 0 if ending in ("wav", "au", "flac") else 1e-6
+    np.testing.assert_allclose(waveform, expected.T, rtol=0, atol=tolerance)
+    part, _ = _core.io.load_audio(str(path), 0.2, 0.5)
+    start = round(0.2 * rate)
     if ending in ("wav", "au", "flac"):
         np.testing.assert_array_equal(part, expected.T[:, start : round(0.5 * rate)])
     else:
@@ -120,10 +124,10 @@ def test_wav_is_written_as_soundfile_reads_it(rng, tmp_path):
     _core.io.save_wav(str(path), waveform, 24000)
     read, rate = soundfile.read(path, dtype="float32")
     assert rate == 24000
-    np.testing.assert_allclose(read.T, waveform, atol=1 / 32767)
+    np.testing.assert_allclose(read.T, waveform, atol=2 / 32768)
     with pytest.raises(ValueError, match=r"lie in \[-1, 1\]; got a peak of 1.5"):
         _core.io.save_wav(str(path), np.full((1, 3), 1.5, np.float32), 24000)
-    with pytest.raises(ValueError, match="got a peak of nan"):
+    with pytest.raises(ValueError, match=r"got a peak of -?nan"):
         _core.io.save_wav(str(path), np.full((1, 3), np.nan, np.float32), 24000)
     assert [file.name for file in tmp_path.iterdir()] == ["x.wav"]
 
@@ -133,7 +137,7 @@ def test_bad_files_are_refused_by_name(rng, tmp_path):
     soundfile.write(path, noise(rng, 1000), 22050)
     with pytest.raises(RuntimeError, match=r"long enough; got 0.0453515 s where 0 to 1 s .*x\.wav"):
         _core.io.load_audio(str(path), 0, 1)
-    with pytest.raises(ValueError, match="stop must lie after start; got 1 to 0.5 s"):
+    with pytest.raises(ValueError, match=r"stop must lie after start; got 1 to 0.5 s"):
         _core.io.load_audio(str(path), 1, 0.5)
     bad = tmp_path / "bad.wav"
     bad.write_bytes(b"no audio at all")
@@ -143,9 +147,11 @@ def test_bad_files_are_refused_by_name(rng, tmp_path):
         _core.io.load_audio(str(tmp_path / "none.wav"))
 
 
-def test_a_wav_that_was_cut_short_is_refused(rng, tmp_path):
-    path = tmp_path / "x.wav"
-    soundfile.write(path, noise(rng, 1000), 22050)
-    path.write_bytes(path.read_bytes()[:-500])
-    with pytest.raises(RuntimeError, match=r"whole.*x\.wav"):
-        _core.io.load_audio(str(path))
+@pytest.mark.parametrize("ending", ["wav", "au", "flac", "ogg", "mp3"])
+def test_files_that_were_cut_short_are_refused(rng, tmp_path, ending):
+    path = tmp_path / f"x.{ending}"
+    soundfile.write(path, noise(rng, 9000).clip(-1, 1), 22050)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: 2 * len(whole) // 3])
+    with pytest.raises(RuntimeError, match=rf"must be whole.*x\.{ending}"):
+        _core.io.load_audio(path)

@@ -1,13 +1,14 @@
 #include "brain2music/audio/log_mel.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/hann_window.h>
 #include <ATen/ops/matmul.h>
+#include <ATen/ops/minimum.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/stft.h>
-#include <ATen/ops/zeros.h>
 
-#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -51,32 +52,32 @@ void check(const LogMelOptions& options) {
 
 at::Tensor mel_filters(const LogMelOptions& options) {
   check(options);
-  const int64_t bins = options.n_fft / 2 + 1;
+  const auto bands = static_cast<std::size_t>(options.n_mels);
   const double low = to_mel(options.f_min);
   const double high = to_mel(highest_frequency(options));
-  std::vector<double> edges(static_cast<std::size_t>(options.n_mels) + 2);
+  std::vector<double> edges(bands + 2);
   for (std::size_t i = 0; i < edges.size(); ++i) {
     edges[i] = to_hz(low + (high - low) * static_cast<double>(i) / static_cast<double>(edges.size() - 1));
   }
-  const at::Tensor filters = at::zeros({options.n_mels, bins}, at::kFloat);
-  auto weights = filters.accessor<float, 2>();
-  for (int64_t band = 0; band < options.n_mels; ++band) {
+  const double bin_width = static_cast<double>(options.rate) / static_cast<double>(options.n_fft);
+  for (std::size_t band = 0; band < bands; ++band) {
+    const double first_bin = (std::floor(edges[band] / bin_width) + 1) * bin_width;
+    require(first_bin < edges[band + 2], where, "every band must hold a frequency of the transform; got band ", band,
+            " from ", edges[band], " to ", edges[band + 2], " Hz with n_fft ", options.n_fft, " at ", options.rate,
+            " Hz: take fewer bands or a longer n_fft");
+  }
+  // Row by row by scalars, so that nothing here is a tensor of one device that meets another.
+  const at::Tensor hz = at::arange(options.n_fft / 2 + 1, at::kDouble) * bin_width;
+  std::vector<at::Tensor> rows;
+  rows.reserve(bands);
+  for (std::size_t band = 0; band < bands; ++band) {
     const double left = edges[band];
     const double centre = edges[band + 1];
     const double right = edges[band + 2];
-    bool empty = true;
-    for (int64_t bin = 0; bin < bins; ++bin) {
-      const double hz = static_cast<double>(bin * options.rate) / static_cast<double>(options.n_fft);
-      const double triangle = std::min((hz - left) / (centre - left), (right - hz) / (right - centre));
-      if (triangle > 0) {
-        weights[band][bin] = static_cast<float>(triangle * 2 / (right - left));
-        empty = false;
-      }
-    }
-    require(!empty, where, "every band must hold a frequency of the transform; got band ", band, " from ", left, " to ",
-            right, " Hz with n_fft ", options.n_fft, " at ", options.rate, " Hz: take fewer bands or a longer n_fft");
+    const at::Tensor triangle = at::minimum((hz - left) / (centre - left), (hz - right) / (centre - right));
+    rows.push_back(triangle.clamp_min(0) * (2 / (right - left)));
   }
-  return filters;
+  return at::stack(rows).to(at::kFloat);
 }
 
 at::Tensor log_mel(const at::Tensor& waveform, const LogMelOptions& options) {

@@ -28,6 +28,7 @@ B2M_API at::Tensor mel_filters(const LogMelOptions& options);
 /// t is centred on sample t * hop; beyond the ends there is silence.
 ///
 /// @param waveform (..., samples) float32 or float64 at options.rate, on CPU or CUDA.
+/// @param options  the transform and its bands.
 /// @return (..., n_mels, 1 + samples / hop), of the type and on the device of `waveform`.
 /// @throws std::invalid_argument on another type or shape, and as mel_filters() does.
 B2M_API at::Tensor log_mel(const at::Tensor& waveform, const LogMelOptions& options = {});

@@ -19,7 +19,9 @@ struct ResampleOptions {
 /// Resamples by band-limited interpolation: torchaudio.functional.resample with method "sinc_interp_kaiser".
 ///
 /// @param waveform (..., samples) float32 or float64 on CPU or CUDA.
-/// @param from,to  rates in Hz.
+/// @param from     rate of `waveform` in Hz.
+/// @param to       rate of the result in Hz.
+/// @param options  the filter.
 /// @return (..., ceil(samples * to / from)), of the type and on the device of `waveform`; `waveform` itself when the
 ///         rates are equal.
 /// @throws std::invalid_argument on rates that are not positive or another type.

@@ -2,13 +2,26 @@
 Files.
 """
 from __future__ import annotations
+import os
 import typing
-__all__: list[str] = ['load_npy', 'save_npy']
-def load_npy(path: str) -> typing.Any:
+__all__: list[str] = ['load_audio', 'load_npy', 'save_npy', 'save_wav', 'sndfile_version']
+def load_audio(path: os.PathLike | str | bytes, start: typing.SupportsFloat = 0.0, stop: typing.SupportsFloat | None = None) -> tuple:
+    """
+    Read an audio file, or a span of it in seconds: (waveform (channels, samples), rate).
+    """
+def load_npy(path: os.PathLike | str | bytes) -> typing.Any:
     """
     Map a .npy file into memory.
     """
-def save_npy(path: str, array: typing.Any) -> None:
+def save_npy(path: os.PathLike | str | bytes, array: typing.Any) -> None:
     """
     Write an array as a .npy file, whole or not at all.
+    """
+def save_wav(path: os.PathLike | str | bytes, waveform: typing.Any, rate: typing.SupportsInt) -> None:
+    """
+    Write (channels, samples) as 16-bit WAV.
+    """
+def sndfile_version() -> str:
+    """
+    Version of libsndfile.
     """

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from brain2music import _core
 from brain2music.study.events import Event
 
 __all__ = ["Stimuli", "load_audio", "prepare_clip", "read_captions"]
@@ -83,22 +84,21 @@ def load_audio(path: str | Path) -> tuple[npt.NDArray[np.float32], int]:
         Mean of the channels.
     rate : int
         Samples a second.
-    """
-    # Imported here: `import brain2music` must not fail where libsndfile is missing.
-    import soundfile  # type: ignore[import-untyped]
 
-    version = tuple(int(part) for part in soundfile.__libsndfile_version__.split(".")[:2])
-    if Path(path).suffix.lower() == ".mp3" and version < (1, 1):
-        raise RuntimeError(
-            f"[study.load_audio] MP3 needs libsndfile 1.1 or newer; got {soundfile.__libsndfile_version__} for {path}"
+    Raises
+    ------
+    RuntimeError
+        If the file is no audio that libsndfile reads (MP3 from version 1.1 on), or is cut short.
+    ValueError
+        If it is empty or holds NaN or Inf.
+    """
+    channels, rate = _core.io.load_audio(path)
+    if channels.size == 0 or not np.isfinite(channels).all():
+        raise ValueError(
+            f"[study.load_audio] audio must hold finite samples; got {channels.shape[1]} samples in {path}"
         )
-    try:
-        channels, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
-    except soundfile.SoundFileError as error:
-        raise ValueError(f"[study.load_audio] audio must be readable; got '{error}' in {path}") from error
-    if not len(channels) or not np.isfinite(channels).all():
-        raise ValueError(f"[study.load_audio] audio must hold finite samples; got {len(channels)} samples in {path}")
-    return channels.mean(axis=1, dtype=np.float32), int(rate)
+    waveform: npt.NDArray[np.float32] = channels.mean(axis=0, dtype=np.float32)
+    return waveform, rate
 
 
 def prepare_clip(
