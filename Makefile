@@ -82,7 +82,7 @@ test: check test-cpp test-sanitized test-python test-package
 .PHONY: test-python
 test-python: build/setup/package
 	$(call say,Python tests)
-	@python -m pytest --quiet
+	@python -m pytest
 
 .PHONY: test-cpp
 test-cpp: build/release/build.ninja
@@ -122,14 +122,14 @@ build/cpu/installed: build/setup/venv $(CPP)
 test-package: build/package/installed build/cpu/installed test-cpp
 	$(call say,Package tests: the wheel in a fresh environment, outside C++ programs against every kind of install)
 	$(call quietly,prefix,cmake --install build/release --prefix build/release/prefix)
-	@python -m pytest --quiet tests/package
+	@python -m pytest tests/package
 
 # ---- checks ----------------------------------------------------------------------------------------------------------
 
 .PHONY: check
 check: build/setup/package
 	$(call say,Formatters, linters, types)
-	clang-format --dry-run --Werror $(FORMATTED)
+	@clang-format --dry-run --Werror $(FORMATTED)
 	ruff format --check --quiet .
 	ruff check .
 	mypy

@@ -126,9 +126,9 @@ TEST_CASE("kernels refuse what they cannot take, whoever calls", "[kernels]") {
   CHECK_THROWS_WITH(median_filter(x, 3, {std::numeric_limits<int64_t>::max(), 12}), ContainsSubstring("got more"));
   CHECK_THROWS_WITH(median_filter(x, (int64_t{1} << 62) + 1), ContainsSubstring("at most 16777217 scans"));
   for (const at::Device device : devices()) {
-    for (const at::IntArrayRef shape : {at::IntArrayRef({10, 0}), at::IntArrayRef({0, 3})}) {
-      CHECK(median_filter(at::zeros(shape, device), 3).sizes() == shape);
-      CHECK(standardize(at::zeros(shape, device)).sizes() == shape);
+    for (const std::vector<int64_t>& shape : {std::vector<int64_t>{10, 0}, std::vector<int64_t>{0, 3}}) {
+      CHECK(median_filter(at::zeros(shape, device), 3).sizes().vec() == shape);
+      CHECK(standardize(at::zeros(shape, device)).sizes().vec() == shape);
     }
   }
 }
