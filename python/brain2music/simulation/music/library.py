@@ -4,6 +4,7 @@ import csv
 import json
 import os
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -64,13 +65,23 @@ def write_tracks(
         if track in wanted[:index]:
             raise ValueError(f"[simulation.music.write_tracks] a track is asked for once; got {track} twice")
     root = Path(folder)
-    rows = []
-    for genre, number in tqdm(wanted, desc="tracks", unit="track", disable=not progress):
+
+    def write(which: tuple[str, int]) -> dict[str, str]:
+        genre, number = which
         score = compose(genre, track_seed(seed, genre, number), seconds)
         path = root / "genres" / genre / f"{genre}.{number:05}.wav"
         if not _is_there(path, score):
             _write(path, score)
-        rows.append({"track": path.stem, **truth(score).cells()})
+        return {"track": path.stem, **truth(score).cells()}
+
+    # FluidSynth plays without the interpreter's lock.
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
+        rows: list[dict[str, str]] = list(
+            tqdm(pool.map(write, wanted), total=len(wanted), desc="tracks", unit="track", disable=not progress)
+        )
+    finally:
+        pool.shutdown(cancel_futures=True)
     table = root / "tracks.tsv"
     with _replacing(table) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, ["track", *COLUMNS], delimiter="\t", lineterminator="\n")
