@@ -1,5 +1,6 @@
 """The study: a BIDS folder, its derivatives, its music, and what each subject's brain made of it."""
 
+import hashlib
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,24 @@ class Study:
         if isinstance(delay_scans, bool) or not isinstance(delay_scans, int | np.integer) or delay_scans < 0:
             raise ValueError(f"[study.responses] delay_scans must be a whole number from 0; got {delay_scans!r}")
         return subject_responses(self._subject(subject), int(delay_scans), self._cache, progress)
+
+    def fingerprint(self, subject: str, delay_scans: int = 3) -> str:
+        """Hash everything that a subject's responses and regions depend on: files, mask, labels, settings.
+
+        Parameters
+        ----------
+        subject : str
+        delay_scans : int, default 3
+
+        Returns
+        -------
+        str
+            64 hexadecimal digits. Of a large file size, time of change and beginning count.
+        """
+        data = self._subject(subject)
+        labels = None if data.rois is None else hashlib.sha256(data.rois.labels.tobytes()).hexdigest()
+        names = None if data.rois is None else sorted(data.rois.names.items())
+        return caching.key({**data.settings(delay_scans), "labels": labels, "names": names})
 
     @cached_property
     def clips(self) -> list[Event]:
