@@ -7,8 +7,9 @@ from typing import Any
 
 from brain2music import _core
 from brain2music.bundles import Bundle
+from brain2music.files import digest_file, write_json
 from brain2music.pipeline.settings import Settings
-from brain2music.pipeline.store import Store, digest_file, write_json
+from brain2music.pipeline.store import Store
 from brain2music.study import Study
 
 __all__ = ["Context"]

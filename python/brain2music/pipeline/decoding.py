@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from brain2music import _core
 from brain2music.decoding import BrainDecoder
+from brain2music.files import write_json
 from brain2music.pipeline.context import Context
 from brain2music.pipeline.embedding import embed
-from brain2music.pipeline.store import write_json
 from brain2music.study import Responses
 
 __all__ = ["Decoded", "decode"]

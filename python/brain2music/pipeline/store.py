@@ -2,14 +2,13 @@
 
 import hashlib
 import json
-import os
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Store", "digest_file", "replacing", "write_bytes", "write_json"]
+from brain2music.files import replacing
+
+__all__ = ["Store"]
 
 
 class Store:
@@ -52,42 +51,3 @@ class Store:
             with replacing(path) as temporary:
                 write(temporary)
         return path
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Write under another name of the same ending; the file, or folder, then appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".part-{os.getpid()}-{path.name}")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        else:
-            temporary.unlink(missing_ok=True)
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file, unless the very bytes are there."""
-    if path.is_file() and path.read_bytes() == content:
-        return
-    with replacing(path) as temporary:
-        temporary.write_bytes(content)
-
-
-def write_json(path: Path, values: Any) -> None:
-    """Write JSON, indented, with a line end at its end."""
-    write_bytes(path, (json.dumps(values, indent=2, allow_nan=False) + "\n").encode())
-
-
-def digest_file(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        if hasattr(hashlib, "file_digest"):
-            return hashlib.file_digest(file, "sha256").hexdigest()
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-        return digest.hexdigest()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
+from brain2music.files import write_json
 from brain2music.simulation import bids
 from brain2music.simulation.brain.hearing import RATE_HZ, FeatureTable, clip_features
 from brain2music.simulation.brain.subject import Listener
@@ -141,7 +142,7 @@ def _claim(root: Path, settings: _Settings) -> None:
             )
     elif root.exists() and any(root.iterdir()):
         raise FileExistsError(f"[simulation.simulate] the folder must be empty or not there; got {root}")
-    bids.write_json(path, wanted)
+    write_json(path, wanted)
 
 
 def _heard(root: Path, schedule: Schedule, seed: int, progress: bool) -> tuple[FeatureTable, dict[Shown, int]]:
