@@ -1,7 +1,6 @@
 """Files appear whole or not at all."""
 
 import hashlib
-import os
 import signal
 import subprocess
 import sys
@@ -12,6 +11,10 @@ import pytest
 from brain2music.files import digest_file, replacing, write_bytes, write_json
 
 
+def names(folder):
+    return [path.name for path in folder.iterdir()]
+
+
 def test_a_failed_write_leaves_what_was_there(tmp_path):
     path = tmp_path / "folder" / "a.txt"
     write_bytes(path, b"old")
@@ -19,14 +22,14 @@ def test_a_failed_write_leaves_what_was_there(tmp_path):
         temporary.write_bytes(b"half")
         raise RuntimeError("stop")
     assert path.read_bytes() == b"old"
-    assert os.listdir(path.parent) == ["a.txt"]
+    assert names(path.parent) == ["a.txt"]
 
 
 def test_folders_too(tmp_path):
     with replacing(tmp_path / "a") as temporary:
         temporary.mkdir()
         (temporary / "b").touch()
-    assert os.listdir(tmp_path / "a") == ["b"]
+    assert names(tmp_path / "a") == ["b"]
 
 
 def test_the_same_bytes_are_not_written_again(tmp_path):
@@ -54,10 +57,10 @@ with replacing(Path(sys.argv[1])) as temporary:
     other = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE)
     assert other.stdout.readline() == b"there\n"
     write_bytes(path, b"mine")
-    assert len(os.listdir(tmp_path)) == 2
+    assert len(names(tmp_path)) == 2
     other.send_signal(signal.SIGKILL)
     other.wait()
     other.stdout.close()
     time.sleep(0.1)
     write_bytes(path, b"again")
-    assert os.listdir(tmp_path) == ["a.bin"]
+    assert names(tmp_path) == ["a.bin"]
