@@ -32,6 +32,9 @@ SLAB = 4096
 #: Seconds in the units that a NIfTI header can give; NIfTI's habit for "unknown" is seconds.
 SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6, "unknown": 1.0}
 
+#: Bytes that a byte of gzip can stand for at most (258 in two bits): no more is allocated because a header says so.
+DEFLATED = 1032
+
 Align = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 
 
@@ -111,10 +114,12 @@ def open_bold(path: Path) -> BoldImage:
     if np.isinf(stored_slope) or not np.isfinite([slope, inter]).all():
         raise ValueError(f"[study.bold] scl_slope and scl_inter must be finite; got {stored_slope}, {inter} in {path}")
     expected = offset + int(np.prod(shape, dtype=object)) * dtype.itemsize
-    if not gzipped and path.stat().st_size != expected:
+    size = path.stat().st_size
+    if (size * DEFLATED < expected) if gzipped else (size != expected):
+        kind = "bytes of gzip, too few for that," if gzipped else "bytes"
         raise ValueError(
-            f"[study.bold] a file of dim {shape} and datatype {dtype} must have {expected} bytes; got "
-            f"{path.stat().st_size} in {path}"
+            f"[study.bold] a file of dim {shape} and datatype {dtype} must have {expected} bytes; got {size} {kind} in "
+            f"{path}"
         )
     if unit not in SECONDS or not 0 <= zooms[3] < np.inf:
         raise ValueError(f"[study.bold] pixdim[4] must be a time; got {zooms[3]} {unit} in {path}")
