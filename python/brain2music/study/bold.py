@@ -109,7 +109,9 @@ def open_bold(path: Path) -> BoldImage:
         raise ValueError(f"[study.bold] dim must be four-dimensional, (x, y, z, volumes); got {shape} in {path}")
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
         raise ValueError(f"[study.bold] datatype must be integer or real of at most 64 bits; got {dtype} in {path}")
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+    with np.errstate(over="ignore", invalid="ignore"):
+        volume = abs(np.linalg.det(affine[:3, :3]))  # of a voxel
+    if not np.isfinite(affine).all() or not 1e-9 <= volume < np.inf:
         raise ValueError(f"[study.bold] the affine must be finite and invertible; got {affine.tolist()} in {path}")
     if np.isinf(stored_slope) or not np.isfinite([slope, inter]).all():
         raise ValueError(f"[study.bold] scl_slope and scl_inter must be finite; got {stored_slope}, {inter} in {path}")
