@@ -145,6 +145,10 @@ def test_bad_files_are_refused(study_folder, tmp_path, mask):
     refused(
         study_folder.write(tmp_path / "d_bold.nii", data.astype("c8")), "datatype must be integer or real .* complex64"
     )
+    big = study_folder.write(tmp_path / "e_bold.nii", data, slope=1, endian=">").read_bytes()
+    path.write_bytes(big[:40] + np.array(-4, ">i2").tobytes() + big[42:])
+    assert nib.load(path).shape == (6, 5, 4, 30)
+    refused(path, r"dim must be four-dimensional.*; got \(6, 5, 4, 30\) in .* \(dim\[0\] is -4\)")
     for offset, value, message in (
         (112, np.inf, "scl_slope and scl_inter must be finite; got inf, 0.0"),
         (116, np.nan, "header must be NIfTI's; got .*intercept"),

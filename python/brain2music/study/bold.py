@@ -93,24 +93,28 @@ def open_bold(path: Path) -> BoldImage:
         kind = "gzip" if gzipped else "no gzip"
         raise ValueError(f"[study.bold] .nii.gz must be gzip and .nii must not; got {kind} in {path}")
     try:
-        image: Any = nib.load(path)
-        data, header = image.dataobj, image.header
-        shape, affine, dtype = tuple(data.shape), np.asarray(image.affine, dtype=np.float64), np.dtype(data.dtype)
-        offset, slope, inter = int(data.offset), float(data.slope), float(data.inter)
-        with nib.openers.ImageOpener(str(path)) as file:
-            # nibabel takes an infinite slope for none.
-            stored_slope = float(type(header).from_fileobj(file)["scl_slope"])
-        unit, zooms = header.get_xyzt_units()[1], header.get_zooms()
+        with np.errstate(all="ignore"):
+            image: Any = nib.load(path)
+            data, header = image.dataobj, image.header
+            shape, affine, dtype = tuple(data.shape), np.asarray(image.affine, dtype=np.float64), np.dtype(data.dtype)
+            offset, slope, inter = int(data.offset), float(data.slope), float(data.inter)
+            with nib.openers.ImageOpener(str(path)) as file:
+                # nibabel takes an infinite slope for none, and -4 dimensions, big-endian, for 4.
+                stored = type(header).from_fileobj(file)
+                stored_slope, dimensions = float(stored["scl_slope"]), int(stored["dim"][0])
+            unit, zooms = header.get_xyzt_units()[1], header.get_zooms()
+            volume = abs(np.linalg.det(affine[:3, :3]))  # of a voxel
     except (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError, EOFError, zlib.error) as error:
         raise ValueError(f"[study.bold] the header must be NIfTI's; got '{error}' in {path}") from error
     except (OSError, ValueError, KeyError, OverflowError, np.linalg.LinAlgError) as error:
         raise ValueError(f"[study.bold] the header must be NIfTI's; got '{error!r}' in {path}") from error
-    if len(shape) != 4 or min(shape) < 1:
-        raise ValueError(f"[study.bold] dim must be four-dimensional, (x, y, z, volumes); got {shape} in {path}")
+    if dimensions != 4 or len(shape) != 4 or min(shape) < 1:
+        raise ValueError(
+            f"[study.bold] dim must be four-dimensional, (x, y, z, volumes); got {shape} in {path}"
+            + (f" (dim[0] is {dimensions})" if dimensions != len(shape) else "")
+        )
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
         raise ValueError(f"[study.bold] datatype must be integer or real of at most 64 bits; got {dtype} in {path}")
-    with np.errstate(over="ignore", invalid="ignore"):
-        volume = abs(np.linalg.det(affine[:3, :3]))  # of a voxel
     if not np.isfinite(affine).all() or not 1e-9 <= volume < np.inf:
         raise ValueError(f"[study.bold] the affine must be finite and invertible; got {affine.tolist()} in {path}")
     if np.isinf(stored_slope) or not np.isfinite([slope, inter]).all():
