@@ -23,7 +23,7 @@ from brain2music.versions import show_versions
 
 __version__: str = _core.version()
 
-#: Folder for ``CMAKE_PREFIX_PATH``: with it, ``find_package(brain2music)`` of another C++ program finds the library
+#: Folder for ``CMAKE_PREFIX_PATH``; with it, ``find_package(brain2music)`` of another C++ program finds the library
 #: inside the installed Python package.
 cmake_prefix_path: str = str(Path(_core.__file__).parent)
 

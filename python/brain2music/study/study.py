@@ -153,7 +153,7 @@ class Study:
 
     @cached_property
     def clips(self) -> list[Event]:
-        """All clips of the study, each once: those to train on, then those to test on."""
+        """All clips of the study, each once, those to train on before those to test on."""
         clips: dict[str, Event] = {}
         for subject in self.subjects:
             runs = [self._events(subject, task) for task in self._tasks]
