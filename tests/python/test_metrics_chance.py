@@ -92,15 +92,6 @@ def test_p_values():
         p_value(np.nan, null)
 
 
-@pytest.fixture
-def one_thread():
-    """For thousands of small problems, where threads would wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def smooth_noise(rng, *shape):
     """Windows of 7 scans in steps of one over white noise: neighbours share six of seven."""
     *clips, r, d = shape
