@@ -187,6 +187,11 @@ class Study:
         return path if path.exists() else None
 
     @property
+    def has_captions(self) -> bool:
+        """Whether there are captions to read."""
+        return self._captions_file is not None
+
+    @property
     def _tasks(self) -> tuple[str | None, str | None]:
         return self.rules.train_task, self.rules.test_task
 
