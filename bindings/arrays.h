@@ -46,6 +46,7 @@ void bind_audio(py::module_& core);
 void bind_io(py::module_& core);
 void bind_kernels(py::module_& core);
 void bind_metrics(py::module_& core);
+void bind_models(py::module_& core);
 void bind_signal(py::module_& core);
 
 }  // namespace brain2music::bindings
