@@ -63,7 +63,9 @@ class Study:
 
     Examples
     --------
-    >>> study = b2m.Study("ds003720", derivatives="fmriprep/", rois="destrieux", space="T1w")  # doctest: +SKIP
+    >>> study = b2m.Study(  # doctest: +SKIP
+    ...     "ds003720", derivatives="fmriprep/", rois="destrieux", space="T1w"
+    ... )
     >>> brain = study.responses("001")  # doctest: +SKIP
     >>> brain.train.shape, brain.test.shape  # doctest: +SKIP
     ((480, 10, 58211), (60, 10, 58211))
