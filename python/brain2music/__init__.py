@@ -17,7 +17,9 @@ except ImportError as error:
         "Install brain2music again, beside this torch."
     ) from error
 
-from brain2music import signal
+from brain2music import ridge, signal
+from brain2music.decoding import BrainDecoder
+from brain2music.model_files import load
 from brain2music.study import Study
 from brain2music.versions import show_versions
 
@@ -27,4 +29,4 @@ __version__: str = _core.version()
 #: inside the installed Python package.
 cmake_prefix_path: str = str(Path(_core.__file__).parent)
 
-__all__ = ["Study", "__version__", "cmake_prefix_path", "show_versions", "signal"]
+__all__ = ["BrainDecoder", "Study", "__version__", "cmake_prefix_path", "load", "ridge", "show_versions", "signal"]
