@@ -17,8 +17,10 @@ except ImportError as error:
         "Install brain2music again, beside this torch."
     ) from error
 
-from brain2music import evaluation, metrics, signal
+from brain2music import evaluation, metrics, ridge, signal
 from brain2music.bundles import Bundle
+from brain2music.decoding import BrainDecoder
+from brain2music.model_files import load
 from brain2music.study import Study
 from brain2music.versions import show_versions
 
@@ -28,4 +30,16 @@ __version__: str = _core.version()
 #: inside the installed Python package.
 cmake_prefix_path: str = str(Path(_core.__file__).parent)
 
-__all__ = ["Bundle", "Study", "__version__", "cmake_prefix_path", "evaluation", "metrics", "show_versions", "signal"]
+__all__ = [
+    "BrainDecoder",
+    "Bundle",
+    "Study",
+    "__version__",
+    "cmake_prefix_path",
+    "evaluation",
+    "load",
+    "metrics",
+    "ridge",
+    "show_versions",
+    "signal",
+]

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import ndimage
+from sklearn.linear_model import Ridge
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build"
@@ -88,6 +89,15 @@ def test_a_cpp_program_builds_and_runs_against(install, run_of_bold, tmp_path):
     status, printed = run([tmp_path / "detrend", folder / "bold.npy", tmp_path / "out.npy", "1.5"])
     assert status == 0, printed
     np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), expected)
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((100, 8))
+    y = x @ rng.standard_normal((8, 3)) + rng.standard_normal((100, 3))
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", y)
+    status, printed = run([tmp_path / "ridge", tmp_path / "x.npy", tmp_path / "y.npy", tmp_path / "model"])
+    assert status == 0, printed
+    coef, alphas = (np.load(tmp_path / f"model-{name}.npy") for name in ("coef", "alphas"))
+    np.testing.assert_allclose(coef, Ridge(alpha=alphas).fit(x, y).coef_.T, rtol=1e-9)
     status, printed = run([tmp_path / "detrend", folder / "none.npy", tmp_path / "out.npy"])
     assert status == 1
     assert "[io.load_npy]" in printed
