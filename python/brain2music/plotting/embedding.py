@@ -64,7 +64,7 @@ def plot_embedding(predicted: Any, target: Any, genres: npt.ArrayLike) -> Figure
             axes.scatter(*own.mean(axis=0), s=55, edgecolors="black", linewidths=0.8, zorder=3, **style)
         axes.set_title(title, loc="left")
         axes.set_xlabel(f"component 1 of the true ({share[0]:.0%} of variance)")
-        axes.set_aspect("equal", adjustable="datalim")
+        axes.set_aspect("equal", adjustable="box")
     panels[0].set_ylabel(f"component 2 ({share[1]:.0%})")
     handles = [Line2D([], [], linestyle="none", markersize=4, label=genre, **style) for genre, style in styles.items()]
     handles.append(

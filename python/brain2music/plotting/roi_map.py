@@ -6,9 +6,11 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
+from matplotlib.gridspec import SubplotSpec
 
 from brain2music.plotting.style import CHANCE, INK, TWO_COLUMNS, house_style, new_figure
 
@@ -79,13 +81,13 @@ def plot_roi_map(
         raise ValueError(f"[{where}] selected must be labels of roi_scores; got {sorted(unknown)}")
 
     figure = new_figure(TWO_COLUMNS, 2.7)
-    brain, bars = figure.subfigures(1, 2, width_ratios=(1.55, 1))
+    grid = figure.add_gridspec(1, 2, width_ratios=(1.55, 1))
     norm = Normalize(0, max(max(scores.values()), 1e-6))
     if _in_mni(image) if mni is None else mni:
-        _glass_brain(brain, volume, image, norm)
+        _glass_brain(figure.add_subplot(grid[0]), volume, image, norm)
     else:
-        _slices(brain, volume, background, norm, where)
-    _bars(bars, scores, selected, names or {}, norm, shown)
+        _slices(figure, grid[0], volume, background, norm, where)
+    _bars(figure.add_subplot(grid[1]), scores, selected, names or {}, norm, shown)
     return figure
 
 
@@ -95,14 +97,13 @@ def _in_mni(image: Any) -> bool:
     return MNI in codes
 
 
-def _glass_brain(figure: SubFigure, volume: npt.NDArray[np.float64], image: Any, norm: Normalize) -> None:
+def _glass_brain(axes: Axes, volume: npt.NDArray[np.float64], image: Any, norm: Normalize) -> None:
     from nilearn import plotting  # type: ignore[import-untyped]  # takes a second to import
 
     found = nib.nifti1.Nifti1Image(np.nan_to_num(volume).clip(0), image.affine)  # type: ignore[no-untyped-call]
-    axes = figure.add_subplot()
     plotting.plot_glass_brain(
         found,
-        figure=figure.figure,
+        figure=axes.get_figure(root=True),
         axes=axes,
         display_mode="lyrz",
         cmap=_COLOURS,
@@ -115,7 +116,14 @@ def _glass_brain(figure: SubFigure, volume: npt.NDArray[np.float64], image: Any,
     )
 
 
-def _slices(figure: SubFigure, volume: npt.NDArray[np.float64], background: Any, norm: Normalize, where: str) -> None:
+def _slices(
+    figure: Figure,
+    place: SubplotSpec,
+    volume: npt.NDArray[np.float64],
+    background: Any,
+    norm: Normalize,
+    where: str,
+) -> None:
     under = None
     if background is not None:
         loaded: Any = nib.load(background) if not hasattr(background, "dataobj") else background
@@ -124,10 +132,11 @@ def _slices(figure: SubFigure, volume: npt.NDArray[np.float64], background: Any,
             raise ValueError(f"[{where}] background must have the grid of labels, {volume.shape}; got {under.shape}")
     held = np.flatnonzero((~np.isnan(volume)).any(axis=(0, 1)))
     chosen = np.unique(np.linspace(held[0], held[-1], 10).round().astype(int)[1:-1])
-    panels = figure.subplots(2, -(-len(chosen) // 2), squeeze=False).ravel()
-    for axes in panels:
+    columns = -(-len(chosen) // 2)
+    parts = place.subgridspec(2, columns)
+    for number, z in enumerate(chosen):
+        axes = figure.add_subplot(parts[divmod(number, columns)])
         axes.axis("off")
-    for axes, z in zip(panels, chosen, strict=False):
         if under is not None:
             axes.imshow(under[:, :, z].T, origin="lower", cmap="gray", vmin=np.min(under), vmax=np.max(under))
         else:
@@ -138,7 +147,7 @@ def _slices(figure: SubFigure, volume: npt.NDArray[np.float64], background: Any,
 
 
 def _bars(
-    figure: SubFigure,
+    axes: Axes,
     scores: Mapping[int, float],
     selected: Sequence[int],
     names: Mapping[int, str],
@@ -146,7 +155,6 @@ def _bars(
     shown: int,
 ) -> None:
     best = sorted(scores, key=lambda label: -scores[label])[:shown]
-    axes = figure.add_subplot()
     colours = ScalarMappable(norm, _COLOURS).to_rgba(np.array([scores[label] for label in best]))
     axes.barh(range(len(best)), [scores[label] for label in best], color=colours, height=0.72)
     axes.axvline(0, color=CHANCE, linestyle=(0, (2.5, 1.5)), linewidth=1.0)

@@ -1,6 +1,7 @@
 """Figures of the evaluation by genre, subject, embedding or stage, beside chance and oracle."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -79,7 +80,7 @@ def plot_scores(rows: Iterable[Row], by: str = "genre", published: bool = False)
         if published:
             drawn |= _published(axes, place + 0.33, own[0])
     crowded = len(groups) > 5 or max(map(len, groups)) > 9
-    slanted = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
+    slanted: dict[str, Any] = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
     axes.set_xticks(range(len(groups)), groups, **slanted)
     axes.set_xlim(-0.6, len(groups) - 0.4)
     axes.set_ylabel(_LABELS.get(chosen[0].metric, chosen[0].metric))

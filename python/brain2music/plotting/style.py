@@ -36,7 +36,7 @@ _COLOURS = (
 )
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p")
 
-_SETTINGS: dict[str, Any] = {
+_SETTINGS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so a figure looks alike everywhere
     "font.size": 7,
     "axes.titlesize": 8,
@@ -74,7 +74,8 @@ def house_style(function: Callable[P, T]) -> Callable[P, T]:
     def styled(*args: P.args, **kwargs: P.kwargs) -> T:
         with mpl.rc_context():  # undoes what follows
             mpl.rcdefaults()
-            mpl.rcParams.update(_SETTINGS)
+            for name, value in _SETTINGS.items():
+                mpl.rcParams[name] = value
             return function(*args, **kwargs)
 
     return styled
