@@ -44,7 +44,7 @@ def plot_identification(correlations: Any, clips: ClipTable, row: Row) -> Figure
     order = np.argsort(np.asarray(clips.genre), kind="stable")
     names, starts, counts = np.unique(np.asarray(clips.genre)[order], return_index=True, return_counts=True)
 
-    figure = new_figure(ONE_COLUMN, 3.4)
+    figure = new_figure(ONE_COLUMN, 3.1)
     axes = figure.add_subplot()
     limit = float(np.abs(matrix).max()) or 1.0
     image = axes.imshow(matrix[np.ix_(order, order)], cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")

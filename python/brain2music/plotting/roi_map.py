@@ -12,7 +12,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 
-from brain2music.plotting.style import CHANCE, INK, TWO_COLUMNS, house_style, new_figure
+from brain2music.plotting.style import CHANCE, TWO_COLUMNS, house_style, new_figure
 
 __all__ = ["plot_roi_map"]
 
@@ -37,8 +37,8 @@ def plot_roi_map(
     Parameters
     ----------
     roi_scores : mapping from int to float
-        ``BrainDecoder.roi_scores_``: mean cross-validated r by label. Chance is 0; regions below it are not drawn on
-        the brain.
+        ``BrainDecoder.roi_scores_``: mean cross-validated r by label. Chance is 0; regions at or below it are not
+        drawn on a glass brain, and grey in slices.
     labels : nibabel image or path
         Three-dimensional, the label of each voxel, 0 outside; as ``roi_scores`` numbers them.
     background : nibabel image or path, optional
@@ -49,7 +49,7 @@ def plot_roi_map(
         Names of the regions, e.g. ``RegionLabels.names``.
     mni : bool, optional
         Whether ``labels`` lie in MNI space: then a glass brain is drawn, otherwise slices. By default as the image's
-        header says (``sform_code`` or ``qform_code`` 4).
+        header says (``sform_code`` or ``qform_code`` 4). Right is right in both.
     shown : int, default 12
         How many bars.
 
@@ -80,14 +80,14 @@ def plot_roi_map(
     if unknown:
         raise ValueError(f"[{where}] selected must be labels of roi_scores; got {sorted(unknown)}")
 
-    figure = new_figure(TWO_COLUMNS, 2.7)
-    grid = figure.add_gridspec(1, 2, width_ratios=(1.55, 1))
+    figure = new_figure(TWO_COLUMNS, 1.9 + 0.14 * min(shown, len(scores)))
+    grid = figure.add_gridspec(2, 1, height_ratios=(1.2, 0.14 * min(shown, len(scores))))
     norm = Normalize(0, max(max(scores.values()), 1e-6))
-    if _in_mni(image) if mni is None else mni:
-        _glass_brain(figure.add_subplot(grid[0]), volume, image, norm)
-    else:
-        _slices(figure, grid[0], volume, background, norm, where)
     _bars(figure.add_subplot(grid[1]), scores, selected, names or {}, norm, shown)
+    if _in_mni(image) if mni is None else mni:
+        _glass_brain(figure, grid[0], volume, image, norm)
+    else:
+        _slices(figure, grid[0], _upright(volume, image.affine), background, norm, where)
     return figure
 
 
@@ -97,13 +97,20 @@ def _in_mni(image: Any) -> bool:
     return MNI in codes
 
 
-def _glass_brain(axes: Axes, volume: npt.NDArray[np.float64], image: Any, norm: Normalize) -> None:
+def _glass_brain(
+    figure: Figure, place: SubplotSpec, volume: npt.NDArray[np.float64], image: Any, norm: Normalize
+) -> None:
     from nilearn import plotting  # type: ignore[import-untyped]  # takes a second to import
 
     found = nib.nifti1.Nifti1Image(np.nan_to_num(volume).clip(0), image.affine)  # type: ignore[no-untyped-call]
-    plotting.plot_glass_brain(
+    # nilearn cuts its axes into parts of its own, where no layout follows: so the layout is made first, and kept.
+    axes = figure.add_subplot(place)
+    axes.axis("off")
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    drawn = plotting.plot_glass_brain(
         found,
-        figure=axes.get_figure(root=True),
+        figure=figure,
         axes=axes,
         display_mode="lyrz",
         cmap=_COLOURS,
@@ -112,38 +119,50 @@ def _glass_brain(axes: Axes, volume: npt.NDArray[np.float64], image: Any, norm: 
         threshold=1e-9,
         colorbar=False,
         plot_abs=False,
-        annotate=True,
+        annotate=False,
     )
+    drawn.annotate(size=7, positions=False)
+
+
+def _upright(volume: npt.NDArray[np.float64], affine: Any) -> nib.nifti1.Nifti1Image:
+    """Turn a volume so that its axes run to the right, to the front and up."""
+    image = nib.nifti1.Nifti1Image(volume, affine)  # type: ignore[no-untyped-call]
+    return nib.funcs.as_closest_canonical(image)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def _slices(
     figure: Figure,
     place: SubplotSpec,
-    volume: npt.NDArray[np.float64],
+    image: nib.nifti1.Nifti1Image,
     background: Any,
     norm: Normalize,
     where: str,
 ) -> None:
+    volume = np.asarray(image.dataobj)
     under = None
     if background is not None:
         loaded: Any = nib.load(background) if not hasattr(background, "dataobj") else background
-        under = np.asanyarray(loaded.dataobj).astype(np.float64)
+        under = np.asarray(_upright(np.asanyarray(loaded.dataobj).astype(np.float64), loaded.affine).dataobj)
         if under.shape != volume.shape:
             raise ValueError(f"[{where}] background must have the grid of labels, {volume.shape}; got {under.shape}")
     held = np.flatnonzero((~np.isnan(volume)).any(axis=(0, 1)))
-    chosen = np.unique(np.linspace(held[0], held[-1], 10).round().astype(int)[1:-1])
-    columns = -(-len(chosen) // 2)
-    parts = place.subgridspec(2, columns)
-    for number, z in enumerate(chosen):
-        axes = figure.add_subplot(parts[divmod(number, columns)])
+    chosen = np.unique(np.linspace(held[0], held[-1], 10).round().astype(int)[1:-1]) if len(held) > 2 else held
+    parts = place.subgridspec(1, len(chosen))
+    for number, z in enumerate(chosen.tolist()):
+        axes = figure.add_subplot(parts[number])
         axes.axis("off")
+        part = volume[:, :, z].T
         if under is not None:
             axes.imshow(under[:, :, z].T, origin="lower", cmap="gray", vmin=np.min(under), vmax=np.max(under))
-        else:
-            axes.contour((~np.isnan(volume[:, :, z])).T, levels=[0.5], colors=INK, linewidths=0.4)
-        shown = np.ma.masked_invalid(np.where(volume[:, :, z] > 0, volume[:, :, z], np.nan))
-        axes.imshow(shown.T, origin="lower", cmap=_COLOURS, norm=norm, interpolation="nearest")
-        axes.set_title(f"slice {z}", fontsize=6)
+        axes.imshow(  # regions at or below chance
+            np.ma.masked_where(~(part <= 0), np.ones(part.shape)), origin="lower", cmap="gray_r", vmin=0, vmax=5
+        )
+        axes.imshow(np.ma.masked_where(~(part > 0), part), origin="lower", cmap=_COLOURS, norm=norm)
+        height = float(nib.affines.apply_affine(image.affine, [0, 0, z])[2])  # type: ignore[no-untyped-call]
+        axes.set_title(f"{height:.0f} mm", fontsize=6.5)
+        if number == 0:
+            for x, side in ((0.0, "L"), (1.0, "R")):
+                axes.text(x, -0.02, side, transform=axes.transAxes, ha="center", va="top", fontsize=6.5)
 
 
 def _bars(
@@ -165,5 +184,5 @@ def _bars(
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)
     axes.spines.left.set_visible(False)
-    chosen = " (bold: used by the decoder)" if selected else ""
-    axes.set_xlabel(f"mean cross-validated r{chosen}\nchance 0, dashed")
+    chosen = "; bold: used by the decoder" if selected else ""
+    axes.set_xlabel(f"mean cross-validated r (colours as on the brain; dashed: chance, 0{chosen})")

@@ -120,7 +120,9 @@ def _published(axes: Axes, place: float, row: Row) -> bool:
 
 
 def _legend(figure: Figure, rows: Sequence[Row], by: str, published: bool) -> None:
-    handles = [Line2D([], [], linestyle="none", marker="o", markersize=3, color=_BLUE, alpha=0.65, label="subject")]
+    handles = [
+        Line2D([], [], linestyle="none", marker="o", markersize=3, color=_BLUE, alpha=0.65, mew=0, label="subject")
+    ]
     if by != "subject" and len({row.subject for row in rows}) > 1:
         handles.append(Line2D([], [], color=INK, linewidth=1.6, label="mean ± s.d."))
     if published:

@@ -74,7 +74,7 @@ def plot_spectrograms(waveforms: Sequence[Any], rate: int, titles: Sequence[str]
         axes.set_xlim(0, max(len(other) for other in mono) / rate if len(mono) > 1 else seconds)
     panels[-1].set_xlabel("time (s)")
     figure.supylabel("frequency (Hz)", fontsize=7)
-    bar = figure.colorbar(image, ax=list(panels), label="dB below the loudest", aspect=12 * len(mono), pad=0.01)
+    bar = figure.colorbar(image, ax=list(panels), label="level (dB re loudest)", aspect=12 * len(mono), pad=0.01)
     bar.outline.set_visible(False)
     return figure
 
