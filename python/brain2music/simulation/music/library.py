@@ -3,14 +3,15 @@
 import csv
 import json
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import soundfile  # type: ignore[import-untyped]
 from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
+from brain2music.files import replacing
 from brain2music.simulation.music.annotation import COLUMNS, truth
 from brain2music.simulation.music.composer import compose
 from brain2music.simulation.music.genres import GENRES
@@ -64,20 +65,30 @@ def write_tracks(
         if track in wanted[:index]:
             raise ValueError(f"[simulation.music.write_tracks] a track is asked for once; got {track} twice")
     root = Path(folder)
-    rows = []
-    for genre, number in tqdm(wanted, desc="tracks", unit="track", disable=not progress):
+
+    def write(which: tuple[str, int]) -> dict[str, str]:
+        genre, number = which
         score = compose(genre, track_seed(seed, genre, number), seconds)
         path = root / "genres" / genre / f"{genre}.{number:05}.wav"
         if not _is_there(path, score):
             _write(path, score)
-        rows.append({"track": path.stem, **truth(score).cells()})
+        return {"track": path.stem, **truth(score).cells()}
+
+    # FluidSynth plays without the interpreter's lock.
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
+        rows: list[dict[str, str]] = list(
+            tqdm(pool.map(write, wanted), total=len(wanted), desc="tracks", unit="track", disable=not progress)
+        )
+    finally:
+        pool.shutdown(cancel_futures=True)
     table = root / "tracks.tsv"
-    with _replacing(table) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with replacing(table) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, ["track", *COLUMNS], delimiter="\t", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
     columns = {"track": "File of the track, without folder and ending", **COLUMNS}
-    with _replacing(table.with_suffix(".json")) as temporary:
+    with replacing(table.with_suffix(".json")) as temporary:
         sidecar = {column: {"Description": description} for column, description in columns.items()}
         temporary.write_text(json.dumps(sidecar, indent=2) + "\n", encoding="utf-8")
     return table
@@ -93,7 +104,7 @@ def track_seed(seed: int, genre: str, number: int) -> int:
 def _write(path: Path, score: Score) -> None:
     samples = np.round(render(score) * 32767).astype(np.int16)
     with (
-        _replacing(path) as temporary,
+        replacing(path) as temporary,
         soundfile.SoundFile(temporary, "w", RATE, channels=1, subtype="PCM_16", format="WAV") as file,
     ):
         file.comment = _comment(score)
@@ -119,15 +130,3 @@ def _is_there(path: Path, score: Score) -> bool:
 
 def _comment(score: Score) -> str:
     return f"{_STAMP}: {score.genre}, seed {score.seed}, {score.seconds:g} s"
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Write to a temporary name; the file appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,0 +1,36 @@
+"""The report: one HTML file that shows a study's results and plays its music, offline.
+
+Fill the dataclasses of :mod:`brain2music.report.page` and :func:`write` them. What the numbers mean is said once, in
+:data:`GLOSSARY`.
+"""
+
+from brain2music.report.glossary import GLOSSARY, Entry
+from brain2music.report.page import (
+    SIZE_LIMIT,
+    Column,
+    Example,
+    Figure,
+    Headline,
+    Page,
+    Player,
+    Section,
+    Table,
+    render,
+    write,
+)
+
+__all__ = [
+    "GLOSSARY",
+    "SIZE_LIMIT",
+    "Column",
+    "Entry",
+    "Example",
+    "Figure",
+    "Headline",
+    "Page",
+    "Player",
+    "Section",
+    "Table",
+    "render",
+    "write",
+]
