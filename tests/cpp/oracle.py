@@ -1,12 +1,19 @@
 """Writes what SciPy and NumPy say, for the C++ tests to compare with: FOLDER/<case>_<array>.npy.
 
+And bundles of tiny networks, as torch writes them.
+
 Usage: python oracle.py FOLDER
 """
 
+import hashlib
+import json
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
+import safetensors.numpy
+import torch
 from scipy import ndimage, stats
 from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
@@ -20,6 +27,29 @@ def identification(matrix: np.ndarray, groups: np.ndarray) -> np.ndarray:
         distractors = row[groups != groups[i]]
         result[i] = np.mean((row[i] > distractors) + 0.5 * (row[i] == distractors))
     return result
+
+#: The methods of tiny networks: what each returns is known without torch.
+EMBED = """
+def embed(self, wave):
+    return torch.stack([wave.mean(1), wave.amax(1), wave.square().sum(1)], 1) * self.weight
+"""
+FRAMES = """
+def embed(self, wave):
+    return wave.reshape(wave.size(0), 15, -1, 1).mean(2) * self.weight * torch.ones(1, 1, 3)
+"""
+NETWORKS = {
+    "good": EMBED,
+    "no_method": EMBED.replace("embed", "forward"),
+    "two_dimensions": EMBED.replace(", wave.square().sum(1)", ""),
+    "half_a_batch": EMBED.replace("* self.weight", "[:1]"),
+    "whole_numbers": EMBED.replace("* self.weight", ".long()"),
+    "pair": EMBED.replace("* self.weight", ", wave"),
+    "nan": EMBED.replace("self.weight", "float('nan')"),
+    "nan_when_loud": EMBED.replace("* self.weight", "+ torch.log((0.9 - wave.amax(1, keepdim=True)).clamp_max(0.0) + 0.1)"),
+    "fails": EMBED.replace("    return", "    assert wave.size(1) < 3, 'only short ones'\n    return"),
+    "frames": FRAMES,
+    "few_frames": FRAMES.replace("15, -1, 1)", "5, -1, 1)"),
+}
 
 
 def main(folder: Path) -> None:
@@ -85,6 +115,45 @@ def main(folder: Path) -> None:
     save("npy_scalar", c=np.array(3.5))
     save("npy_empty", c=np.zeros((0, 3), np.float32))
     np.save(folder / "npy_bigendian.npy", np.arange(3, dtype=">f4"))
+
+    arrays = {np.dtype(dtype).name: rng.integers(0, 2, (3, 5)).astype(dtype) for dtype in ("f2", "f4", "f8", "i1", "i8", "?")}
+    arrays |= {"scalar": np.array(3.5), "empty": np.zeros((0, 3), np.float32)}
+    safetensors.numpy.save_file(arrays, folder / "theirs.safetensors", metadata={"made by": "safetensors", "é": "ü"})
+    for name, array in arrays.items():
+        np.save(folder / f"theirs_{name}.npy", array)
+    for network in NETWORKS:
+        write_bundle(folder / "bundles" / network, network)
+
+
+def write_bundle(folder: Path, network: str) -> None:
+    """A bundle of one role: windows of 1 s at 300 Hz, 3 dimensions; frames at 15 Hz in place of SoundStream's."""
+
+    class Network(torch.jit.ScriptModule):  # a class of its own for each, or torch takes them for one
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.tensor(2.0))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        module = Network()
+        module.define(NETWORKS[network])
+        folder.mkdir(parents=True, exist_ok=True)
+        module.eval().save(folder / "network.pt")
+    frames = {"frame_rate": 15} if "frames" in network else {}
+    entry = {
+        "file": "network.pt",
+        "sha256": hashlib.sha256((folder / "network.pt").read_bytes()).hexdigest(),
+        "methods": ["embed"],
+        "dtypes": ["float32", "bfloat16"],
+        "card": {"name": "tiny", "source": "oracle.py", "licence": "Apache-2.0", "replaces": "nothing"},
+        "sample_rate": 300,
+        "window": 1.0,
+        "dimension": 3,
+        **frames,
+    }
+    role = "codec" if frames else "music_embedder"
+    manifest = {"schema": 1, "name": network, "description": "For tests.", "roles": {role: entry}}
+    (folder / "bundle.json").write_text(json.dumps(manifest))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 #include "brain2music/io/json.h"
 
+#include <algorithm>
 #include <set>
 #include <string>
 #include <vector>
@@ -13,10 +14,13 @@ using Event = nlohmann::json::parse_event_t;
 
 constexpr int deepest = 32;  // deeper values would be walked by recursion, later
 
-/// The library's words without its "[json.exception.parse_error.101] ".
-std::string_view bare(std::string_view message) {
+/// The library's words without its "[json.exception.parse_error.101] ", and without the bytes, perhaps no UTF-8, that
+/// it quotes.
+std::string plain(std::string_view message) {
   const auto end = message.find("] ");
-  return end == std::string_view::npos ? message : message.substr(end + 2);
+  std::string text(end == std::string_view::npos ? message : message.substr(end + 2));
+  std::ranges::replace_if(text, [](unsigned char c) { return c < 0x20 || c > 0x7e; }, '?');
+  return text;
 }
 
 }  // namespace
@@ -39,7 +43,7 @@ nlohmann::json parse_json(std::string_view text, std::string_view where, const s
   try {
     return nlohmann::json::parse(text.begin(), text.end(), check);
   } catch (const nlohmann::json::exception& error) {
-    fail(where, "the text must be JSON; got '", bare(error.what()), "' in ", file.string());
+    fail(where, "the text must be JSON; got '", plain(error.what()), "' in ", file.string());
   }
 }
 

@@ -137,7 +137,7 @@ class Header {
     const bool whole = list.is_array() && std::ranges::all_of(list, [](const nlohmann::json& value) {
                          return value.is_number_unsigned();
                        });
-    expect(whole, "shape and data_offsets must be lists of whole numbers; got ", list.dump().substr(0, 80), " for '",
+    expect(whole, "shape and data_offsets must be lists of whole numbers; got ", list.dump(-1, ' ', /*ensure_ascii=*/true).substr(0, 80), " for '",
            name, "'");
     return list.get<std::vector<uint64_t>>();
   }

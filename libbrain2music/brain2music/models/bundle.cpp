@@ -39,7 +39,7 @@ std::vector<Wanted> files_of(const Manifest& manifest) {
 std::string names_of(at::ArrayRef<at::ScalarType> dtypes) {
   std::string text;
   for (const at::ScalarType dtype : dtypes) {
-    text += (text.empty() ? "" : ", ") + std::string(c10::toString(dtype));
+    text += (text.empty() ? "" : ", ") + dtype_name(dtype);
   }
   return text;
 }
@@ -116,7 +116,7 @@ std::shared_ptr<const Script> Bundle::script(std::string_view name, at::Device d
   const Role& filled = role(name);
   const at::ScalarType type = dtype.value_or(filled.dtypes.front());
   require(std::ranges::find(filled.dtypes, type) != filled.dtypes.end(), where, "role '", name, "' runs in ",
-          names_of(filled.dtypes), "; got ", type);
+          names_of(filled.dtypes), "; got ", dtype_name(type));
   const std::lock_guard locked(state_->mutex);
   auto& held = state_->scripts[{filled.name, device.str(), type}];
   if (!held) {

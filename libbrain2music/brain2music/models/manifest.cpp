@@ -1,7 +1,8 @@
 #include "brain2music/models/manifest.h"
 
 #include <algorithm>
-#include <map>
+#include <array>
+#include <utility>
 
 #include "brain2music/check.h"
 #include "brain2music/io/file.h"
@@ -22,8 +23,11 @@ std::optional<T> optional_value(const Json& object, const char* key) {
   return found == object.end() ? std::nullopt : std::optional(found->get<T>());
 }
 
+constexpr std::array<std::pair<std::string_view, at::ScalarType>, 3> dtypes{
+    {{"float32", at::kFloat}, {"bfloat16", at::kBFloat16}, {"float16", at::kHalf}}};
+
 at::ScalarType dtype_of(const std::string& name) {
-  return name == "float32" ? at::kFloat : name == "bfloat16" ? at::kBFloat16 : at::kHalf;
+  return std::ranges::find(dtypes, name, [](const auto& each) { return each.first; })->second;
 }
 
 BundleFile file_of(const Json& object) { return {object.at("file"), object.at("sha256")}; }
@@ -52,6 +56,11 @@ Role role_of(const std::string& name, const Json& entry) {
 }  // namespace
 
 bool Role::has(std::string_view method) const { return std::ranges::find(methods, method) != methods.end(); }
+
+std::string dtype_name(at::ScalarType dtype) {
+  const auto* const known = std::ranges::find(dtypes, dtype, [](const auto& each) { return each.second; });
+  return known == dtypes.end() ? c10::toString(dtype) : std::string(known->first);
+}
 
 Manifest read_manifest(const std::filesystem::path& file) {
   const io::MappedFile map(file, where);

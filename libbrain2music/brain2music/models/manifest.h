@@ -53,6 +53,9 @@ struct Manifest {
   std::string text;         ///< the file as it is
 };
 
+/// A type as the manifest calls it, e.g. "float32"; torch's own word for those that it does not know.
+std::string dtype_name(at::ScalarType dtype);
+
 /// Reads `bundle.json`.
 /// @param file where it lies.
 /// @return what it says; files that it names are not looked at.

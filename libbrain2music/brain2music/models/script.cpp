@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "brain2music/check.h"
+#include "brain2music/models/manifest.h"
 
 namespace brain2music::models {
 namespace {
@@ -35,18 +36,15 @@ class Bytes final : public caffe2::serialize::ReadAdapterInterface {
   std::string_view bytes_;
 };
 
-/// What torch says, without its traces of C++ and, of a TorchScript traceback, its last line: the error itself.
+/// The line of what torch says that names the error: the last of a TorchScript traceback, else the first.
 std::string words_of(const std::exception& error) {
-  const auto* const ours = dynamic_cast<const c10::Error*>(&error);
-  std::string text = ours != nullptr ? ours->what_without_backtrace() : error.what();
+  const auto* const theirs = dynamic_cast<const c10::Error*>(&error);
+  std::string text = theirs != nullptr ? theirs->what_without_backtrace() : error.what();
   while (!text.empty() && text.back() == '\n') {
     text.pop_back();
   }
-  constexpr std::string_view traceback = "Traceback of TorchScript";
-  if (text.find(traceback) != std::string::npos) {
-    text = text.substr(text.rfind('\n') + 1);
-  }
-  return text;
+  const bool traceback = text.find("Traceback of TorchScript") != std::string::npos;
+  return traceback ? text.substr(text.rfind('\n') + 1) : text.substr(0, text.find('\n'));
 }
 
 }  // namespace
@@ -81,7 +79,7 @@ Script::Script(std::string_view bytes, const std::vector<std::string>& methods, 
       torch::jit::OptimizeFrozenGraph(graph);
     }
   } catch (const std::exception& error) {
-    fail(where, named_, " must go to ", device.str(), " in ", dtype, "; got '", words_of(error), "'");
+    fail(where, named_, " must go to ", device.str(), " in ", dtype_name(dtype), "; got '", words_of(error), "'");
   }
 }
 

@@ -6,6 +6,8 @@ from numbers import Integral
 from os import PathLike
 from typing import Any
 
+import numpy as np
+
 from brain2music import _core
 
 __all__ = ["Music", "music"]
@@ -72,7 +74,7 @@ def _list(waveforms: Any) -> list[Any]:
         )
     if shape is None and not isinstance(waveforms, Sequence):
         raise TypeError(f"[{_WHERE}] waveforms must be an array or a sequence of arrays; got {type(waveforms).__name__}")
-    return list(waveforms)
+    return [each if hasattr(each, "shape") else np.asarray(each) for each in waveforms]
 
 
 def _beginning(waveform: Any, rate: int, seconds: float | None) -> Sound:

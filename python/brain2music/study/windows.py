@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from brain2music import _core
+
 __all__ = ["EMBEDDING_WINDOWS", "WindowRows", "Windows", "average_windows", "window_rows"]
 
 
@@ -27,8 +29,8 @@ class Windows:
 
     @property
     def count(self) -> int:
-        """How many windows fit into the clip (r)."""
-        return math.floor((self.clip - self.length) / self.hop + 1e-6) + 1
+        """How many windows fit into the clip (r); one that ends after it by at most a tenth of a hop counts."""
+        return _core.models.window_count(self.clip, self.length, self.hop)
 
     def scans(self, n_scans: int = 10, tr: float = 1.5) -> npt.NDArray[np.bool_]:
         """Return which of a clip's scans fall in which window: every scan that starts inside it.
