@@ -2,6 +2,7 @@
 
 import functools
 import io
+import itertools
 import shutil
 from pathlib import Path
 
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt 
 SIZES = {"laptop": (1280, 800), "phone": (390, 844), "small": (320, 640)}
 SCHEMES = ("light", "dark")
 GENRES = ("blues", "jazz", "metal")
-SECONDS = 6.0
+SECONDS = 4.0
 
 
 def drawn(figure, kind="svg"):
@@ -130,9 +131,9 @@ def sample_page():
     return report.Page(
         title="Music decoded from brain activity",
         subtitle="Simulated study of 5 subjects, seed 0",
-        lead="Five simulated subjects listened to 540 clips of music. From their responses to 60 clips that no model had "
-        "seen, we decoded music embeddings, told the clips apart, and retrieved like-sounding tracks from a library of "
-        "1,000.",
+        lead="Five simulated subjects listened to 540 clips of music. From their responses to 60 clips that no model "
+        "had seen, we decoded music embeddings, told the clips apart, and retrieved like-sounding tracks from a library "
+        "of 1,000.",
         headlines=(
             report.Headline(
                 "0.876", "Identification accuracy", "0.502", "1.000", "60 test clips, 5 subjects, sd 0.015"
@@ -145,8 +146,8 @@ def sample_page():
         sections=(
             report.Section(
                 "Identification",
-                "Each decoded embedding is compared with the true embeddings of all test clips.\n\nThe brain's response "
-                "to a clip is averaged over four hearings.",
+                "Each decoded embedding is compared with the true embeddings of all test clips.\n\nThe brain's "
+                "response to a clip is averaged over four hearings.",
                 (matrix, scatter, bars),
                 (results,),
             ),
@@ -310,7 +311,7 @@ def test_images_have_words_and_headings_nest(show):
     levels = tab.locator("h1, h2, h3, h4, h5, h6").evaluate_all("all => all.map(each => Number(each.tagName[1]))")
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
     for landmark in ("header", "nav", "main"):
         assert tab.locator(landmark).count() == 1
     assert tab.locator("html").get_attribute("lang") == "en"

@@ -75,6 +75,8 @@ class Writer:
             f"default-src 'none'; img-src data:; media-src data:; style-src {_hash(style)}; script-src "
             f"{_hash(script)}; "
             "base-uri 'none'; form-action 'none'"
+            f"default-src 'none'; img-src data:; media-src data:; style-src {_hash(style)}; "
+            f"script-src {_hash(script)}; base-uri 'none'; form-action 'none'"
         )
         sections = [(section.title, self._section(section)) for section in page.sections]
         sections.append(("What the numbers mean", _glossary()))
