@@ -11,5 +11,6 @@ PYBIND11_MODULE(_core, core) {
   b2m::bindings::bind_audio(core);
   b2m::bindings::bind_io(core);
   b2m::bindings::bind_kernels(core);
+  b2m::bindings::bind_retrieval(core);
   b2m::bindings::bind_signal(core);
 }

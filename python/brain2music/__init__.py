@@ -18,6 +18,7 @@ except ImportError as error:
     ) from error
 
 from brain2music import signal
+from brain2music.retrieval import Corpus
 from brain2music.study import Study
 from brain2music.versions import show_versions
 
@@ -27,4 +28,4 @@ __version__: str = _core.version()
 #: inside the installed Python package.
 cmake_prefix_path: str = str(Path(_core.__file__).parent)
 
-__all__ = ["Study", "__version__", "cmake_prefix_path", "show_versions", "signal"]
+__all__ = ["Corpus", "Study", "__version__", "cmake_prefix_path", "show_versions", "signal"]

@@ -38,6 +38,17 @@ def main(folder: Path) -> None:
         x = bold(scans, 9, np.float32)
         save(f"long{scans}", bold=x, trend=ndimage.median_filter(x, size=(161, 1), mode="reflect"))
 
+    # Cosines: many dimensions and items, copies among them; an odd number of few dimensions; all items asked for.
+    for case, (n, d, q, k) in {"wide": (6000, 128, 61, 10), "odd": (700, 5, 3, 20), "all": (90, 33, 9, 90)}.items():
+        items, queries = rng.standard_normal((n, d)).astype(np.float32), rng.standard_normal((q, d)).astype(np.float32)
+        items[n // 3 : 2 * n // 3] = items[: 2 * n // 3 - n // 3]
+        exact = queries.astype(float) @ items.T.astype(float)
+        exact /= np.outer(*(np.linalg.norm(x.astype(float), axis=1) for x in (queries, items)))
+        scores = exact.astype(np.float32)
+        indices = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        best = np.take_along_axis(scores, indices, axis=1)
+        save(f"cosine_{case}", items=items, queries=queries, indices=indices, scores=best)
+
     for dtype in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?"):
         save(f"npy_{np.dtype(dtype).name}", c=rng.integers(0, 2, (3, 4, 5)).astype(dtype))
     save("npy_fortran", c=np.asfortranarray(np.arange(24.0).reshape(4, 6)))

@@ -68,11 +68,6 @@ bool sketch_row(const float* x, int64_t d, int16_t* out) {
 
 }  // namespace
 
-int64_t sketch_error(int64_t d) {
-  const double off = 0.51 * std::sqrt(static_cast<double>(d));
-  return static_cast<int64_t>(std::ceil(2 * sketch_one * off + off * off)) + 33;
-}
-
 void FirstBadRow::report(int64_t row) {
   int64_t seen = row_;
   while ((seen < 0 || row < seen) && !row_.compare_exchange_weak(seen, row)) {
@@ -198,11 +193,11 @@ unsigned block_products(const int16_t* items, const int32_t* queries, int64_t pa
 }
 #endif
 
-#define B2M_INSTANTIATE(width)                                                                           \
-  template unsigned block_products<width>(const int16_t*, const int32_t*, int64_t, const int32_t*,       \
-                                          BlockProducts<width>&);                                        \
-  template unsigned plain_block_products<width>(const int16_t*, const int32_t*, int64_t, const int32_t*, \
-                                                BlockProducts<width>&)
+#define B2M_INSTANTIATE(width)                                                                                   \
+  template B2M_API unsigned block_products<width>(const int16_t*, const int32_t*, int64_t, const int32_t*,       \
+                                                  BlockProducts<width>&);                                        \
+  template B2M_API unsigned plain_block_products<width>(const int16_t*, const int32_t*, int64_t, const int32_t*, \
+                                                        BlockProducts<width>&)
 B2M_INSTANTIATE(1);
 B2M_INSTANTIATE(2);
 B2M_INSTANTIATE(3);

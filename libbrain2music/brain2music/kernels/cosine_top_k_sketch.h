@@ -4,8 +4,11 @@
 
 #include <array>
 #include <atomic>
+#include <cmath>
 #include <cstdint>
 #include <vector>
+
+#include "brain2music/export.h"
 
 /// Unit vectors in 16 bits a value: what the CPU's search reads of every item, to rule nearly all of them out.
 namespace brain2music::kernels {
@@ -27,7 +30,10 @@ inline std::array<int64_t, 4> sketch_shape(int64_t n, int64_t d) {
 /// With u, v the unit vectors and S = sketch_one, the sketches are S u + e and S v + f. Rounding leaves each element of
 /// e and f at most 0.5 off, float32 arithmetic less than 0.01 more, so |e|, |f| <= r = 0.51 sqrt(d), and by
 /// Cauchy-Schwarz |(S u + e)(S v + f) - S^2 uv| <= 2 S r + r^2. Rounding the score to float32 adds S^2 2^-25 = 32.
-int64_t sketch_error(int64_t d);
+inline int64_t sketch_error(int64_t d) {
+  const double off = 0.51 * std::sqrt(static_cast<double>(d));
+  return static_cast<int64_t>(std::ceil(2 * sketch_one * off + off * off)) + 33;
+}
 
 /// Where a loop over items reports rows without a direction; the first one counts, whichever thread finds it.
 class FirstBadRow {
@@ -49,7 +55,7 @@ at::Tensor sketch_of(const at::Tensor& items);
 
 /// Sketches of queries, in groups of `group`, the last of which may be smaller; in a group, the pairs of dimension
 /// 0 and 1 of each query come first, then those of 2 and 3.
-class QuerySketch {
+class B2M_API QuerySketch {  // exported, as are the products below, for the tests
  public:
   static constexpr int64_t group = 4;
 
@@ -70,12 +76,12 @@ using BlockProducts = std::array<std::array<int32_t, sketch_rows>, width>;
 /// Cauchy-Schwarz no partial sum exceeds (sketch_one + 0.51 sqrt(d))^2.
 /// @return bit q is set if a product of query q is at least floors[q]; unless one is, `products` stays as it was.
 template <int width>
-unsigned block_products(const int16_t* items, const int32_t* queries, int64_t pairs, const int32_t* floors,
-                        BlockProducts<width>& products);
+B2M_API unsigned block_products(const int16_t* items, const int32_t* queries, int64_t pairs, const int32_t* floors,
+                                BlockProducts<width>& products);
 
 /// The same without instructions of a certain processor; `products` is always written.
 template <int width>
-unsigned plain_block_products(const int16_t* items, const int32_t* queries, int64_t pairs, const int32_t* floors,
-                              BlockProducts<width>& products);
+B2M_API unsigned plain_block_products(const int16_t* items, const int32_t* queries, int64_t pairs,
+                                      const int32_t* floors, BlockProducts<width>& products);
 
 }  // namespace brain2music::kernels
