@@ -49,6 +49,7 @@ void bind_kernels(py::module_& core);
 void bind_metrics(py::module_& core);
 void bind_models(py::module_& core);
 void bind_ridge(py::module_& core);
+void bind_retrieval(py::module_& core);
 void bind_signal(py::module_& core);
 
 }  // namespace brain2music::bindings

@@ -15,5 +15,6 @@ PYBIND11_MODULE(_core, core) {
   b2m::bindings::bind_metrics(core);
   b2m::bindings::bind_models(core);
   b2m::bindings::bind_ridge(core);
+  b2m::bindings::bind_retrieval(core);
   b2m::bindings::bind_signal(core);
 }

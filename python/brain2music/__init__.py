@@ -21,6 +21,7 @@ from brain2music import evaluation, metrics, ridge, signal
 from brain2music.bundles import Bundle
 from brain2music.decoding import BrainDecoder
 from brain2music.model_files import load
+from brain2music.retrieval import Corpus
 from brain2music.study import Study
 from brain2music.versions import show_versions
 
@@ -33,6 +34,7 @@ cmake_prefix_path: str = str(Path(_core.__file__).parent)
 __all__ = [
     "BrainDecoder",
     "Bundle",
+    "Corpus",
     "Study",
     "__version__",
     "cmake_prefix_path",

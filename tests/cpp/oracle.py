@@ -108,6 +108,16 @@ def main(folder: Path) -> None:
     chosen = alphas[path.argmax(0)]
     refit = Ridge(alpha=chosen).fit(x, y)
     save("ridge", x=x, y=y, path=path, alphas=chosen, coef=refit.coef_.T.copy(), intercept=refit.intercept_)
+    # Cosines: many dimensions and items, copies among them; an odd number of few dimensions; all items asked for.
+    for case, (n, d, q, k) in {"wide": (6000, 128, 61, 10), "odd": (700, 5, 3, 20), "all": (90, 33, 9, 90)}.items():
+        items, queries = rng.standard_normal((n, d)).astype(np.float32), rng.standard_normal((q, d)).astype(np.float32)
+        items[n // 3 : 2 * n // 3] = items[: 2 * n // 3 - n // 3]
+        exact = queries.astype(float) @ items.T.astype(float)
+        exact /= np.outer(*(np.linalg.norm(x.astype(float), axis=1) for x in (queries, items)))
+        scores = exact.astype(np.float32)
+        indices = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        best = np.take_along_axis(scores, indices, axis=1)
+        save(f"cosine_{case}", items=items, queries=queries, indices=indices, scores=best)
 
     for dtype in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?"):
         save(f"npy_{np.dtype(dtype).name}", c=rng.integers(0, 2, (3, 4, 5)).astype(dtype))

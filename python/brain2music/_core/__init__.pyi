@@ -12,6 +12,9 @@ __all__: list[str] = ['audio', 'cuda_architectures', 'io', 'kernels', 'metrics',
 from . import ridge
 from . import signal
 __all__: list[str] = ['audio', 'cuda_architectures', 'decoding', 'io', 'kernels', 'ridge', 'signal', 'torch_version', 'version']
+from . import retrieval
+from . import signal
+__all__: list[str] = ['audio', 'cuda_architectures', 'io', 'kernels', 'retrieval', 'signal', 'torch_version', 'version']
 def cuda_architectures() -> str:
     """
     CUDA architectures that the kernels were compiled for; empty in a CPU build.
