@@ -21,10 +21,6 @@ std::string plain(std::string_view message) {
   std::string text(end == std::string_view::npos ? message : message.substr(end + 2));
   std::ranges::replace_if(text, [](unsigned char c) { return c < 0x20 || c > 0x7e; }, '?');
   return text;
-/// The library's words without its "[json.exception.parse_error.101] ".
-std::string_view bare(std::string_view message) {
-  const auto end = message.find("] ");
-  return end == std::string_view::npos ? message : message.substr(end + 2);
 }
 
 }  // namespace
@@ -48,7 +44,6 @@ nlohmann::json parse_json(std::string_view text, std::string_view where, const s
     return nlohmann::json::parse(text.begin(), text.end(), check);
   } catch (const nlohmann::json::exception& error) {
     fail(where, "the text must be JSON; got '", plain(error.what()), "' in ", file.string());
-    fail(where, "the text must be JSON; got '", bare(error.what()), "' in ", file.string());
   }
 }
 

@@ -41,7 +41,7 @@ def add_to(commands: Commands) -> None:
 
 
 def _build(options: argparse.Namespace) -> None:
-    from brain2music.corpora import Corpus
+    from brain2music.retrieval import Corpus
 
     corpus = Corpus.build(
         options.folder,
@@ -60,7 +60,7 @@ def _build(options: argparse.Namespace) -> None:
 def _search(options: argparse.Namespace) -> None:
     import numpy as np
 
-    from brain2music.corpora import Corpus
+    from brain2music.retrieval import Corpus
 
     if options.embedding is not None:
         corpus = Corpus.open(options.index)

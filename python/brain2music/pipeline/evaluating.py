@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from brain2music.corpora import Corpus
+from brain2music.retrieval import Corpus
 from brain2music.evaluation import Retrieved as Found
 from brain2music.evaluation import Row, evaluate_decoding, evaluate_retrieval, summarise, write_rows, write_summary
 from brain2music.pipeline.context import Context

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from brain2music import _core
-from brain2music.corpora import Corpus
+from brain2music.retrieval import Corpus
 from brain2music.files import digest_file
 from brain2music.pipeline.context import Context
 from brain2music.pipeline.decoding import Decoded, decode
