@@ -9,14 +9,16 @@ from pathlib import Path
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from benchmarks import signal
+from benchmarks import signal, study
 from benchmarks.case import Case, measure
 from benchmarks.machine import describe
 
 #: Set on some machines for old OpenBLAS builds; they slow NumPy, and a rival runs at its best or not at all.
 SLOWING = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
-MODULES = {"signal": signal}
+MODULES = {"signal": signal, "study": study}
+#: Those with nothing to run on a GPU.
+CPU_ONLY = {"study"}
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -28,6 +30,10 @@ def report(case: Case, figures: dict) -> None:
         beside = "" if ratio is None else f"   we are {ratio:.1f} x as fast"
         beside += "" if required is None else f" (required {required:g} x)"
         print(f"  {name:<42} {contender['items_per_second']:>12,} {case.unit}/s{beside}")
+    for name, ratio in figures["times_less_memory_than"].items():
+        required = figures["required_memory"].get(name)
+        beside = "" if required is None else f" (required {required:g} x)"
+        print(f"  {name:<42} {ratio:>12.1f} x our memory{beside}")
 
 
 def main() -> int:
@@ -44,7 +50,10 @@ def main() -> int:
     if unknown:
         parser.error(f"unknown benchmark {', '.join(sorted(unknown))}; there are {', '.join(MODULES)}")
     device = torch.device(arguments.device)
-    modules = {name: MODULES[name] for name in arguments.names or MODULES}
+    without_gpu = CPU_ONLY if device.type != "cpu" else set()
+    if without_gpu & set(arguments.names):
+        parser.error(f"{', '.join(sorted(without_gpu))} runs on the CPU alone; got --device {device}")
+    modules = {name: MODULES[name] for name in arguments.names or MODULES if name not in without_gpu}
 
     if device.type == "cuda" and not torch.cuda.is_available():
         for name, module in modules.items():

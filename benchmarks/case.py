@@ -3,9 +3,11 @@
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
+
+from benchmarks.fresh import Cost
 
 
 @dataclass
@@ -16,6 +18,8 @@ class Contender:
     items: int
     #: On CUDA: what runs is queued, so the clock waits for the device.
     on_gpu: bool = False
+    #: `run` returns the Cost of a process of its own, which warms up by itself and whose memory counts too.
+    own_process: bool = False
 
 
 @dataclass
@@ -29,6 +33,10 @@ class Case:
     #: Raises unless the results agree.
     compare: Callable[[], None]
     packages: list[str]
+    #: The rival takes at least so many times our memory; both in processes of their own.
+    required_memory: dict[str, float] = field(default_factory=dict)
+    #: Called at the end, however it ends.
+    close: Callable[[], None] = lambda: None
 
 
 def measure(case: Case, rounds: int) -> dict[str, object]:
@@ -36,19 +44,23 @@ def measure(case: Case, rounds: int) -> dict[str, object]:
 
     Ratios are taken within a round, so that a machine that slows down slows both, and their median is reported.
     """
-    case.compare()
     contenders = {**case.ours, **case.rivals}
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    for contender in contenders.values():
-        _seconds(contender)
-    for _ in range(rounds):
-        for name, contender in contenders.items():
-            seconds[name].append(_seconds(contender))
-    rates = {name: [contender.items / taken for taken in seconds[name]] for name, contender in contenders.items()}
+    costs: dict[str, list[Cost]] = {name: [] for name in contenders}
+    try:
+        case.compare()
+        for contender in contenders.values():
+            if not contender.own_process:
+                _seconds(contender)
+        for _ in range(rounds):
+            for name, contender in contenders.items():
+                costs[name].append(_cost(contender))
+    finally:
+        case.close()
+    rates = {name: [contender.items / c.seconds for c in costs[name]] for name, contender in contenders.items()}
+    memory = {name: [c.peak_private_mib for c in costs[name]] for name in contenders if contenders[name].own_process}
     best = next(iter(case.ours))
-    ratios = {
-        rival: statistics.median(a / b for a, b in zip(rates[best], rates[rival], strict=True)) for rival in case.rivals
-    }
+    faster = {rival: _median_ratio(rates[best], rates[rival]) for rival in case.rivals}
+    smaller = {rival: _median_ratio(memory[rival], memory[best]) for rival in case.rivals if rival in memory}
     return {
         "unit": case.unit,
         "rounds": rounds,
@@ -56,15 +68,38 @@ def measure(case: Case, rounds: int) -> dict[str, object]:
         "contenders": {
             name: {
                 "items": contender.items,
-                "seconds": [round(taken, 6) for taken in seconds[name]],
+                "seconds": [round(c.seconds, 6) for c in costs[name]],
                 "items_per_second": round(statistics.median(rates[name])),
+                **(_memory(costs[name]) if name in memory else {}),
             }
             for name, contender in contenders.items()
         },
-        "times_as_fast_as": {rival: round(ratio, 2) for rival, ratio in ratios.items()},
+        "times_as_fast_as": {rival: round(ratio, 2) for rival, ratio in faster.items()},
         "required": case.required,
-        "met": all(ratios[rival] >= factor for rival, factor in case.required.items()),
+        "times_less_memory_than": {rival: round(ratio, 2) for rival, ratio in smaller.items()},
+        "required_memory": case.required_memory,
+        "met": all(faster[rival] >= factor for rival, factor in case.required.items())
+        and all(smaller[rival] >= factor for rival, factor in case.required_memory.items()),
     }
+
+
+def _median_ratio(ours: list[float], theirs: list[float]) -> float:
+    return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+
+
+def _memory(costs: list[Cost]) -> dict[str, list[float]]:
+    return {
+        "peak_mib": [round(cost.peak_mib, 1) for cost in costs],
+        "peak_private_mib": [round(cost.peak_private_mib, 1) for cost in costs],
+    }
+
+
+def _cost(contender: Contender) -> Cost:
+    if not contender.own_process:
+        return Cost(_seconds(contender))
+    measured = contender.run()
+    assert isinstance(measured, Cost)
+    return measured
 
 
 def _seconds(contender: Contender) -> float:

@@ -45,6 +45,8 @@ py::object to_numpy(const at::Tensor& tensor);
 void bind_audio(py::module_& core);
 void bind_io(py::module_& core);
 void bind_kernels(py::module_& core);
+void bind_metrics(py::module_& core);
+void bind_models(py::module_& core);
 void bind_signal(py::module_& core);
 
 }  // namespace brain2music::bindings

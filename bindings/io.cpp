@@ -2,11 +2,14 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
+#include <string>
 
 #include "arrays.h"
 #include "brain2music/io/audio_file.h"
 #include "brain2music/io/npy.h"
+#include "brain2music/io/safetensors.h"
 
 namespace brain2music::bindings {
 
@@ -23,6 +26,26 @@ void bind_io(py::module_& core) {
         brain2music::io::save_npy(path, argument.tensor());
       },
       py::arg("path"), py::arg("array"), "Write an array as a .npy file, whole or not at all.");
+  io.def(
+      "load_safetensors",
+      [](const std::filesystem::path& path) {
+        auto contents = brain2music::io::load_safetensors(path);
+        return py::make_tuple(std::move(contents.tensors), std::move(contents.metadata));
+      },
+      py::arg("path"), "Map a .safetensors file into memory: (torch tensors by name, metadata).");
+  io.def(
+      "save_safetensors",
+      [](const std::filesystem::path& path, const std::map<std::string, py::object>& arrays,
+         std::map<std::string, std::string> metadata) {
+        brain2music::io::SafeTensors contents{{}, std::move(metadata)};
+        for (const auto& [name, array] : arrays) {
+          contents.tensors.emplace(name, ArrayArgument(array, "io.save_safetensors").tensor());
+        }
+        const py::gil_scoped_release unlocked;
+        brain2music::io::save_safetensors(path, contents);
+      },
+      py::arg("path"), py::arg("arrays"), py::arg("metadata") = std::map<std::string, std::string>{},
+      "Write arrays by name as a .safetensors file, whole or not at all.");
   io.def(
       "load_audio",
       [](const std::filesystem::path& path, double start, std::optional<double> stop) {

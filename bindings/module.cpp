@@ -11,5 +11,7 @@ PYBIND11_MODULE(_core, core) {
   b2m::bindings::bind_audio(core);
   b2m::bindings::bind_io(core);
   b2m::bindings::bind_kernels(core);
+  b2m::bindings::bind_metrics(core);
+  b2m::bindings::bind_models(core);
   b2m::bindings::bind_signal(core);
 }

@@ -17,6 +17,7 @@ breathe_default_project = "brain2music"
 autodoc_typehints = "none"  # the docstrings say types, with shapes
 napoleon_google_docstring = False
 nitpicky = False
+maximum_signature_line_length = 100  # longer ones get a line a parameter
 html_theme = "furo"
 html_title = f"brain2music {version}"
 

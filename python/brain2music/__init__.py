@@ -17,14 +17,15 @@ except ImportError as error:
         "Install brain2music again, beside this torch."
     ) from error
 
-from brain2music import signal
+from brain2music import evaluation, metrics, signal
+from brain2music.bundles import Bundle
 from brain2music.study import Study
 from brain2music.versions import show_versions
 
 __version__: str = _core.version()
 
-#: Folder for ``CMAKE_PREFIX_PATH``: with it, ``find_package(brain2music)`` of another C++ program finds the library
+#: Folder for ``CMAKE_PREFIX_PATH``; with it, ``find_package(brain2music)`` of another C++ program finds the library
 #: inside the installed Python package.
 cmake_prefix_path: str = str(Path(_core.__file__).parent)
 
-__all__ = ["Study", "__version__", "cmake_prefix_path", "show_versions", "signal"]
+__all__ = ["Bundle", "Study", "__version__", "cmake_prefix_path", "evaluation", "metrics", "show_versions", "signal"]

@@ -8,7 +8,7 @@ import torch
 
 from brain2music import _core
 
-__all__ = ["show_versions"]
+__all__ = ["show_versions", "versions"]
 
 
 def show_versions() -> None:
@@ -19,11 +19,12 @@ def show_versions() -> None:
     >>> import brain2music as b2m
     >>> b2m.show_versions()  # doctest: +SKIP
     """
-    for name, value in _versions().items():
+    for name, value in versions().items():
         print(f"{name:<13} {value}")
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Return what :func:`show_versions` prints, by name."""
     devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
         "brain2music": _core.version(),

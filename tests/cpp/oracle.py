@@ -8,6 +8,16 @@ from pathlib import Path
 
 import numpy as np
 from scipy import ndimage, stats
+from sklearn.metrics import r2_score
+
+
+def identification(matrix: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """The paper's formula, item by item; what is equal but for rounding ties."""
+    result = np.empty(len(matrix))
+    for i, row in enumerate(matrix.round(12)):
+        distractors = row[groups != groups[i]]
+        result[i] = np.mean((row[i] > distractors) + 0.5 * (row[i] == distractors))
+    return result
 
 
 def main(folder: Path) -> None:
@@ -37,6 +47,23 @@ def main(folder: Path) -> None:
     for scans in (401, 1000):
         x = bold(scans, 9, np.float32)
         save(f"long{scans}", bold=x, trend=ndimage.median_filter(x, size=(161, 1), mode="reflect"))
+
+    # Predictions of items in windows, some targets twice, so that they tie.
+    target = rng.standard_normal((60, 16)).astype(np.float32)
+    target[40:50] = target[:10]
+    predicted = (0.5 * target + rng.standard_normal(target.shape)).astype(np.float32)
+    clips = np.repeat(np.arange(15), 4)
+    save("metrics", predicted=predicted, target=target, clips=clips)
+    save("metrics", columns=stats.pearsonr(predicted.astype(float), target.astype(float), axis=0).statistic)
+    save("metrics", rows=stats.pearsonr(predicted.astype(float), target.astype(float), axis=1).statistic)
+    save("metrics", r2=r2_score(target.astype(float), predicted.astype(float), multioutput="raw_values"))
+    matrix = np.corrcoef(predicted.astype(float), target.astype(float))[:60, 60:]
+    save("metrics", matrix=matrix, items=identification(matrix, np.arange(60)), windows=identification(matrix, clips))
+    probabilities = rng.random((2, 30, 12)).round(1)
+    group = [7, 2, 3, 11, 5]
+    top = np.argsort(-probabilities[..., group], axis=2, kind="stable")[..., :2]
+    agreement = np.array([len(set(a) & set(b)) / 2 for a, b in zip(*top, strict=True)])
+    save("metrics", original=probabilities[0], reconstructed=probabilities[1], agreement=agreement)
 
     for dtype in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?"):
         save(f"npy_{np.dtype(dtype).name}", c=rng.integers(0, 2, (3, 4, 5)).astype(dtype))

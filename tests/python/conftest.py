@@ -30,6 +30,15 @@ def rng():
     return np.random.default_rng(0)
 
 
+@pytest.fixture
+def one_thread():
+    """For thousands of small problems, where threads would wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 #: The real events and sidecars of ds003720.
 DS003720 = Path(__file__).parents[1] / "data" / "ds003720"
 

@@ -16,6 +16,21 @@ OPERATIONS = {
     "signal.zscore": lambda x: _core.signal.zscore(x, RUNS),
 }
 
+#: What takes a pair of (items, dimensions), and the shape that comes out for (48, 7).
+METRICS = {
+    "pearson_correlation, dim 0": (lambda x, y: _core.metrics.pearson_correlation(x, y, 0), (7,)),
+    "pearson_correlation, dim 1": (lambda x, y: _core.metrics.pearson_correlation(x, y, 1), (48,)),
+    "correlation_matrix": (_core.metrics.correlation_matrix, (48, 48)),
+    "r2_score": (_core.metrics.r2_score, (7,)),
+    "identification_accuracy": (_core.metrics.identification_accuracy, (48,)),
+    "identification_accuracy, groups": (
+        lambda x, y: _core.metrics.identification_accuracy(x, y, torch.arange(48, device=x.device) // 4),
+        (48,),
+    ),
+    "identification_scores": (lambda x, y: _core.metrics.identification_scores(x, y, 4), (48, 48)),
+    "class_agreement": (lambda x, y: _core.metrics.class_agreement(x, y, [5, 0, 2], 2), (48,)),
+}
+
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -45,6 +60,22 @@ def test_small_integers_widen_on_the_device(operation):
         result = OPERATIONS[operation](torch.empty(400, 3, dtype=torch.int16, device="cuda"))
     assert result.device.type == "cuda"
     assert result.dtype == torch.float32
+
+
+@pytest.mark.parametrize("operation", METRICS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int16])
+def test_metrics_stay_on_the_device_of_the_input(operation, dtype):
+    function, shape = METRICS[operation]
+    with FakeTensorMode():
+        x, y = (torch.empty(48, 7, dtype=dtype, device="cuda:1") for _ in range(2))
+        result = function(x, y)
+        assert result.device == torch.device("cuda:1")
+        assert result.dtype == torch.float64
+        assert result.shape == shape
+        with pytest.raises(ValueError, match="must lie on one device; got cuda:1 and cpu"):
+            function(x, y.cpu())
+    assert function(*torch.randn(2, 48, 7)).shape == shape
+    assert function(*torch.empty(2, 48, 7, device="meta")).shape == shape
 
 
 def test_the_method_catches_a_tensor_on_the_wrong_device():

@@ -128,6 +128,12 @@ def test_bad_files_are_refused(study_folder, tmp_path, mask):
     refused(zipped, "the data must be whole; got 'the data end in volume 29 of 30'", mask)
     zipped.write_bytes(gzip.compress(whole + bytes(20)))
     refused(zipped, "whole; got 'there are data after volume 29", mask)
+    huge = nib.Nifti2Header()
+    huge.set_data_dtype(np.int16)
+    huge.set_data_shape((6, 5, 1 << 55, 30))
+    huge["vox_offset"] = 544
+    zipped.write_bytes(gzip.compress(huge.binaryblock + bytes(4) + whole[352:]))
+    refused(zipped, r"must have \d{20} bytes; got \d+ bytes of gzip, too few for that")
     broken = bytearray(gzip.compress(whole))
     broken[-6] ^= 1  # the checksum
     zipped.write_bytes(broken)
@@ -139,12 +145,17 @@ def test_bad_files_are_refused(study_folder, tmp_path, mask):
     refused(
         study_folder.write(tmp_path / "d_bold.nii", data.astype("c8")), "datatype must be integer or real .* complex64"
     )
+    big = study_folder.write(tmp_path / "e_bold.nii", data, slope=1, endian=">").read_bytes()
+    path.write_bytes(big[:40] + np.array(-4, ">i2").tobytes() + big[42:])
+    assert nib.load(path).shape == (6, 5, 4, 30)
+    refused(path, r"dim must be four-dimensional.*; got \(6, 5, 4, 30\) in .* \(dim\[0\] is -4\)")
     for offset, value, message in (
         (112, np.inf, "scl_slope and scl_inter must be finite; got inf, 0.0"),
         (116, np.nan, "header must be NIfTI's; got .*intercept"),
         (92, -1.5, r"pixdim\[4\] must be a time; got -1.5 sec"),
         (92, np.nan, r"pixdim\[4\] must be a time; got nan sec"),
         (280, np.nan, "the affine must be finite and invertible; got "),
+        (280, 0.0, "the affine must be finite and invertible; got "),
     ):
         path.write_bytes(whole[:offset] + np.float32(value).tobytes() + whole[offset + 4 :])
         refused(path, message)
@@ -188,28 +199,6 @@ def test_a_silent_header_leaves_the_tr_to_the_sidecar(study_folder, tmp_path):
         ValueError, match=r"the TR must be in pixdim\[4\] or in RepetitionTime .*; got neither for .*a_bold"
     ):
         repetition_time(image, None)
-
-
-def test_mutated_headers_are_refused_or_read_as_nibabel_does(study_folder, tmp_path):
-    whole = study_folder.write(tmp_path / "a_bold.nii", study_folder.data("Training", 1)[..., :5]).read_bytes()
-    path, rng, read = tmp_path / "m_bold.nii", np.random.default_rng(0), 0
-    mask = np.ones(SHAPE, bool)
-    for _ in range(500):
-        data = bytearray(whole)
-        data[rng.integers(348)] = rng.integers(256)
-        path.write_bytes(data)
-        try:
-            image = open_bold(path)
-            bold = read_masked(image, mask if image.grid.shape == SHAPE else np.ones(image.grid.shape, bool))
-        except ValueError as error:
-            assert str(path) in str(error)  # noqa: PT017
-            continue
-        read += 1
-        loaded = nib.load(path)
-        with np.errstate(all="ignore"):
-            expected = np.asarray(loaded.dataobj, dtype=np.float64)
-        np.testing.assert_allclose(bold, expected.reshape(-1, image.volumes).T, rtol=1e-6)
-    assert read > 100
 
 
 def test_memory_is_one_run(tmp_path):

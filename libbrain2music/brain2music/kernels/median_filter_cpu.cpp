@@ -1,5 +1,4 @@
 #include <ATen/Parallel.h>
-#include <ATen/ops/empty.h>
 
 #include <algorithm>
 #include <array>
@@ -121,22 +120,17 @@ class ColumnFilter {
 };
 
 template <class Real>
-void filter_run(const at::Tensor& x, const at::Tensor& y, Run run, int64_t size, MedianOutput output) {
-  const int64_t voxels = x.size(1);
-  const int64_t blocks = (voxels + columns_per_block - 1) / columns_per_block;
-  const Real* in = x.const_data_ptr<Real>() + run.first * x.stride(0);
-  Real* out = y.mutable_data_ptr<Real>() + run.first * voxels;
-  const int64_t scan_stride = x.stride(0);
-  const int64_t voxel_stride = x.stride(1);
+void filter_run(const RunColumns<Real>& run, int64_t size, MedianOutput output) {
+  const int64_t blocks = (run.voxels + columns_per_block - 1) / columns_per_block;
   at::parallel_for(0, blocks, 4, [&](int64_t first_block, int64_t last_block) {
     ColumnFilter<Real> filter(run.scans, size / 2);
     std::vector<Real> columns(static_cast<std::size_t>(columns_per_block * run.scans));
     for (int64_t block = first_block; block < last_block; ++block) {
       const int64_t first = block * columns_per_block;
-      const int64_t width = std::min(columns_per_block, voxels - first);
+      const int64_t width = std::min(columns_per_block, run.voxels - first);
       for (int64_t scan = 0; scan < run.scans; ++scan) {
         for (int64_t c = 0; c < width; ++c) {
-          columns[c * run.scans + scan] = in[scan * scan_stride + (first + c) * voxel_stride];
+          columns[c * run.scans + scan] = run.x[scan * run.scan_stride + (first + c) * run.voxel_stride];
         }
       }
       for (int64_t c = 0; c < width; ++c) {
@@ -144,7 +138,7 @@ void filter_run(const at::Tensor& x, const at::Tensor& y, Run run, int64_t size,
       }
       for (int64_t scan = 0; scan < run.scans; ++scan) {
         for (int64_t c = 0; c < width; ++c) {
-          out[scan * voxels + first + c] = columns[c * run.scans + scan];
+          run.y[scan * run.voxels + first + c] = columns[c * run.scans + scan];
         }
       }
     }
@@ -154,18 +148,7 @@ void filter_run(const at::Tensor& x, const at::Tensor& y, Run run, int64_t size,
 }  // namespace
 
 at::Tensor median_filter_cpu(const at::Tensor& x, int64_t size, at::IntArrayRef run_lengths, MedianOutput output) {
-  at::Tensor y = at::empty(x.sizes(), x.options());
-  if (x.numel() == 0) {
-    return y;
-  }
-  for (const Run run : runs_of(run_lengths, x.size(0))) {
-    if (x.scalar_type() == at::kFloat) {
-      filter_run<float>(x, y, run, size, output);
-    } else {
-      filter_run<double>(x, y, run, size, output);
-    }
-  }
-  return y;
+  return for_each_run(x, run_lengths, [&](const auto& run) { filter_run(run, size, output); });
 }
 
 }  // namespace brain2music::kernels

@@ -1,5 +1,4 @@
 #include <ATen/cuda/CUDAContext.h>
-#include <ATen/ops/empty.h>
 #include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAGuard.h>
 
@@ -14,21 +13,14 @@ namespace {
 constexpr int64_t shared_bytes = 48 * 1024;  // what every GPU gives a block unasked
 
 template <class Real>
-void filter_run(const at::Tensor& x, const at::Tensor& y, Run run, int64_t size, MedianOutput output) {
+void filter_run(const RunColumns<Real>& run, int64_t size, MedianOutput output) {
   const ReflectedRun reflected{run.scans, size / 2};
   const MedianPlan plan = MedianPlan::make(reflected, sizeof(Real), shared_bytes);
   require(plan.columns > 0, "kernels.median_filter",
           "window too long for a CUDA block's shared memory; got a window of ", size, " scans, which needs ",
           plan.column_bytes, " of ", shared_bytes, " bytes (the CPU takes any window)");
-  const int64_t voxels = x.size(1);
-  const MedianBlock<Real> work{x.const_data_ptr<Real>() + run.first * x.stride(0),
-                               x.stride(0),
-                               x.stride(1),
-                               y.mutable_data_ptr<Real>() + run.first * voxels,
-                               voxels,
-                               reflected,
-                               plan,
-                               output == MedianOutput::residual};
+  const MedianBlock<Real> work{
+      run.x, run.scan_stride, run.voxel_stride, run.y, run.voxels, reflected, plan, output == MedianOutput::residual};
   C10_CUDA_CHECK(launch_median_filter(work, at::cuda::getCurrentCUDAStream()));
 }
 
@@ -36,18 +28,7 @@ void filter_run(const at::Tensor& x, const at::Tensor& y, Run run, int64_t size,
 
 at::Tensor median_filter_cuda(const at::Tensor& x, int64_t size, at::IntArrayRef run_lengths, MedianOutput output) {
   const c10::cuda::CUDAGuard guard(x.device());
-  at::Tensor y = at::empty(x.sizes(), x.options());
-  if (x.numel() == 0) {
-    return y;
-  }
-  for (const Run run : runs_of(run_lengths, x.size(0))) {
-    if (x.scalar_type() == at::kFloat) {
-      filter_run<float>(x, y, run, size, output);
-    } else {
-      filter_run<double>(x, y, run, size, output);
-    }
-  }
-  return y;
+  return for_each_run(x, run_lengths, [&](const auto& run) { filter_run(run, size, output); });
 }
 
 }  // namespace brain2music::kernels

@@ -1,5 +1,4 @@
 #include <ATen/Parallel.h>
-#include <ATen/ops/empty.h>
 
 #include <algorithm>
 #include <array>
@@ -57,44 +56,27 @@ void standardize_block(Columns<Real, adjacent> x, Real* y, int64_t y_stride, int
 }
 
 template <class Real, bool adjacent>
-void standardize_run(const at::Tensor& x, const at::Tensor& y, Run run) {
-  const int64_t voxels = x.size(1);
-  const int64_t blocks = (voxels + block_width - 1) / block_width;
-  const Real* in = x.const_data_ptr<Real>() + run.first * x.stride(0);
-  Real* out = y.mutable_data_ptr<Real>() + run.first * voxels;
+void standardize_run(const RunColumns<Real>& run) {
+  const int64_t blocks = (run.voxels + block_width - 1) / block_width;
   at::parallel_for(0, blocks, 1, [&](int64_t first_block, int64_t last_block) {
     for (int64_t block = first_block; block < last_block; ++block) {
       const int64_t first = block * block_width;
-      const Columns<Real, adjacent> columns{in + first * x.stride(1), x.stride(0), x.stride(1)};
-      standardize_block(columns, out + first, voxels, run.scans, std::min(block_width, voxels - first));
+      const Columns<Real, adjacent> columns{run.x + first * run.voxel_stride, run.scan_stride, run.voxel_stride};
+      standardize_block(columns, run.y + first, run.voxels, run.scans, std::min(block_width, run.voxels - first));
     }
   });
-}
-
-template <class Real>
-void standardize_run(const at::Tensor& x, const at::Tensor& y, Run run) {
-  if (x.stride(1) == 1) {
-    standardize_run<Real, true>(x, y, run);
-  } else {
-    standardize_run<Real, false>(x, y, run);
-  }
 }
 
 }  // namespace
 
 at::Tensor standardize_cpu(const at::Tensor& x, at::IntArrayRef run_lengths) {
-  at::Tensor y = at::empty(x.sizes(), x.options());
-  if (x.numel() == 0) {
-    return y;
-  }
-  for (const Run run : runs_of(run_lengths, x.size(0))) {
-    if (x.scalar_type() == at::kFloat) {
-      standardize_run<float>(x, y, run);
+  return for_each_run(x, run_lengths, [&]<class Real>(const RunColumns<Real>& run) {
+    if (run.voxel_stride == 1) {
+      standardize_run<Real, true>(run);
     } else {
-      standardize_run<double>(x, y, run);
+      standardize_run<Real, false>(run);
     }
-  }
-  return y;
+  });
 }
 
 }  // namespace brain2music::kernels

@@ -9,6 +9,7 @@
 
 #include "brain2music/check.h"
 #include "brain2music/kernels/columns.h"
+#include "brain2music/kernels/values.h"
 
 namespace brain2music::signal {
 namespace {
@@ -28,17 +29,10 @@ at::ScalarType working_type(at::ScalarType type) {
   }
 }
 
-bool is_real_number(at::ScalarType type) {
-  return at::isFloatingType(type) || at::isIntegralType(type, /*includeBool=*/false);
-}
-
-/// Meta and fake tensors have a shape and a device, but no values to look at.
-bool has_values(const at::Tensor& x) { return !x.is_meta() && !x.unsafeGetTensorImpl()->is_python_dispatch(); }
-
 void require_finite(const at::Tensor& x, std::string_view where) {
   // NaN and Inf survive a sum, so one pass at the speed of memory clears nearly all input; a sum that overflows by
   // itself is cleared by the search.
-  if (!has_values(x) || std::isfinite(at::sum(x).item<double>())) {
+  if (!kernels::has_values(x) || std::isfinite(at::sum(x).item<double>())) {
     return;
   }
   constexpr int64_t values_at_once = int64_t{1} << 24;
@@ -60,7 +54,7 @@ void require_finite(const at::Tensor& x, std::string_view where) {
 at::Tensor checked_bold(const at::Tensor& bold, at::IntArrayRef run_lengths, std::string_view where) {
   require(bold.dim() == 2, where, "bold must have two dimensions (scans, voxels); got shape ", bold.sizes());
   require(bold.size(0) > 0, where, "bold must have at least one scan; got shape ", bold.sizes());
-  require(is_real_number(bold.scalar_type()), where, "bold must be real numbers; got ", bold.scalar_type());
+  require(kernels::is_real_number(bold.scalar_type()), where, "bold must be real numbers; got ", bold.scalar_type());
   kernels::check_run_lengths(run_lengths, bold.size(0), where);
   at::Tensor x = bold.to(working_type(bold.scalar_type()));
   require_finite(x, where);

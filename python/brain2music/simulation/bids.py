@@ -1,11 +1,9 @@
 """Files of a simulated study: names, sidecars and tables as ds003720 has them, derivatives as fMRIPrep has them."""
 
 import csv
-import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +11,14 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
+from brain2music.files import replacing, write_bytes, write_json
 from brain2music.simulation.brain.anatomy import SPACE, region_names
 from brain2music.simulation.brain.hearing import SPACES, FeatureTable
 from brain2music.simulation.brain.motion import PARAMETERS, draw_motion, move
 from brain2music.simulation.brain.subject import Listener
 from brain2music.simulation.brain.voxels import RESPONSES
 
-__all__ = ["LINE_ENDS", "SubjectFiles", "write_captions", "write_features", "write_json", "write_study"]
+__all__ = ["LINE_ENDS", "SubjectFiles", "write_captions", "write_features", "write_study"]
 
 LINE_ENDS = {"crlf": "\r\n", "lf": "\n"}
 _TR_S = 1.5
@@ -38,27 +37,9 @@ Destrieux atlas and lie about where it has them.
 """
 
 
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Write to a temporary name; the file appears whole or not at all. The ending stays: it says the format."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".part-{path.name}")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 with the line ends it has."""
-    with replacing(path) as temporary:
-        temporary.write_bytes(text.encode())
-
-
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write an object, indented."""
-    write_text(path, json.dumps(values, indent=2) + "\n")
+    write_bytes(path, text.encode())
 
 
 def write_table(path: Path, columns: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
+from brain2music.files import write_json
 from brain2music.simulation import bids
 from brain2music.simulation.brain.hearing import RATE_HZ, FeatureTable, clip_features
 from brain2music.simulation.brain.subject import Listener
@@ -19,6 +20,8 @@ from brain2music.simulation.schedule import CLIP_S, Schedule, Shown, draw_schedu
 __all__ = ["simulate"]
 
 TR_S = 1.5
+#: Seconds of a track of the library: what retrieval listens to.
+LIBRARY_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,9 @@ def simulate(
     # Seeds of the study's tracks are even, of the library's odd: no track is in both, whatever the seed.
     write_tracks(root / "stimuli", tracks, 2 * seed, progress=progress)
     if corpus:
-        write_tracks(root / "corpus", corpus, 2 * seed + 1, progress=progress)
+        # Numbered from 100 on, after GTZAN's: no track of the study has a namesake in the library.
+        library = [(genre, 100 + number) for genre in GENRES for number in range(corpus)]
+        write_tracks(root / "corpus", library, 2 * seed + 1, LIBRARY_S, progress)
     bids.write_study(root)
     heard = _heard(root, schedule, seed, progress)
     with tqdm(total=subjects * len(schedule.runs()), desc="brains", unit="run", disable=not progress) as bar:
@@ -137,7 +142,7 @@ def _claim(root: Path, settings: _Settings) -> None:
             )
     elif root.exists() and any(root.iterdir()):
         raise FileExistsError(f"[simulation.simulate] the folder must be empty or not there; got {root}")
-    bids.write_json(path, wanted)
+    write_json(path, wanted)
 
 
 def _heard(root: Path, schedule: Schedule, seed: int, progress: bool) -> tuple[FeatureTable, dict[Shown, int]]:

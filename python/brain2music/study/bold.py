@@ -32,6 +32,9 @@ SLAB = 4096
 #: Seconds in the units that a NIfTI header can give; NIfTI's habit for "unknown" is seconds.
 SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6, "unknown": 1.0}
 
+#: Bytes that a byte of gzip can stand for at most (258 in two bits): no more is allocated because a header says so.
+DEFLATED = 1032
+
 Align = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 
 
@@ -90,31 +93,39 @@ def open_bold(path: Path) -> BoldImage:
         kind = "gzip" if gzipped else "no gzip"
         raise ValueError(f"[study.bold] .nii.gz must be gzip and .nii must not; got {kind} in {path}")
     try:
-        image: Any = nib.load(path)
-        data, header = image.dataobj, image.header
-        shape, affine, dtype = tuple(data.shape), np.asarray(image.affine, dtype=np.float64), np.dtype(data.dtype)
-        offset, slope, inter = int(data.offset), float(data.slope), float(data.inter)
-        with nib.openers.ImageOpener(str(path)) as file:
-            # nibabel takes an infinite slope for none.
-            stored_slope = float(type(header).from_fileobj(file)["scl_slope"])
-        unit, zooms = header.get_xyzt_units()[1], header.get_zooms()
+        with np.errstate(all="ignore"):
+            image: Any = nib.load(path)
+            data, header = image.dataobj, image.header
+            shape, affine, dtype = tuple(data.shape), np.asarray(image.affine, dtype=np.float64), np.dtype(data.dtype)
+            offset, slope, inter = int(data.offset), float(data.slope), float(data.inter)
+            with nib.openers.ImageOpener(str(path)) as file:
+                # nibabel takes an infinite slope for none, and -4 dimensions, big-endian, for 4.
+                stored = type(header).from_fileobj(file)
+                stored_slope, dimensions = float(stored["scl_slope"]), int(stored["dim"][0])
+            unit, zooms = header.get_xyzt_units()[1], header.get_zooms()
+            volume = abs(np.linalg.det(affine[:3, :3]))  # of a voxel
     except (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError, EOFError, zlib.error) as error:
         raise ValueError(f"[study.bold] the header must be NIfTI's; got '{error}' in {path}") from error
     except (OSError, ValueError, KeyError, OverflowError, np.linalg.LinAlgError) as error:
         raise ValueError(f"[study.bold] the header must be NIfTI's; got '{error!r}' in {path}") from error
-    if len(shape) != 4 or min(shape) < 1:
-        raise ValueError(f"[study.bold] dim must be four-dimensional, (x, y, z, volumes); got {shape} in {path}")
+    if dimensions != 4 or len(shape) != 4 or min(shape) < 1:
+        raise ValueError(
+            f"[study.bold] dim must be four-dimensional, (x, y, z, volumes); got {shape} in {path}"
+            + (f" (dim[0] is {dimensions})" if dimensions != len(shape) else "")
+        )
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
         raise ValueError(f"[study.bold] datatype must be integer or real of at most 64 bits; got {dtype} in {path}")
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+    if not np.isfinite(affine).all() or not 1e-9 <= volume < np.inf:
         raise ValueError(f"[study.bold] the affine must be finite and invertible; got {affine.tolist()} in {path}")
     if np.isinf(stored_slope) or not np.isfinite([slope, inter]).all():
         raise ValueError(f"[study.bold] scl_slope and scl_inter must be finite; got {stored_slope}, {inter} in {path}")
     expected = offset + int(np.prod(shape, dtype=object)) * dtype.itemsize
-    if not gzipped and path.stat().st_size != expected:
+    size = path.stat().st_size
+    if (size * DEFLATED < expected) if gzipped else (size != expected):
+        kind = "bytes of gzip, too few for that," if gzipped else "bytes"
         raise ValueError(
-            f"[study.bold] a file of dim {shape} and datatype {dtype} must have {expected} bytes; got "
-            f"{path.stat().st_size} in {path}"
+            f"[study.bold] a file of dim {shape} and datatype {dtype} must have {expected} bytes; got {size} {kind} in "
+            f"{path}"
         )
     if unit not in SECONDS or not 0 <= zooms[3] < np.inf:
         raise ValueError(f"[study.bold] pixdim[4] must be a time; got {zooms[3]} {unit} in {path}")

@@ -1,5 +1,6 @@
 """The study: a BIDS folder, its derivatives, its music, and what each subject's brain made of it."""
 
+import hashlib
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -132,9 +133,27 @@ class Study:
             raise ValueError(f"[study.responses] delay_scans must be a whole number from 0; got {delay_scans!r}")
         return subject_responses(self._subject(subject), int(delay_scans), self._cache, progress)
 
+    def fingerprint(self, subject: str, delay_scans: int = 3) -> str:
+        """Hash everything that a subject's responses and regions depend on: files, mask, labels, settings.
+
+        Parameters
+        ----------
+        subject : str
+        delay_scans : int, default 3
+
+        Returns
+        -------
+        str
+            64 hexadecimal digits. Of a large file size, time of change and beginning count.
+        """
+        data = self._subject(subject)
+        labels = None if data.rois is None else hashlib.sha256(data.rois.labels.tobytes()).hexdigest()
+        names = None if data.rois is None else sorted(data.rois.names.items())
+        return caching.key({**data.settings(delay_scans), "labels": labels, "names": names})
+
     @cached_property
     def clips(self) -> list[Event]:
-        """All clips of the study, each once: those to train on, then those to test on."""
+        """All clips of the study, each once, those to train on before those to test on."""
         clips: dict[str, Event] = {}
         for subject in self.subjects:
             runs = [self._events(subject, task) for task in self._tasks]
@@ -166,6 +185,11 @@ class Study:
         if given is not None and not path.exists():
             raise FileNotFoundError(f"[study.Study] {name.partition('.')[0]} must exist; got {path}")
         return path if path.exists() else None
+
+    @property
+    def has_captions(self) -> bool:
+        """Whether there are captions to read."""
+        return self._captions_file is not None
 
     @property
     def _tasks(self) -> tuple[str | None, str | None]:

@@ -55,7 +55,7 @@ class Windows:
         return inside
 
 
-#: Table 1 of Denk, Takagi et al. (2023): 10, 7, 4 and 1 windows a clip.
+#: Table 1 of Denk, Takagi et al. (2023), with 10, 7, 4 and 1 windows a clip.
 EMBEDDING_WINDOWS = {
     "soundstream-avg": Windows(1.5),
     "w2v-bert-avg": Windows(5.0),

@@ -3,15 +3,15 @@
 import csv
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import soundfile  # type: ignore[import-untyped]
 from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
+from brain2music.files import replacing
 from brain2music.simulation.music.annotation import COLUMNS, truth
 from brain2music.simulation.music.composer import compose
 from brain2music.simulation.music.genres import GENRES
@@ -83,12 +83,12 @@ def write_tracks(
     finally:
         pool.shutdown(cancel_futures=True)
     table = root / "tracks.tsv"
-    with _replacing(table) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with replacing(table) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, ["track", *COLUMNS], delimiter="\t", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
     columns = {"track": "File of the track, without folder and ending", **COLUMNS}
-    with _replacing(table.with_suffix(".json")) as temporary:
+    with replacing(table.with_suffix(".json")) as temporary:
         sidecar = {column: {"Description": description} for column, description in columns.items()}
         temporary.write_text(json.dumps(sidecar, indent=2) + "\n", encoding="utf-8")
     return table
@@ -104,7 +104,7 @@ def track_seed(seed: int, genre: str, number: int) -> int:
 def _write(path: Path, score: Score) -> None:
     samples = np.round(render(score) * 32767).astype(np.int16)
     with (
-        _replacing(path) as temporary,
+        replacing(path) as temporary,
         soundfile.SoundFile(temporary, "w", RATE, channels=1, subtype="PCM_16", format="WAV") as file,
     ):
         file.comment = _comment(score)
@@ -130,15 +130,3 @@ def _is_there(path: Path, score: Score) -> bool:
 
 def _comment(score: Score) -> str:
     return f"{_STAMP}: {score.genre}, seed {score.seed}, {score.seconds:g} s"
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Write to a temporary name; the file appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <c10/core/Device.h>
+#include <c10/core/ScalarType.h>
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "brain2music/export.h"
+#include "brain2music/models/manifest.h"
+
+namespace brain2music::models {
+
+class Script;
+
+/// Trained networks in a folder: `bundle.json`, which says what each role is filled with, and the TorchScript files
+/// that it names. Copies share what is loaded; threads may share a bundle.
+class B2M_API Bundle {
+ public:
+  /// Reads the manifest, and the hash of every file in it. Networks are loaded when a role is first used.
+  /// @param folder where `bundle.json` lies.
+  /// @throws std::runtime_error when the manifest breaks the schema or a file is missing or of another hash; the role,
+  ///         the field, what was expected and what was found are named.
+  static Bundle open(const std::filesystem::path& folder);
+
+  const std::filesystem::path& path() const;
+
+  const Manifest& manifest() const;
+
+  /// SHA-256 of the manifest, which names those of all files: the identity of the bundle.
+  const std::string& hash() const;
+
+  /// @param name e.g. "music_embedder".
+  /// @throws std::invalid_argument naming the roles that the bundle has, when it lacks this one.
+  const Role& role(std::string_view name) const;
+
+  /// The `tokenizer.json` of a text embedder, as it is.
+  /// @param name a role.
+  /// @throws std::invalid_argument when the role names none.
+  std::string_view tokenizer(std::string_view name) const;
+
+  /// The network of a role; loaded once for a device and type.
+  /// @param name   a role.
+  /// @param device where to.
+  /// @param dtype  of its weights; the manifest's first when it is not given.
+  /// @throws std::invalid_argument for a type that the role does not declare; std::runtime_error when the file is no
+  ///         TorchScript module, lacks a method that is declared, or does not return the shape that is declared.
+  std::shared_ptr<const Script> script(std::string_view name, at::Device device = at::kCPU,
+                                       std::optional<at::ScalarType> dtype = std::nullopt) const;
+
+  /// Loads every role, in every type that it declares.
+  /// @param device where to.
+  /// @throws as script() does.
+  void verify(at::Device device = at::kCPU) const;
+
+ private:
+  struct State;
+  explicit Bundle(std::shared_ptr<State> state) : state_(std::move(state)) {}
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace brain2music::models

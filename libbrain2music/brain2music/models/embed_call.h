@@ -1,0 +1,28 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+#include <vector>
+
+#include "brain2music/models/manifest.h"
+#include "brain2music/models/script.h"
+
+namespace brain2music::models {
+
+/// Calls `embed` of a role on windows (B, samples) and checks what comes back; frames are averaged.
+/// @return (B, d) float32 on the script's device.
+/// @throws std::runtime_error when shape or type are not as the manifest says.
+at::Tensor embed_windows(const Role& role, const Script& script, const at::Tensor& windows);
+
+/// The same for texts: `embed`.
+at::Tensor embed_texts(const Role& role, const Script& script, const std::vector<std::string>& texts);
+
+/// The same for tokens of texts (B, T) int64 and which of them count: `embed_ids`.
+at::Tensor embed_ids(const Role& role, const Script& script, const at::Tensor& ids, const at::Tensor& mask);
+
+/// Calls what a role declares, as far as this library calls it, on two tiny inputs.
+/// @throws std::runtime_error as above, and where a value is not finite.
+void check_calls(const Role& role, const Script& script);
+
+}  // namespace brain2music::models

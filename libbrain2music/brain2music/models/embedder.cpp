@@ -1,0 +1,114 @@
+#include "brain2music/models/embedder.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/isfinite.h>
+#include <ATen/ops/stack.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "brain2music/check.h"
+#include "brain2music/models/embed_call.h"
+#include "brain2music/models/script.h"
+
+namespace brain2music::models {
+namespace {
+
+constexpr auto where = "models.embed";
+
+bool is_finite(const at::Tensor& values) { return at::isfinite(values).all().item<bool>(); }
+
+void check_batch(int64_t batch) {
+  require(batch > 0, where, "batch must be a positive number; got ", batch);
+}
+
+}  // namespace
+
+Embedder::Embedder(const Bundle& bundle, std::string_view role, at::Device device, std::optional<at::ScalarType> dtype)
+    : role_(bundle.role(role)) {
+  require(role_.has("embed") || role_.has("embed_ids"), where, "role '", role, "' must declare the method embed; got ",
+          role_.methods.front());
+  script_ = bundle.script(role, device, dtype);
+}
+
+at::Tensor Embedder::embed(const std::vector<Clip>& clips, const EmbedOptions& options) const {
+  require(role_.sample_rate.has_value() && role_.has("embed"), where, "role '", role_.name,
+          "' embeds texts; got waveforms");
+  check_batch(options.batch);
+  const int64_t dimension = role_.dimension.value_or(0);
+  const auto n = static_cast<int64_t>(clips.size());
+  const WindowOptions windowing{*role_.sample_rate, role_.window.value_or(0), options.hop};
+  at::Tensor result = at::empty({0, dimension}, at::kFloat);
+  int64_t per_clip = 0;
+  int64_t done = 0;  // rows of the result
+  std::vector<at::Tensor> waiting;
+  const auto run = [&](std::size_t count) {
+    const at::Tensor windows = at::stack(at::TensorList(waiting).slice(0, count));
+    const at::Tensor embedded = embed_windows(role_, *script_, windows);
+    const auto rows = static_cast<int64_t>(count);
+    result.narrow(0, done, rows).copy_(embedded);
+    if (!is_finite(result.narrow(0, done, rows))) {
+      fail(where, "role '", role_.name, "' must return finite values; got NaN or Inf for ",
+           clips[static_cast<std::size_t>(done / per_clip)].name, " or one of the clips after it: a wider dtype may help");
+    }
+    done += rows;
+    waiting.erase(waiting.begin(), waiting.begin() + rows);
+  };
+  for (const Clip& clip : clips) {
+    Clip here = clip;
+    here.waveform = clip.waveform.defined() ? clip.waveform.to(script_->device()) : clip.waveform;
+    std::vector<at::Tensor> windows = clip_windows(here, windowing);
+    require(is_finite(here.waveform), where, "a waveform must be finite; got NaN or Inf for ", clip.name);
+    const auto r = static_cast<int64_t>(windows.size());
+    if (per_clip == 0) {
+      per_clip = r;
+      result = at::empty({n * r, dimension}, at::kFloat);
+    }
+    require(r == per_clip, where, "every clip must give as many windows; got ", per_clip, " for ", clips.front().name,
+            " and ", r, " for ", clip.name, ": cut them to one length");
+    waiting.insert(waiting.end(), std::make_move_iterator(windows.begin()), std::make_move_iterator(windows.end()));
+    while (static_cast<int64_t>(waiting.size()) >= options.batch) {
+      run(static_cast<std::size_t>(options.batch));
+    }
+  }
+  if (!waiting.empty()) {
+    run(waiting.size());
+  }
+  return result.view({n, per_clip, dimension});
+}
+
+at::Tensor Embedder::embed_texts(const std::vector<std::string>& texts, int64_t batch) const {
+  require(!role_.sample_rate && role_.has("embed"), where, "role '", role_.name,
+          role_.sample_rate ? "' embeds waveforms; got texts" : "' takes tokens, of its tokenizer; got texts");
+  check_batch(batch);
+  const auto n = static_cast<int64_t>(texts.size());
+  const at::Tensor result = at::empty({n, role_.dimension.value_or(0)}, at::kFloat);
+  for (int64_t done = 0; done < n; done += batch) {
+    const int64_t rows = std::min(batch, n - done);
+    const std::vector<std::string> some(texts.begin() + done, texts.begin() + done + rows);
+    result.narrow(0, done, rows).copy_(models::embed_texts(role_, *script_, some));
+  }
+  if (!is_finite(result)) {
+    fail(where, "role '", role_.name, "' must return finite values; got NaN or Inf: a wider dtype may help");
+  }
+  return result;
+}
+
+at::Tensor Embedder::embed_ids(const at::Tensor& ids, const at::Tensor& mask) const {
+  require(!role_.sample_rate && role_.has("embed_ids"), where, "role '", role_.name,
+          "' must declare the method embed_ids; got ", role_.methods.front());
+  require(ids.dim() == 2 && ids.sizes() == mask.sizes() && ids.scalar_type() == at::kLong &&
+              mask.scalar_type() == at::kLong,
+          where, "ids and mask must be (n, T) int64; got ", ids.scalar_type(), " ", ids.sizes(), " and ",
+          mask.scalar_type(), " ", mask.sizes());
+  const at::Tensor embedded =
+      models::embed_ids(role_, *script_, ids.to(script_->device()), mask.to(script_->device()));
+  at::Tensor result = at::empty(embedded.sizes(), at::kFloat);
+  result.copy_(embedded);
+  if (!is_finite(result)) {
+    fail(where, "role '", role_.name, "' must return finite values; got NaN or Inf: a wider dtype may help");
+  }
+  return result;
+}
+
+}  // namespace brain2music::models

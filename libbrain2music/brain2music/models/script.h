@@ -1,0 +1,47 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace torch::jit {
+struct Module;
+}
+
+namespace brain2music::models {
+
+/// A TorchScript module, frozen, on one device and in one type.
+class Script {
+ public:
+  /// @param bytes   the file, whose hash has been checked.
+  /// @param methods those that must be there; nothing else of the module is kept.
+  /// @param named   how messages call it, e.g. "role 'codec' (codec.pt)".
+  /// @throws std::runtime_error when the bytes are no module or lack a method.
+  Script(std::string_view bytes, const std::vector<std::string>& methods, at::Device device, at::ScalarType dtype,
+         std::string named);
+  ~Script();
+  Script(const Script&) = delete;
+  Script& operator=(const Script&) = delete;
+
+  /// Calls a method of one tensor or more that returns one.
+  /// @throws std::runtime_error when it throws, or returns something else.
+  at::Tensor call(const char* method, const std::vector<at::Tensor>& arguments) const;
+
+  /// Calls a method of texts that returns one tensor.
+  at::Tensor call(const char* method, const std::vector<std::string>& texts) const;
+
+  at::Device device() const { return device_; }
+
+ private:
+  template <class Arguments>
+  at::Tensor run(const char* method, const Arguments& arguments) const;
+
+  std::unique_ptr<torch::jit::Module> module_;
+  at::Device device_;
+  std::string named_;
+};
+
+}  // namespace brain2music::models

@@ -1,0 +1,7 @@
+"""Bundles: trained networks in a folder, and the embeddings they make of music and texts."""
+
+from brain2music.bundles.bundle import Bundle
+from brain2music.bundles.embeddings import Embeddings
+from brain2music.bundles.writer import write
+
+__all__ = ["Bundle", "Embeddings", "write"]

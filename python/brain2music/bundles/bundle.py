@@ -1,0 +1,305 @@
+"""The bundle: a folder of trained networks, one for each role that it fills."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from tqdm.auto import tqdm  # type: ignore[import-untyped]
+
+from brain2music import _core
+from brain2music.bundles.embeddings import Embeddings
+from brain2music.bundles.sources import Music, music
+
+__all__ = ["Bundle"]
+
+_WHERE = "bundles.Bundle.embed"
+
+
+class Bundle:
+    """Trained networks in a folder: ``bundle.json`` says what each role is filled with.
+
+    Opening it checks the manifest against its schema and every file against its SHA-256; a network is loaded when its
+    role is first used, and tried on a tiny input.
+
+    Parameters
+    ----------
+    path : path
+        The folder.
+    device : str or torch.device, default "auto"
+        Where the networks run; "auto" takes CUDA where there is one.
+    dtype : str or torch.dtype, optional
+        Type of the weights: "float32", "bfloat16" or "float16", of those that a role declares; by default the first of
+        these.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+    hash : str
+        SHA-256 of the manifest, which names those of all files: the bundle's identity.
+    name, description : str
+    roles : dict
+        From role to its entry in the manifest.
+
+    Raises
+    ------
+    RuntimeError
+        If the manifest breaks the schema, or a file is missing or of another hash: role, field, what was expected and
+        what was found are named.
+
+    Examples
+    --------
+    >>> bundle = b2m.Bundle.default()
+    >>> noise = np.random.default_rng(0).uniform(-0.1, 0.1, (2, 15 * 22050))
+    >>> bundle.embed("music_embedder", (noise, 22050)).values.shape
+    (2, 4, 128)
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], device: str | torch.device = "auto", dtype: str | torch.dtype | None = None
+    ) -> None:
+        self._core = _core.models.Bundle(Path(path))
+        self._device = _device(device)
+        self._dtype = _dtype(dtype)
+        self._embedders: dict[str, _core.models.Embedder] = {}
+
+    @classmethod
+    def default(cls, device: str | torch.device = "auto", dtype: str | torch.dtype | None = None) -> "Bundle":
+        """Open the bundle that comes with brain2music: acoustic statistics in place of trained networks."""
+        return cls(Path(__file__).parent / "default", device, dtype)
+
+    @property
+    def path(self) -> Path:
+        return Path(self._core.path)
+
+    @property
+    def hash(self) -> str:
+        return self._core.hash
+
+    @cached_property
+    def _manifest(self) -> dict[str, Any]:
+        manifest: dict[str, Any] = json.loads(self._core.manifest)
+        return manifest
+
+    @property
+    def name(self) -> str:
+        return str(self._manifest["name"])
+
+    @property
+    def description(self) -> str:
+        return str(self._manifest["description"])
+
+    @property
+    def roles(self) -> dict[str, dict[str, Any]]:
+        return dict(self._manifest["roles"])
+
+    def __repr__(self) -> str:
+        roles = ", ".join(f"{role} by {entry['card']['name']!r}" for role, entry in self.roles.items())
+        return f"Bundle({self.name!r}: {roles}; {self.hash[:12]}, {self._device})"
+
+    def load(self, role: str, dtype: str | torch.dtype | None = None) -> None:
+        """Load a role's network now, and try it on a tiny input; otherwise that happens when it is first used.
+
+        Parameters
+        ----------
+        role : str
+            One that the bundle fills.
+        dtype : str or torch.dtype, optional
+            As for the bundle.
+
+        Raises
+        ------
+        ValueError
+            If the bundle lacks the role, or the role the type.
+        RuntimeError
+            If the file is no TorchScript module, lacks a method or does not return the shape that the manifest says.
+        """
+        self._core.load(role, self._device, _dtype(dtype) or self._dtype)
+
+    def embed(
+        self,
+        role: str,
+        what: Any,
+        *,
+        ids: Sequence[str] | None = None,
+        seconds: float | None = None,
+        hop: float = 1.5,
+        batch: int = 32,
+        progress: bool = False,
+    ) -> Embeddings:
+        """Embed music, or texts.
+
+        A clip is averaged over its channels, resampled to the role's rate and cut into windows that start every ``hop``
+        seconds, as many as fit (r). A window that ends after the clip by at most a tenth of a hop counts, and is filled
+        with silence: a clip of 14.99 s has the windows of one of 15 s.
+
+        Parameters
+        ----------
+        role : str
+            One that embeds: "music_embedder", "codec" and "semantic_encoder" (whose frames are averaged over each
+            window), or "text_embedder".
+        what : Stimuli, sequence of paths, (waveforms, rate); mapping or sequence of str
+            Music: a study's stimuli, or anything that has ``ids`` and gives (waveform, rate) in that order; audio files;
+            or floating-point waveforms (full scale 1) as an array or tensor of shape (n, samples) or (n, channels,
+            samples), or a sequence of (samples,) or (channels, samples), with their rate in Hz. For "text_embedder":
+            texts, or a mapping from clip id to text, as ``study.captions``.
+        ids : sequence of str, optional
+            Ids of the clips; by default those of the stimuli or the mapping, the paths as given, or "0", "1", ...
+        seconds : float, optional
+            Embed only the beginning of each clip; files must last that long.
+        hop : float, default 1.5
+            Seconds from one window's start to the next.
+        batch : int, default 32
+            Windows that the network is given at once: bounds memory, changes no result beyond rounding.
+        progress : bool, default False
+            Show a bar, a step a clip.
+
+        Returns
+        -------
+        Embeddings
+            ``values`` of shape (n, r, d), float32; r is 1 for texts.
+
+        Raises
+        ------
+        ValueError
+            If the bundle lacks the role, a clip is shorter than a window, clips differ in their number of windows, or
+            a waveform is not finite or not of a floating type; the clip is named.
+        RuntimeError
+            If a file is no audio or cut short, or the network fails.
+        TypeError
+            If ``what`` is none of these.
+
+        References
+        ----------
+        Denk, Takagi et al. (2023), *Brain2Music*, Table 1.
+        """
+        if isinstance(batch, bool) or not isinstance(batch, int | np.integer) or batch < 1:
+            raise ValueError(f"[{_WHERE}] batch must be a whole number from 1; got {batch!r}")
+        embedder = self._embedder(role)
+        entry = self.roles[role]
+        if role == "text_embedder":
+            if seconds is not None:
+                raise ValueError(f"[{_WHERE}] seconds are of music; got {seconds} for texts")
+            names, texts = _texts(what, ids)
+            values = self._embed_texts(embedder, texts, int(batch), progress)[:, None]
+        else:
+            clips = music(what, ids, seconds)
+            names = clips.ids
+            values = _embed_music(embedder, clips, entry, hop, int(batch), progress)
+        return Embeddings(values, names, float(entry["window"]), float(hop), role, entry["sha256"])
+
+    def _embedder(self, role: str) -> _core.models.Embedder:
+        if role not in self._embedders:
+            self._embedders[role] = _core.models.Embedder(self._core, role, self._device, self._dtype)
+        return self._embedders[role]
+
+    def _embed_texts(
+        self, embedder: _core.models.Embedder, texts: list[str], batch: int, progress: bool
+    ) -> npt.NDArray[np.float32]:
+        if "embed" in self.roles["text_embedder"]["methods"]:
+
+            def work(some: list[str]) -> npt.NDArray[np.float32]:
+                return embedder.embed_texts(some, batch)
+
+        else:
+            tokenize = _tokenizer(self._core.tokenizer("text_embedder"), self.roles["text_embedder"].get("max_length"))
+
+            def work(some: list[str]) -> npt.NDArray[np.float32]:
+                return embedder.embed_ids(*tokenize(some))
+
+        chunks = [texts[i : i + batch] for i in range(0, len(texts), batch)]
+        return np.concatenate([work(chunk) for chunk in tqdm(chunks, desc="texts", disable=not progress)])
+
+
+def _embed_music(
+    embedder: Any, clips: Music, entry: Mapping[str, Any], hop: float, batch: int, progress: bool
+) -> npt.NDArray[np.float32]:
+    """Batch by batch, so that few waveforms are held at once and Ctrl-C is heard between two batches."""
+    parts = []
+    with tqdm(total=len(clips.ids), desc="clips", unit="clip", disable=not progress) as bar:
+        for chunk in _chunks(clips, float(entry["window"]), hop, batch):
+            embedded = embedder.embed(chunk, hop, batch)
+            if parts and embedded.shape[1] != parts[0].shape[1]:
+                raise ValueError(
+                    f"[{_WHERE}] every clip must give as many windows; got {parts[0].shape[1]} for {clips.ids[0]} and "
+                    f"{embedded.shape[1]} for {chunk[0][0]}: cut them to one length"
+                )
+            parts.append(embedded)
+            bar.update(len(chunk))
+    return np.concatenate(parts)
+
+
+def _chunks(clips: Music, window: float, hop: float, batch: int) -> Iterator[list[tuple[str, Any, int]]]:
+    """Clips of at most ``batch`` windows in all, but one at least."""
+    held: list[tuple[str, Any, int]] = []
+    windows = 0
+    for name, waveform, rate in clips:
+        if rate < 1:
+            raise ValueError(f"[{_WHERE}] rate must be a positive number of Hz; got {rate} for {name}")
+        shape = np.shape(waveform)
+        count = _core.models.window_count(shape[-1] / rate if shape else 0.0, window, hop)
+        if held and windows + count > batch:
+            yield held
+            held, windows = [], 0
+        held.append((name, waveform, rate))
+        windows += count
+    yield held
+
+
+def _texts(what: Any, ids: Sequence[str] | None) -> tuple[tuple[str, ...], list[str]]:
+    if isinstance(what, Mapping):
+        if ids is not None:
+            raise ValueError(f"[{_WHERE}] ids must be left out where the texts bring their own; got {len(ids)}")
+        names, texts = list(what), list(what.values())
+    elif isinstance(what, str) or not isinstance(what, Iterable):
+        raise TypeError(f"[{_WHERE}] texts must be a sequence, or a mapping from clip id; got {type(what).__name__}")
+    else:
+        texts = list(what)
+        names = [str(i) for i in range(len(texts))] if ids is None else [str(name) for name in ids]
+    odd = next((text for text in texts if not isinstance(text, str) or not text.strip()), None)
+    if odd is not None:
+        raise ValueError(f"[{_WHERE}] a text must be a string that is not blank; got {odd!r}")
+    if not texts or len(names) != len(texts):
+        raise ValueError(f"[{_WHERE}] there must be a text or more, and an id for each; got {len(texts)}, {len(names)}")
+    return tuple(names), texts
+
+
+def _tokenizer(definition: bytes, max_length: int | None) -> Any:
+    try:
+        from tokenizers import Tokenizer  # type: ignore[import-not-found,unused-ignore]
+    except ImportError as error:
+        raise ImportError(
+            f"[{_WHERE}] this role's texts are split by Hugging Face's tokenizers: 'pip install tokenizers'; got "
+            f"'{error}'"
+        ) from error
+    tokenizer = Tokenizer.from_buffer(definition)
+    tokenizer.enable_padding()
+    if max_length is not None:
+        tokenizer.enable_truncation(max_length)
+
+    def tokenize(texts: list[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        encoded = tokenizer.encode_batch(texts)
+        ids = np.array([each.ids for each in encoded], dtype=np.int64)
+        return ids, np.array([each.attention_mask for each in encoded], dtype=np.int64)
+
+    return tokenize
+
+
+def _device(device: str | torch.device) -> torch.device:
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(device)
+
+
+def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
+    if dtype is None or isinstance(dtype, torch.dtype):
+        return dtype
+    if dtype not in ("float32", "bfloat16", "float16"):
+        raise ValueError(f"[bundles.Bundle] dtype must be 'float32', 'bfloat16' or 'float16'; got {dtype!r}")
+    found: torch.dtype = getattr(torch, dtype)
+    return found

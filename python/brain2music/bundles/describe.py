@@ -1,0 +1,101 @@
+"""Bundles in words: what is in one, and whether it does what it says."""
+
+import os
+from typing import Any
+
+import torch
+
+from brain2music.bundles.bundle import Bundle
+
+__all__ = ["info", "try_networks", "verify"]
+
+_UNITS = {
+    "sample_rate": " Hz",
+    "frame_rate": " frames/s",
+    "window": " s",
+    "overlap": " s",
+    "max_seconds": " s",
+    "dimension": " dimensions",
+    "levels": " levels",
+    "vocabulary": " codes",
+    "max_length": " tokens at most",
+}
+
+
+def info(path: str | os.PathLike[str]) -> str:
+    """Describe a bundle: its roles, the networks in them, what they stand in for and under which licence.
+
+    Parameters
+    ----------
+    path : path
+        The bundle's folder.
+
+    Returns
+    -------
+    str
+        Lines for people.
+
+    Raises
+    ------
+    RuntimeError
+        If it is no bundle, or a file is missing or of another hash.
+    """
+    bundle = Bundle(path, device="cpu")
+    lines = [f"{bundle.name}: {bundle.description}", f"  {bundle.path}", f"  hash {bundle.hash}"]
+    for role, entry in bundle.roles.items():
+        lines += ["", role, *(f"  {line}" for line in _role(bundle, entry))]
+    return "\n".join(lines)
+
+
+def verify(path: str | os.PathLike[str]) -> str:
+    """Check a bundle in full: schema, hashes, and every network in every type it declares, on a tiny input.
+
+    Parameters
+    ----------
+    path : path
+        The bundle's folder.
+
+    Returns
+    -------
+    str
+        What was checked, a line a role.
+
+    Raises
+    ------
+    RuntimeError
+        At the first thing that is wrong; role, field, what was expected and what was found are named.
+    """
+    bundle, tried = try_networks(path)
+    lines = [f"{bundle.name}: schema and hashes as they should be ({bundle.hash})"]
+    for role, dtypes in tried.items():
+        methods = ", ".join(bundle.roles[role]["methods"])
+        lines.append(f"{role}: {methods}, in {', '.join(dtypes)}")
+    return "\n".join(lines)
+
+
+def try_networks(path: str | os.PathLike[str]) -> tuple[Bundle, dict[str, list[str]]]:
+    """Load every network of a bundle in every type it declares; the bundle, and from role to types."""
+    bundle = Bundle(path, device="cpu")
+    tried = {role: list(entry["dtypes"]) for role, entry in bundle.roles.items()}
+    for role, dtypes in tried.items():
+        for dtype in dtypes:
+            bundle.load(role, getattr(torch, dtype))
+    return bundle, tried
+
+
+def _role(bundle: Bundle, entry: dict[str, Any]) -> list[str]:
+    card = entry["card"]
+    megabytes = (bundle.path / entry["file"]).stat().st_size / 1e6
+    numbers = [f"{entry[field]:g}{unit}" for field, unit in _UNITS.items() if field in entry]
+    lines = [
+        f"{card['name']}, in place of {card['replaces']}",
+        f"source   {card['source']}",
+        f"licence  {card['licence']}",
+        f"methods  {', '.join(entry['methods'])}, in {', '.join(entry['dtypes'])}",
+    ]
+    if numbers:
+        lines.append(f"with     {', '.join(numbers)}")
+    if "notes" in card:
+        lines.append(f"notes    {card['notes']}")
+    lines.append(f"file     {entry['file']}, {megabytes:.1f} MB, {entry['sha256'][:12]}")
+    return lines

@@ -1,0 +1,154 @@
+"""Writes bundles: networks in, a folder that is whole or not there out."""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from brain2music.bundles.describe import try_networks
+
+__all__ = ["write"]
+
+_WHERE = "bundles.write"
+
+
+def write(
+    folder: str | os.PathLike[str],
+    *,
+    name: str,
+    description: str,
+    roles: Mapping[str, Mapping[str, Any]],
+    replace: bool = False,
+) -> Path:
+    """Write a bundle.
+
+    The bundle is written under another name, opened, every network tried on a tiny input in every type it declares,
+    and only then renamed.
+
+    Parameters
+    ----------
+    folder : path
+        To be made.
+    name, description : str
+        What people read in ``brain2music bundle info``.
+    roles : mapping
+        From role ("music_embedder", ...) to its entry in the manifest, as ``schema.json`` beside this file has it, with
+        ``module`` (a ``torch.jit.ScriptModule``, or the path of a saved one) in place of ``file`` and ``sha256``, and
+        ``tokenizer``, where there is one, the path of a ``tokenizer.json``. ``methods`` and ``card`` say what the
+        network does and where it comes from; ``dtypes`` is ``["float32"]`` if left out.
+    replace : bool, default False
+        Replace the bundle that lies there.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder.
+
+    Raises
+    ------
+    FileExistsError
+        If something lies there, or with ``replace`` something else than a bundle.
+    ValueError
+        If a role has no module.
+    RuntimeError
+        If the bundle breaks the schema, or a network does not do what its entry says; role and field are named.
+
+    Examples
+    --------
+    >>> write(
+    ...     "clap/",
+    ...     name="CLAP",
+    ...     description="CLAP in place of MuLan.",
+    ...     roles={
+    ...         "music_embedder": {
+    ...             "module": torch.jit.script(network),
+    ...             "methods": ["embed"],
+    ...             "sample_rate": 48000,
+    ...             "window": 10.0,
+    ...             "dimension": 512,
+    ...             "card": {"name": "CLAP", "source": "...", "licence": "CC0-1.0", "replaces": "MuLan's music tower"},
+    ...         }
+    ...     },
+    ... )  # doctest: +SKIP
+    """
+    target = Path(folder)
+    if target.exists() and not (replace and (target / "bundle.json").is_file()):
+        what = "something else than a bundle" if replace else "a folder or file (replace=True replaces a bundle)"
+        raise FileExistsError(f"[{_WHERE}] folder must not be there yet; got {what} at {target}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        building.chmod(0o755)
+        manifest = {
+            "schema": 1,
+            "name": name,
+            "description": description,
+            "roles": {role: _entry(role, dict(given), building) for role, given in roles.items()},
+        }
+        text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+        (building / "bundle.json").write_text(text, encoding="utf-8")
+        try_networks(building)
+        _put(building, target)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return target
+
+
+def _entry(role: str, given: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Write a role's files; its entry in the manifest."""
+    module = given.pop("module", None)
+    if not isinstance(module, torch.jit.ScriptModule | str | os.PathLike):
+        raise ValueError(
+            f"[{_WHERE}] module must be a torch.jit.ScriptModule or a path; got {type(module).__name__} for {role!r}"
+        )
+    content = _saved(module) if isinstance(module, torch.jit.ScriptModule) else Path(module).read_bytes()
+    entry = {**_file(folder / f"{role}.pt", content), "dtypes": ["float32"], **given}
+    if "tokenizer" in given:
+        entry["tokenizer"] = _file(folder / f"{role}.tokenizer.json", Path(given["tokenizer"]).read_bytes())
+    return entry
+
+
+def _file(path: Path, content: bytes) -> dict[str, Any]:
+    path.write_bytes(content)
+    return {"file": path.name, "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _saved(module: torch.jit.ScriptModule) -> bytes:
+    """Serialise without what depends on the machine: the same network gives the same bytes.
+
+    What torch saves beside the network are the paths and lines of its source, and an id made of these.
+    """
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`torch.jit", category=DeprecationWarning)
+        torch.jit.save(module, buffer)  # type: ignore[no-untyped-call]
+    result = io.BytesIO()
+    with zipfile.ZipFile(buffer) as archive, zipfile.ZipFile(result, "w", zipfile.ZIP_DEFLATED) as kept:
+        for item in archive.infolist():
+            if not item.filename.endswith((".debug_pkl", "/serialization_id")):
+                kept.writestr(zipfile.ZipInfo(item.filename), archive.read(item), zipfile.ZIP_DEFLATED)
+    return result.getvalue()
+
+
+def _put(building: Path, target: Path) -> None:
+    if not target.exists():
+        building.rename(target)
+        return
+    former = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    target.rename(former / "bundle")
+    try:
+        building.rename(target)
+    except OSError:
+        (former / "bundle").rename(target)
+        raise
+    finally:
+        shutil.rmtree(former, ignore_errors=True)

@@ -1,0 +1,41 @@
+"""``brain2music bundle info`` and ``bundle verify``."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from brain2music.cli.options import Commands, add_command
+
+__all__ = ["add_to"]
+
+
+def add_to(commands: Commands) -> None:
+    """Add the commands."""
+    bundle = commands.add_parser("bundle", help="look into a bundle of trained networks, or check it")
+    commands = bundle.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, run, description in (
+        ("info", _info, "Print what a bundle holds, and where it comes from."),
+        ("verify", _verify, "Check a bundle: schema, hashes, methods, and the shapes of one tiny call a role."),
+    ):
+        parser = add_command(commands, name, run, description, f"brain2music bundle {name} bundle/")
+        parser.add_argument(
+            "path", type=Path, metavar="PATH", nargs="?", help="its folder; by default what comes with brain2music"
+        )
+
+
+def _info(options: argparse.Namespace) -> None:
+    from brain2music.bundles import describe
+
+    _print(options, describe.info)
+
+
+def _verify(options: argparse.Namespace) -> None:
+    from brain2music.bundles import describe
+
+    _print(options, describe.verify)
+
+
+def _print(options: argparse.Namespace, text: Callable[[Path], str]) -> None:
+    from brain2music.bundles import Bundle
+
+    print(text(Bundle.default().path if options.path is None else options.path))

@@ -1,0 +1,131 @@
+"""``brain2music run``, its single steps, and ``demo``."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from brain2music.cli.options import Commands, add_command
+
+__all__ = ["add_to"]
+
+#: Steps in order; each does what the steps before it left undone.
+_STEPS = {
+    "embed": "Embed the music that was heard",
+    "decode": "Decode embeddings from brain activity, region by region",
+    "retrieve": "Retrieve music from the library by the decoded embeddings",
+    "evaluate": "Measure identification and correlation beside chance and oracle, into evaluate.tsv",
+    "report": "Write report.html: one page that plays the music and shows the brain",
+}
+
+
+def add_to(commands: Commands) -> None:
+    """Add the commands."""
+    parser = add_command(
+        commands,
+        "run",
+        _run,
+        "Do everything: embed, decode, retrieve, evaluate, report. What is finished is not done again.",
+        "brain2music run ds003720 results --stimuli gtzan --derivatives fmriprep --space T1w",
+    )
+    _add_study(parser)
+    for step, description in _STEPS.items():
+        parser = add_command(
+            commands,
+            step,
+            _step,
+            f"{description}. Goes on from the steps before it, which it does where they are not done.",
+            f"brain2music {step} results",
+        )
+        parser.set_defaults(step=step)
+        parser.add_argument("out", type=Path, metavar="OUT", help="folder that 'run' or 'embed --study' has begun")
+        parser.add_argument(
+            "--study", help="BIDS folder, to begin a run with other settings left as they are by default"
+        )
+    parser = add_command(
+        commands,
+        "demo",
+        _demo,
+        "Simulate a small study, run everything, and write a report.",
+        "brain2music demo demo",
+    )
+    parser.add_argument("out", type=Path, metavar="OUT", nargs="?", default=Path("brain2music-demo"), help="its folder")
+
+
+def _add_study(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(seed=None, device=None)  # a file of settings may say
+    parser.add_argument("study", metavar="STUDY", nargs="?", help="BIDS folder; may stand in --config instead")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder of the results")
+    parser.add_argument("--config", type=Path, help="JSON file of settings, as OUT/config.json of another run")
+    parser.add_argument("--bundle", help="folder of trained networks; by default those that come with brain2music")
+    parser.add_argument("--corpus", help="index of a music library, as 'brain2music corpus build' wrote it")
+    parser.add_argument("--stimuli", help="GTZAN's folder; by default STUDY/stimuli")
+    parser.add_argument("--derivatives", help="fMRIPrep's folder; by default STUDY/derivatives")
+    parser.add_argument("--captions", help="CSV of captions; by default STUDY/captions.csv")
+    parser.add_argument("--rois", help="destrieux, or a labelled image with names in a TSV beside it")
+    parser.add_argument("--space", help="space of the preprocessed BOLD, such as T1w, where there are several")
+    parser.add_argument("--assume-aligned", action="store_const", const=True, help="the BOLD images are aligned")
+    parser.add_argument("--motion", choices=("rigid",), help="align raw BOLD first; takes minutes a run")
+    parser.add_argument("--subjects", nargs="+", help="labels such as 001; by default all")
+    parser.add_argument("--embeddings", nargs="+", help="roles of the bundle to decode; the first one retrieves")
+    parser.add_argument("--n-rois", type=int, help="regions whose predictions are averaged")
+    parser.add_argument("--cv", type=_folds, help="runs, or a number of folds of clips")
+    parser.add_argument("--delay-scans", type=int, help="scans by which responses lag behind the music")
+    parser.add_argument("--neighbours", type=int, help="tracks retrieved for each clip")
+    parser.add_argument("--examples", type=int, help="clips that the report plays")
+    parser.add_argument(
+        "--include-stimuli", action="store_const", const=True, help="leave the study's tracks in the library"
+    )
+    parser.add_argument(
+        "--no-held-out-genres", dest="held_out_genres", action="store_const", const=False, help="leave that part out"
+    )
+
+
+def _folds(text: str) -> str | int:
+    return int(text) if text.isdecimal() else text
+
+
+def _given(options: argparse.Namespace) -> dict[str, Any]:
+    """Collect the settings that the command line gives; lists are what JSON would have."""
+    from brain2music.pipeline import Settings
+
+    names = Settings.__dataclass_fields__
+    return {name: value for name, value in vars(options).items() if name in names and value is not None}
+
+
+def _run(options: argparse.Namespace) -> None:
+    from brain2music.pipeline import Context, Settings
+
+    given = _given(options)
+    settings = Settings.load(options.config, given) if options.config else Settings.of(given, "the command line")
+    _report(Context(settings, options.out, not options.quiet))
+
+
+def _step(options: argparse.Namespace) -> None:
+    from brain2music.pipeline import Context, Settings, do
+
+    given = {"study": options.study, "seed": options.seed, "device": options.device} if options.study else {}
+    if given:
+        context = Context(Settings.of(given, "the command line"), options.out, not options.quiet)
+    else:
+        context = Context.open(options.out, not options.quiet)
+    _say(options.quiet, do(context, options.step))
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from brain2music.pipeline import Context, Settings
+    from brain2music.simulation import simulate
+
+    study = simulate(options.out / "study", seed=options.seed, progress=not options.quiet)
+    settings = Settings(study=str(study), seed=options.seed, device=options.device)
+    _report(Context(settings, options.out / "results", not options.quiet))
+
+
+def _report(context: Any) -> None:
+    from brain2music.pipeline import do
+
+    _say(not context.progress, do(context, "report"))
+
+
+def _say(quiet: bool, path: Path) -> None:
+    if not quiet:
+        print(path)

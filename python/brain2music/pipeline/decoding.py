@@ -1,0 +1,151 @@
+"""Second step: one subject's brain activity becomes predicted embeddings."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+
+from brain2music import _core
+from brain2music.decoding import BrainDecoder
+from brain2music.files import write_json
+from brain2music.pipeline.context import Context
+from brain2music.pipeline.embedding import embed
+from brain2music.study import Responses
+
+__all__ = ["Decoded", "decode"]
+
+_Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class ClipTable:
+    """Ids and genres of clips."""
+
+    ids: npt.NDArray[np.str_]
+    genre: npt.NDArray[np.str_]
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """What was decoded from one subject, and the truth beside it; clips, windows, dimensions throughout.
+
+    ``train`` holds predictions for the clips that the decoder was fitted to; ``held_out`` (or None) for test clips,
+    each by a decoder that saw no clip of its genre. ``roi_scores`` maps a region's label to its mean cross-validated
+    correlation, ``rois`` lists the regions chosen, best first.
+    """
+
+    subject: str
+    embedding: str
+    test: _Floats
+    test_target: _Floats
+    train: _Floats
+    train_target: _Floats
+    held_out: _Floats | None
+    test_clips: ClipTable
+    train_clips: ClipTable
+    roi_scores: dict[int, float]
+    roi_names: dict[int, str]
+    rois: tuple[int, ...]
+    notes: tuple[str, ...]
+    folder: Path
+
+
+def decode(context: Context, subject: str, role: str) -> Decoded:
+    """Fit the decoder to the training clips and apply it to the test clips, once."""
+    chosen = context.settings
+    embeddings, path = embed(context, role)
+    inputs = {
+        "responses": context.study.fingerprint(subject, chosen.delay_scans),
+        "embeddings": path.name,
+        "settings": {name: chosen.as_json()[name] for name in ("n_rois", "cv", "alphas", "held_out_genres")},
+        "version": _core.version(),
+    }
+
+    def write(folder: Path) -> None:
+        brain = context.study.responses(subject, chosen.delay_scans, progress=context.progress)
+        if brain.rois is None:
+            raise ValueError("[pipeline.decode] rois must be given; got None")
+        train, test = embeddings[brain.train_clips], embeddings[brain.test_clips]
+        decoder = _fit(context, brain, train, np.ones(len(train), bool))
+        tensors = {
+            "test": decoder.predict(brain.test),
+            "test_target": test.values,
+            "train": decoder.predict(brain.train),
+            "train_target": train.values,
+        }
+        notes = [*brain.notes, *decoder.notes_]
+        if chosen.held_out_genres:
+            held_out = np.full_like(tensors["test"], np.nan)
+            for genre, rest in _without_each(brain):
+                one = _fit(context, brain, train[brain.train_clips.ids[rest]], rest)
+                which = brain.test_clips.genre == genre
+                held_out[which] = one.predict(brain.test[which])
+            tensors["held_out"] = held_out
+        folder.mkdir()
+        _core.io.save_safetensors(folder / "predicted.safetensors", tensors, {})
+        decoder.save(folder / "decoder.safetensors")
+        _save_roi_map(folder / "roi-scores.nii.gz", brain, decoder.roi_scores_)
+        about = {
+            "test_clips": brain.test_clips.ids.tolist(),
+            "test_genres": brain.test_clips.genre.tolist(),
+            "train_clips": brain.train_clips.ids.tolist(),
+            "train_genres": brain.train_clips.genre.tolist(),
+            "roi_scores": {str(label): float(score) for label, score in decoder.roi_scores_.items()},
+            "roi_names": {str(label): name for label, name in brain.rois.names.items()},
+            "rois": [int(label) for label in decoder.selected_rois_],
+            "notes": notes,
+        }
+        write_json(folder / "about.json", about)
+
+    folder = context.store.once("decode", f"sub-{subject}_{role}", inputs, "", write)
+    return _load(folder, subject, role)
+
+
+def _fit(context: Context, brain: Responses, targets: Any, which: npt.NDArray[np.bool_]) -> BrainDecoder:
+    chosen = context.settings
+    decoder = BrainDecoder(n_rois=chosen.n_rois, alphas=chosen.alphas, cv=chosen.cv, device=chosen.device)
+    responses = brain.train if which.all() else brain.train[which]
+    return decoder.fit(responses, targets, rois=brain.rois, groups=brain.train_clips.run[which])
+
+
+def _without_each(brain: Responses) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+    """Each genre that is tested, and the training clips of all others."""
+    for genre in sorted(set(brain.test_clips.genre.tolist())):
+        yield genre, np.asarray(brain.train_clips.genre != genre)
+
+
+def _save_roi_map(path: Path, brain: Responses, scores: dict[int, float]) -> None:
+    """Write an image in which every voxel has its region's score; NaN outside."""
+    mask = np.asarray(brain.mask.dataobj) != 0
+    volume = np.full(mask.shape, np.nan, np.float32)
+    labels = brain.rois.labels if brain.rois is not None else np.zeros(0, np.int32)
+    volume[mask] = [scores.get(int(label), np.nan) for label in labels]
+    nifti: Any = nib.Nifti1Image
+    nib.save(nifti(volume, brain.mask.affine), path)
+
+
+def _load(folder: Path, subject: str, role: str) -> Decoded:
+    tensors, _ = _core.io.load_safetensors(folder / "predicted.safetensors")
+    about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+    return Decoded(
+        subject=subject,
+        embedding=role,
+        test=arrays["test"],
+        test_target=arrays["test_target"],
+        train=arrays["train"],
+        train_target=arrays["train_target"],
+        held_out=arrays.get("held_out"),
+        test_clips=ClipTable(np.array(about["test_clips"]), np.array(about["test_genres"])),
+        train_clips=ClipTable(np.array(about["train_clips"]), np.array(about["train_genres"])),
+        roi_scores={int(label): score for label, score in about["roi_scores"].items()},
+        roi_names={int(label): name for label, name in about["roi_names"].items()},
+        rois=tuple(about["rois"]),
+        notes=tuple(about["notes"]),
+        folder=folder,
+    )

@@ -1,0 +1,337 @@
+"""Last step: one page that plays the music and shows the brain."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from brain2music import metrics
+from brain2music import report as pages
+from brain2music.evaluation import PUBLISHED, Row, Summary, summarise
+from brain2music.pipeline import figures
+from brain2music.pipeline.context import Context
+from brain2music.pipeline.decoding import Decoded, decode
+from brain2music.pipeline.evaluating import evaluate
+from brain2music.pipeline.retrieval import library, retrieve
+from brain2music.study.stimuli import load_audio
+from brain2music.versions import versions
+
+__all__ = ["report"]
+
+#: The embedding of Table 1 that a role stands for.
+_STANDS_FOR = {
+    "music_embedder": "mulan-music",
+    "codec": "soundstream-avg",
+    "semantic_encoder": "w2v-bert-avg",
+    "text_embedder": "mulan-text",
+}
+_SPLITS = {"test": "test clips", "train": "training clips", "heldout": "test clips, genre never seen"}
+_AUDIO = (".wav", ".flac", ".ogg", ".mp3", ".au")
+
+
+def report(context: Context) -> Path:
+    """Write ``report.html``, its figures beside it as PNG and SVG, and what it plays as WAV."""
+    rows, _ = evaluate(context)
+    role = context.settings.embeddings[0]
+    decoded = [decode(context, subject, role) for subject in context.subjects]
+    summaries = summarise(rows)
+    sections = [
+        _decoding(context, decoded, rows, summaries),
+        _where(context, decoded),
+        _retrieval(context, decoded, summaries),
+    ]
+    if context.settings.held_out_genres:
+        sections.append(_held_out(decoded, rows))
+    page = pages.Page(
+        title="Music decoded from brain activity",
+        subtitle=f"{Path(context.settings.study).name}: {_counted(len(decoded), 'subject')}, "
+        f"{len(decoded[0].train)} training and {len(decoded[0].test)} test clips",
+        lead=_lead(context, decoded),
+        headlines=_headlines(role, decoded, summaries),
+        sections=tuple(sections),
+        settings={name: _shown(value) for name, value in context.settings.as_json().items()},
+        versions={name: str(version) for name, version in versions().items()},
+        notes=tuple(dict.fromkeys(f"sub-{one.subject}: {note}" for one in decoded for note in one.notes)),
+    )
+    return pages.write(page, context.out / "report.html")
+
+
+def _lead(context: Context, decoded: Sequence[Decoded]) -> str:
+    card = context.bundle.roles[context.settings.embeddings[0]]["card"]
+    return (
+        "While people lay in a scanner and listened to music, their brain activity was recorded. From it alone, a "
+        "ridge "
+        "regression predicts an embedding of the music: a point in a space where like music lies together. The "
+        "prediction is then asked which of the clips was heard (identification), and fetches music from a library that "
+        f"holds none of it (retrieval). The embedding here is {card['name']}, in place of {card['replaces']}. Every "
+        "figure stands beside chance and beside the oracle, which has the true embedding in place of the predicted one."
+    )
+
+
+def _headlines(role: str, decoded: Sequence[Decoded], summaries: Sequence[Summary]) -> tuple[pages.Headline, ...]:
+    labels = {
+        ("decode-test", "identification"): "Identification accuracy",
+        ("decode-test", "correlation"): "Correlation with the true embedding",
+        ("retrieve-test", "genre_first"): "Best track retrieved is of the clip's genre",
+        ("retrieve-test", "identification"): "Identification from the best track retrieved",
+    }
+    found = {(one.stage, one.metric): one for one in summaries if one.embedding == role and one.genre == "all"}
+    detail = f"{len(decoded[0].test)} test clips, mean of {_counted(len(decoded), 'subject')}"
+    return tuple(
+        pages.Headline(
+            value=_number(one.mean, one.sd),
+            label=label,
+            chance=f"{one.chance:.3f}",
+            oracle=f"{one.oracle:.3f}",
+            detail=detail,
+        )
+        for key, label in labels.items()
+        if (one := found.get(key)) is not None
+    )
+
+
+def _decoding(
+    context: Context, decoded: Sequence[Decoded], rows: Sequence[Row], summaries: Sequence[Summary]
+) -> pages.Section:
+    role = context.settings.embeddings[0]
+    draw = figures.Writer(context.out / "figures")
+    first = decoded[0]
+    matrix = np.mean([_matrix(one) for one in decoded], axis=0)
+    chosen = [
+        row for row in rows if row.embedding == role and row.stage == "decode-test" and row.metric == "identification"
+    ]
+    shown = (
+        draw.identification(matrix, first.test_clips, len(decoded)),
+        draw.scores(chosen),
+        draw.embedding(decoded),
+    )
+    return pages.Section(
+        title="What was decoded",
+        text="Identification compares the predicted embedding of a clip with the true embeddings of all test clips: "
+        "how "
+        "often is the clip's own the more similar one? Correlation follows every dimension of the embedding over "
+        "clips.",
+        figures=shown,
+        tables=(_main_table(context, summaries), _subject_table(role, rows)),
+    )
+
+
+def _main_table(context: Context, summaries: Sequence[Summary]) -> pages.Table:
+    found = {(one.stage, one.embedding, one.metric): one for one in summaries if one.genre == "all"}
+    published = {(one.stage, one.embedding, one.metric): one for one in PUBLISHED}
+    rows = []
+    for role in context.settings.embeddings:
+        for split, clips in _SPLITS.items():
+            stage = f"decode-{split}"
+            for metric in ("identification", "correlation"):
+                one = found.get((stage, role, metric))
+                if one is None:
+                    continue
+                paper = published.get((stage, _STANDS_FOR.get(role, ""), metric))
+                name = context.bundle.roles[role]["card"]["name"]
+                reference = f"{paper.mean:.3f} ± {paper.sd:.3f} ({paper.embedding})" if paper else "none"
+                rows.append(
+                    (
+                        name,
+                        clips,
+                        metric,
+                        _number(one.mean, one.sd),
+                        f"{one.chance:.3f}",
+                        f"{one.oracle:.3f}",
+                        reference,
+                    )
+                )
+    columns = (
+        pages.Column("Embedding", "What the music was turned into", "left"),
+        pages.Column("Clips", "", "left"),
+        pages.Column("Metric", "", "left"),
+        pages.Column("Value", "Mean ± standard deviation over subjects", "right"),
+        pages.Column(
+            "Chance", "A random pick from the library; predictions permuted, where it has no such embedding", "right"
+        ),
+        pages.Column("Oracle", "The true embedding in place of the predicted one", "right"),
+        pages.Column("Published", "Brain2Music on ds003720, with the embedding that this one stands for", "right"),
+    )
+    return pages.Table(
+        "Decoding, all embeddings",
+        "Published figures are of another study, other networks and real brains: they are no target.",
+        columns,
+        tuple(rows),
+    )
+
+
+def _subject_table(role: str, rows: Sequence[Row]) -> pages.Table:
+    chosen = [row for row in rows if row.embedding == role and row.stage == "decode-test" and row.genre == "all"]
+    metrics_shown = ("identification", "identification_p", "correlation", "identification_windows")
+    columns = tuple(
+        pages.Column(name, meaning, align)
+        for name, meaning, align in (
+            ("Subject", "", "left"),
+            ("Metric", "", "left"),
+            ("Value", "", "right"),
+            ("Chance", "", "right"),
+            ("Oracle", "", "right"),
+            ("n", "Clips, or windows of clips", "right"),
+        )
+    )
+    body = tuple(
+        (
+            f"sub-{row.subject}",
+            row.metric.replace("_", " "),
+            f"{row.value:.3f}",
+            f"{row.chance:.3f}",
+            f"{row.oracle:.3f}",
+            str(row.n),
+        )
+        for row in chosen
+        if row.metric in metrics_shown
+    )
+    return pages.Table("Decoding, subject by subject", "Test clips.", columns, body)
+
+
+def _where(context: Context, decoded: Sequence[Decoded]) -> pages.Section:
+    draw = figures.Writer(context.out / "figures")
+    rows = tuple(
+        (
+            f"sub-{one.subject}",
+            str(rank),
+            one.roi_names.get(label, str(label)),
+            f"{one.roi_scores[label]:.3f}",
+        )
+        for one in decoded
+        for rank, label in enumerate(one.rois, start=1)
+    )
+    columns = (
+        pages.Column("Subject", "", "left"),
+        pages.Column("Rank", "", "right"),
+        pages.Column("Region", "Destrieux atlas, or the one given", "left"),
+        pages.Column("r", "Mean cross-validated correlation over dimensions, training clips", "right"),
+    )
+    return pages.Section(
+        title="Where in the brain",
+        text=f"A decoder is fitted to each of {len(decoded[0].roi_scores)} regions; the {context.settings.n_rois} that "
+        "predict best on held-out training runs are kept, and their predictions averaged. Chance for r is 0.",
+        figures=tuple(draw.roi_map(one) for one in decoded[:3]),
+        tables=(pages.Table("Regions chosen", "Chosen on training clips alone; chance 0.", columns, rows),),
+    )
+
+
+def _retrieval(context: Context, decoded: Sequence[Decoded], summaries: Sequence[Summary]) -> pages.Section:
+    corpus, audio = library(context)
+    role = context.settings.embeddings[0]
+    rows = tuple(
+        (one.metric.replace("_", " "), _number(one.mean, one.sd), f"{one.chance:.3f}", f"{one.oracle:.3f}")
+        for one in summaries
+        if one.stage == "retrieve-test"
+        and one.embedding == role
+        and one.genre == "all"
+        and not one.metric.endswith("_p")
+    )
+    columns = (
+        pages.Column("Metric", "", "left"),
+        pages.Column("Value", "Mean ± standard deviation over subjects", "right"),
+        pages.Column("Chance", "A random pick from the library", "right"),
+        pages.Column("Oracle", "Retrieved by the true embedding", "right"),
+    )
+    inside = "may hold tracks of the study" if context.settings.include_stimuli else "holds no track of the study"
+    return pages.Section(
+        title="Music retrieved",
+        text=f"The decoded embedding of a clip fetches the nearest of {len(corpus)} tracks by cosine similarity; the "
+        "library "
+        f"{inside}. The examples are subject {decoded[0].subject}'s, from the best identified clip to the worst in "
+        "even "
+        "steps: none is picked by ear.",
+        tables=(pages.Table("Retrieval", "Test clips.", columns, rows),),
+        examples=tuple(_examples(context, decoded[0], audio)),
+    )
+
+
+def _examples(context: Context, decoded: Decoded, audio: Path | None) -> Iterable[pages.Example]:
+    retrieved, _ = retrieve(context, decoded.subject)
+    corpus, _ = library(context)
+    per_clip = metrics.identification_accuracy(decoded.test, decoded.test_target).per_item
+    order = np.argsort(-per_clip, kind="stable")
+    count = min(context.settings.examples, len(order))
+    chosen = order[np.linspace(0, len(order) - 1, count).round().astype(int)]
+    captions = context.study.captions if context.study.has_captions else {}
+    others = len(order) - 1
+    for index in chosen.tolist():
+        clip = str(decoded.test_clips.ids[index])
+        waveform, rate = context.study.stimuli[clip]
+        players = [figures.player("heard", f"Heard: {clip}", "", waveform, rate)]
+        for kind, label, indices, scores in (
+            ("retrieved", "Retrieved", retrieved.indices, retrieved.scores),
+            ("oracle", "Oracle: nearest to the true embedding", retrieved.oracle_indices, retrieved.oracle_scores),
+        ):
+            track = str(corpus.ids[indices[index, 0]])
+            path = _audio_file(audio, track)
+            if path is not None:
+                waveform, rate = load_audio(path)
+                waveform = waveform[: round(corpus.seconds * rate)]
+                detail = f"cosine {scores[index, 0]:.2f}"
+                players.append(figures.player(kind, f"{label}: {track.rpartition('/')[2]}", detail, waveform, rate))
+        yield pages.Example(
+            clip=clip,
+            genre=str(decoded.test_clips.genre[index]),
+            subject=decoded.subject,
+            caption=captions.get(clip, ""),
+            detail=f"Told apart from {per_clip[index] * others:.0f} of {others} other clips (chance {others / 2:.0f}, "
+            f"oracle {others})",
+            players=tuple(players),
+        )
+
+
+def _held_out(decoded: Sequence[Decoded], rows: Sequence[Row]) -> pages.Section:
+    table = []
+    genres = sorted({genre for one in decoded for genre in one.test_clips.genre.tolist()})
+    for genre in ("all", *genres):
+        cells = [genre]
+        for split in ("test", "heldout"):
+            found = [
+                row
+                for row in rows
+                if (row.stage, row.embedding, row.genre, row.metric)
+                == (f"decode-{split}", decoded[0].embedding, genre, "identification")
+            ]
+            cells += [f"{np.mean([getattr(row, name) for row in found]):.3f}" for name in ("value", "chance", "oracle")]
+        table.append(tuple(cells))
+    columns = (
+        pages.Column("Genre", "", "left"),
+        pages.Column("Seen", "Identification by a decoder trained on all genres", "right"),
+        pages.Column("Chance", "", "right"),
+        pages.Column("Oracle", "", "right"),
+        pages.Column("Never seen", "Identification by a decoder trained on the other genres", "right"),
+        pages.Column("Chance (never seen)", "", "right"),
+        pages.Column("Oracle (never seen)", "", "right"),
+    )
+    return pages.Section(
+        title="A genre never seen",
+        text="Does the decoder only know genres? Each genre is left out of training, and its test clips are decoded by "
+        "what the others taught.",
+        tables=(pages.Table("Identification by genre", "Means over subjects.", columns, tuple(table)),),
+    )
+
+
+def _matrix(one: Decoded) -> Any:
+    return metrics.identification_accuracy(one.test, one.test_target, correlations=True).correlations
+
+
+def _audio_file(audio: Path | None, track: str) -> Path | None:
+    if audio is None:
+        return None
+    return next((path for ending in _AUDIO if (path := audio / f"{track}{ending}").is_file()), None)
+
+
+def _number(mean: float, sd: float | None) -> str:
+    return f"{mean:.3f}" if sd is None else f"{mean:.3f} ± {sd:.3f}"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "default"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

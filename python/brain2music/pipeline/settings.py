@@ -1,0 +1,142 @@
+"""What a run is to do: all that is needed to repeat it, in one JSON file."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Settings"]
+
+_WHERE = "pipeline.Settings"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of a run.
+
+    Parameters
+    ----------
+    study : str
+        The BIDS folder.
+    stimuli, derivatives, captions, rois, space, assume_aligned, motion
+        As for ``b2m.Study``.
+    subjects : tuple of str, optional
+        All by default.
+    bundle : str, optional
+        Folder of trained networks; by default the bundle that comes with brain2music.
+    corpus : str, optional
+        Index of a music library, as ``Corpus.build`` wrote it. By default the folder ``corpus`` of a simulated study,
+        or else tracks of the composer.
+    include_stimuli : bool
+        Whether tracks of the study may stand in the library; they are marked then. By default they are taken out.
+    embeddings : tuple of str
+        Roles of the bundle to decode; the first one is retrieved with.
+    delay_scans : int
+        Scans by which responses lag behind the music.
+    n_rois : int
+        Regions whose predictions are averaged.
+    cv : str or int
+        Folds: "runs", or a number of folds of clips.
+    alphas : tuple of float, optional
+        Penalties to choose from.
+    held_out_genres : bool
+        Whether to decode each genre by decoders that never saw it, too.
+    neighbours : int
+        Tracks retrieved for each clip.
+    examples : int
+        Clips that the report plays.
+    seed : int
+        Decides what is drawn at random.
+    device : str
+        "cpu", "cuda" or "auto".
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range; names are checked where they are used.
+    """
+
+    study: str
+    stimuli: str | None = None
+    derivatives: str | None = None
+    captions: str | None = None
+    rois: str = "destrieux"
+    space: str | None = None
+    assume_aligned: bool = False
+    motion: str | None = None
+    subjects: tuple[str, ...] | None = None
+    bundle: str | None = None
+    corpus: str | None = None
+    include_stimuli: bool = False
+    embeddings: tuple[str, ...] = ("music_embedder", "codec")
+    delay_scans: int = 3
+    n_rois: int = 6
+    cv: str | int = "runs"
+    alphas: tuple[float, ...] | None = None
+    held_out_genres: bool = True
+    neighbours: int = 10
+    examples: int = 6
+    seed: int = 0
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("delay_scans", "seed"):
+            self._whole(name, 0)
+        for name in ("n_rois", "neighbours", "examples"):
+            self._whole(name, 1)
+        if not self.embeddings or len(set(self.embeddings)) < len(self.embeddings):
+            raise ValueError(f"[{_WHERE}] embeddings must be one or more, each once; got {self.embeddings}")
+        if self.cv != "runs" and (isinstance(self.cv, str | bool) or self.cv < 2):
+            raise ValueError(f"[{_WHERE}] cv must be 'runs' or a number of folds from 2; got {self.cv!r}")
+
+    def _whole(self, name: str, least: int) -> None:
+        value = getattr(self, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(f"[{_WHERE}] {name} must be a whole number from {least}; got {value!r}")
+
+    @classmethod
+    def load(cls, path: Path, given: Mapping[str, Any] | None = None) -> "Settings":
+        """Read a JSON file whose keys are this class's parameters; what is given besides counts more."""
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"[{_WHERE}] settings must be JSON; got '{error}' in {path}") from error
+        if isinstance(values, dict):
+            values = {key: value for key, value in values.items() if key != "brain2music"}
+        return cls.of({**values, **(given or {})} if isinstance(values, dict) else values, path)
+
+    @classmethod
+    def of(cls, values: Any, where: Path | str = "the settings") -> "Settings":
+        """Check names and types of values from JSON or a command line."""
+        known = {field.name: field for field in dataclasses.fields(cls)}
+        if not isinstance(values, dict) or not values.keys() <= known.keys() or "study" not in values:
+            unknown = sorted(values.keys() - known.keys()) if isinstance(values, dict) else type(values).__name__
+            raise ValueError(
+                f"[{_WHERE}] settings must have study and be among {sorted(known)}; got {unknown} in {where}"
+            )
+        for name, value in values.items():
+            if not _fits(value, str(known[name].type)):
+                raise ValueError(f"[{_WHERE}] {name} must be {known[name].type}; got {value!r} in {where}")
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the settings as JSON has them."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value for name, value in dataclasses.asdict(self).items()
+        }
+
+
+def _fits(value: Any, kind: str) -> bool:
+    """Whether a value has the type of a field, as it is written above."""
+    if value is None:
+        return "None" in kind
+    if kind.startswith("tuple"):
+        inner = float | int if "float" in kind else str
+        return isinstance(value, list | tuple) and all(isinstance(each, inner) for each in value)
+    if isinstance(value, bool):
+        return "bool" in kind
+    if isinstance(value, int):
+        return "int" in kind or "float" in kind
+    return (isinstance(value, str) and "str" in kind) or (isinstance(value, float) and "float" in kind)
