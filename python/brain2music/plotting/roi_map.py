@@ -106,8 +106,8 @@ def _glass_brain(
     # nilearn cuts its axes into parts of its own, where no layout follows: so the layout is made first, and kept.
     axes = figure.add_subplot(place)
     axes.axis("off")
-    for _ in range(2):  # the room that labels take is known after the first
-        figure.draw_without_rendering()
+    figure.set_layout_engine("constrained", w_pad=0.1)  # room for text that is wider when printed than on a screen
+    figure.draw_without_rendering()
     figure.set_layout_engine("none")
     drawn = plotting.plot_glass_brain(
         found,
