@@ -4,7 +4,9 @@ Follows *Brain2Music* (Denk, Takagi et al., 2023). NumPy arrays and torch tensor
 that went in, on its device.
 """
 
+import importlib
 from pathlib import Path
+from typing import Any
 
 import soundfile as _soundfile  # type: ignore[import-untyped]  # noqa: F401  brings libsndfile where the system has none
 import torch
@@ -30,6 +32,14 @@ __version__: str = _core.version()
 #: Folder for ``CMAKE_PREFIX_PATH``; with it, ``find_package(brain2music)`` of another C++ program finds the library
 #: inside the installed Python package.
 cmake_prefix_path: str = str(Path(_core.__file__).parent)
+
+
+def __getattr__(name: str) -> Any:
+    """Import ``plotting`` when it is asked for: matplotlib takes longer than all the rest but torch."""
+    if name == "plotting":
+        return importlib.import_module("brain2music.plotting")
+    raise AttributeError(f"module 'brain2music' has no attribute {name!r}")
+
 
 __all__ = [
     "BrainDecoder",

@@ -89,7 +89,7 @@ def decode(context: Context, subject: str, role: str) -> Decoded:
         folder.mkdir()
         _core.io.save_safetensors(folder / "predicted.safetensors", tensors, {})
         decoder.save(folder / "decoder.safetensors")
-        _save_roi_map(folder / "roi-scores.nii.gz", brain, decoder.roi_scores_)
+        _save_maps(context, folder, brain, decoder.roi_scores_)
         about = {
             "test_clips": brain.test_clips.ids.tolist(),
             "test_genres": brain.test_clips.genre.tolist(),
@@ -119,14 +119,20 @@ def _without_each(brain: Responses) -> Iterator[tuple[str, npt.NDArray[np.bool_]
         yield genre, np.asarray(brain.train_clips.genre != genre)
 
 
-def _save_roi_map(path: Path, brain: Responses, scores: dict[int, float]) -> None:
-    """Write an image in which every voxel has its region's score; NaN outside."""
+def _save_maps(context: Context, folder: Path, brain: Responses, scores: dict[int, float]) -> None:
+    """Write two images on the BOLD's grid: the label of every voxel, and its region's score (NaN outside)."""
     mask = np.asarray(brain.mask.dataobj) != 0
+    own = brain.rois.labels if brain.rois is not None else np.zeros(mask.sum(), np.int32)
+    labels = np.zeros(mask.shape, np.int32)
+    labels[mask] = own
     volume = np.full(mask.shape, np.nan, np.float32)
-    labels = brain.rois.labels if brain.rois is not None else np.zeros(0, np.int32)
-    volume[mask] = [scores.get(int(label), np.nan) for label in labels]
-    nifti: Any = nib.Nifti1Image
-    nib.save(nifti(volume, brain.mask.affine), path)
+    volume[mask] = [scores.get(int(label), np.nan) for label in own]
+    space = context.study.space
+    for name, values in (("labels", labels), ("roi-scores", volume)):
+        nifti: Any = nib.Nifti1Image
+        image = nifti(values, brain.mask.affine)
+        image.set_sform(brain.mask.affine, code="mni" if space is not None and "MNI" in space else "aligned")
+        nib.save(image, folder / f"{name}.nii.gz")
 
 
 def _load(folder: Path, subject: str, role: str) -> Decoded:

@@ -97,14 +97,17 @@ def _decoding(
     role = context.settings.embeddings[0]
     draw = figures.Writer(context.out / "figures")
     first = decoded[0]
-    matrix = np.mean([_matrix(one) for one in decoded], axis=0)
     chosen = [
-        row for row in rows if row.embedding == role and row.stage == "decode-test" and row.metric == "identification"
+        row
+        for row in rows
+        if (row.embedding, row.stage, row.metric) == (role, "decode-test", "identification")
     ]
+    whole = [row for row in chosen if row.genre == "all"]
     shown = (
-        draw.identification(matrix, first.test_clips, len(decoded)),
+        draw.identification(_matrix(first), first.test_clips, whole[0]),
+        draw.subjects(whole),
         draw.scores(chosen),
-        draw.embedding(decoded),
+        draw.embedding(first),
     )
     return pages.Section(
         title="What was decoded",

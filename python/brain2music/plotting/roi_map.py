@@ -106,6 +106,7 @@ def _glass_brain(
     # nilearn cuts its axes into parts of its own, where no layout follows: so the layout is made first, and kept.
     axes = figure.add_subplot(place)
     axes.axis("off")
+    figure.set_layout_engine("constrained", w_pad=0.1)  # room for text that is wider when printed than on a screen
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     drawn = plotting.plot_glass_brain(
@@ -145,7 +146,9 @@ def _slices(
         under = np.asarray(_upright(np.asanyarray(loaded.dataobj).astype(np.float64), loaded.affine).dataobj)
         if under.shape != volume.shape:
             raise ValueError(f"[{where}] background must have the grid of labels, {volume.shape}; got {under.shape}")
-    held = np.flatnonzero((~np.isnan(volume)).any(axis=(0, 1)))
+    known = ~np.isnan(volume)
+    held = np.flatnonzero(known.any(axis=(0, 1)))
+    sides = [np.flatnonzero(known.any(axis=axes))[[0, -1]] + (-2.5, 2.5) for axes in ((1, 2), (0, 2))]
     chosen = np.unique(np.linspace(held[0], held[-1], 10).round().astype(int)[1:-1]) if len(held) > 2 else held
     parts = place.subgridspec(1, len(chosen))
     for number, z in enumerate(chosen.tolist()):
@@ -158,6 +161,7 @@ def _slices(
             np.ma.masked_where(~(part <= 0), np.ones(part.shape)), origin="lower", cmap="gray_r", vmin=0, vmax=5
         )
         axes.imshow(np.ma.masked_where(~(part > 0), part), origin="lower", cmap=_COLOURS, norm=norm)
+        axes.set(xlim=sides[0], ylim=sides[1])
         height = float(nib.affines.apply_affine(image.affine, [0, 0, z])[2])  # type: ignore[no-untyped-call]
         axes.set_title(f"{height:.0f} mm", fontsize=6.5)
         if number == 0:

@@ -188,6 +188,11 @@ class Study:
             raise FileNotFoundError(f"[study.Study] {name.partition('.')[0]} must exist; got {path}")
         return path if path.exists() else None
 
+    @cached_property
+    def space(self) -> str | None:
+        """Space of the BOLD, as BIDS names it; None where it is each subject's own."""
+        return self.layout.runs(self.subjects[0], self.rules.train_task)[0].space
+
     @property
     def has_captions(self) -> bool:
         """Whether there are captions to read."""
