@@ -114,7 +114,8 @@ def find_audio(folder: Path) -> list[str]:
         name = id_of(file)
         if name in owners:
             raise ValueError(
-                f"[{_WHERE}] a file's path without its ending must be its own; got {owners[name]} and {file} in {folder}"
+                f"[{_WHERE}] a file's path without its ending must be its own; got {owners[name]} and {file} in "
+                f"{folder}"
             )
         owners[name] = file
     return found
@@ -142,8 +143,8 @@ def _require_current(out: Path, folder: Path, files: list[str], settings: _Setti
     else:
         return
     raise ValueError(
-        f"[{_WHERE}] out must be a new folder, or the index of these files, bundle and settings; got {problem} in {out}: "
-        "remove it, or take another name"
+        f"[{_WHERE}] out must be a new folder, or the index of these files, bundle and settings; got {problem} in "
+        f"{out}: remove it, or take another name"
     )
 
 
@@ -329,4 +330,4 @@ def _finish(parts: list[_Part], settings: _Settings, folder: Path, working: Path
 
 def _printable(text: str) -> str:
     """Replace what is not UTF-8 in a file's name."""
-    return text.encode(errors="backslashreplace").decode()
+    return text.encode(errors="surrogateescape").decode(errors="backslashreplace")

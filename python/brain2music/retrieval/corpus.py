@@ -53,9 +53,9 @@ class Corpus:
     ) -> "Corpus":
         """Embed a folder of audio files: the beginning of each, its windows averaged.
 
-        Finds WAV, FLAC, OGG, MP3 and AU files at any depth. A file's id is its path below ``folder`` without the ending,
-        with ``/`` between folders: ``genres/blues/blues.00017``. Files that cannot be used (no audio, cut short, shorter
-        than ``seconds``, silent) are listed in :attr:`skipped` with the reason, and a warning counts them.
+        Finds WAV, FLAC, OGG, MP3 and AU files at any depth. A file's id is its path below ``folder`` without the
+        ending, with ``/`` between folders: ``genres/blues/blues.00017``. Files that cannot be used (no audio, cut
+        short, shorter than ``seconds``, silent) are listed in :attr:`skipped` with the reason; a warning counts them.
 
         What is done is kept beside ``out`` in a hidden folder until ``out`` is whole: run again after an interruption,
         it goes on where it was and ends with the same bytes. If ``out`` is already the index of these files, none of
