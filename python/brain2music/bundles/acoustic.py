@@ -226,7 +226,9 @@ def fit(clips: Iterable[npt.NDArray[np.float32]]) -> tuple[MusicEmbedder, FrameE
     mean, deviation = x.mean(0), x.std(0)
     variance, vectors = np.linalg.eigh(np.cov((x - mean) / deviation, rowvar=False, ddof=0))
     vectors = vectors[:, ::-1][:, :DIMENSION]
-    vectors *= np.sign(vectors[np.abs(vectors).argmax(0), np.arange(DIMENSION)])  # eigenvectors have no sign of their own
+    vectors *= np.sign(
+        vectors[np.abs(vectors).argmax(0), np.arange(DIMENSION)]
+    )  # eigenvectors have no sign of their own
     components = vectors / np.sqrt(variance[::-1][:DIMENSION] + SHRINKAGE)
     centre = sums / counts
     return (
@@ -299,7 +301,9 @@ def _scripted(module: torch.nn.Module) -> Any:
 
 def main() -> None:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m brain2music.bundles.acoustic", description="Make the default bundle.")
+    parser = argparse.ArgumentParser(
+        prog="python -m brain2music.bundles.acoustic", description="Make the default bundle."
+    )
     parser.add_argument("out", type=Path, help="folder to be made")
     parser.add_argument("--tracks", type=int, default=40, help="tracks of each genre to fit on (default 40)")
     parser.add_argument("--replace", action="store_true", help="replace the bundle that lies there")

@@ -140,4 +140,6 @@ class Embeddings:
             about = json.loads(metadata["about"])
             return cls(tensors["values"].numpy(), tuple(clip_ids), **about)
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"[bundles.Embeddings.load] the metadata must be whole; got '{error}' in {path}") from error
+            raise ValueError(
+                f"[bundles.Embeddings.load] the metadata must be whole; got '{error}' in {path}"
+            ) from error

@@ -48,7 +48,9 @@ def music(what: Any, ids: Sequence[str] | None, seconds: float | None) -> Music:
         )
     for path in what:
         if not isinstance(path, str | PathLike):
-            raise TypeError(f"[{_WHERE}] a sequence must hold paths, or be (waveforms, rate); got {type(path).__name__}")
+            raise TypeError(
+                f"[{_WHERE}] a sequence must hold paths, or be (waveforms, rate); got {type(path).__name__}"
+            )
     return _named([str(path) for path in what], ids, lambda: (_core.io.load_audio(path, 0.0, seconds) for path in what))
 
 
@@ -73,7 +75,9 @@ def _list(waveforms: Any) -> list[Any]:
             f"(channels, samples); got shape {tuple(shape)}"
         )
     if shape is None and not isinstance(waveforms, Sequence):
-        raise TypeError(f"[{_WHERE}] waveforms must be an array or a sequence of arrays; got {type(waveforms).__name__}")
+        raise TypeError(
+            f"[{_WHERE}] waveforms must be an array or a sequence of arrays; got {type(waveforms).__name__}"
+        )
     return [each if hasattr(each, "shape") else np.asarray(each) for each in waveforms]
 
 

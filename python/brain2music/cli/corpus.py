@@ -52,8 +52,8 @@ def _build(options: argparse.Namespace) -> None:
         progress=not options.quiet,
     )
     if not options.quiet:
-        for name, reason in corpus.skipped.items():
-            print(f"skipped {name}: {reason}")
+        for skipped in corpus.skipped:
+            print(f"skipped {skipped.file}: {skipped.reason}")
         print(f"{len(corpus)} tracks in {options.out}, {len(corpus.skipped)} skipped")
 
 
