@@ -26,6 +26,7 @@ def identification(matrix: np.ndarray, groups: np.ndarray) -> np.ndarray:
         result[i] = np.mean((row[i] > distractors) + 0.5 * (row[i] == distractors))
     return result
 
+
 #: The methods of tiny networks: what each returns is known without torch.
 EMBED = """
 def embed(self, wave):
@@ -43,7 +44,9 @@ NETWORKS = {
     "whole_numbers": EMBED.replace("* self.weight", ".long()"),
     "pair": EMBED.replace("* self.weight", ", wave"),
     "nan": EMBED.replace("self.weight", "float('nan')"),
-    "nan_when_loud": EMBED.replace("* self.weight", "+ torch.log((0.9 - wave.amax(1, keepdim=True)).clamp_max(0.0) + 0.1)"),
+    "nan_when_loud": EMBED.replace(
+        "* self.weight", "+ torch.log((0.9 - wave.amax(1, keepdim=True)).clamp_max(0.0) + 0.1)"
+    ),
     "fails": EMBED.replace("    return", "    assert wave.size(1) < 3, 'only short ones'\n    return"),
     "frames": FRAMES,
     "few_frames": FRAMES.replace("15, -1, 1)", "5, -1, 1)"),
@@ -102,7 +105,9 @@ def main(folder: Path) -> None:
     save("npy_empty", c=np.zeros((0, 3), np.float32))
     np.save(folder / "npy_bigendian.npy", np.arange(3, dtype=">f4"))
 
-    arrays = {np.dtype(dtype).name: rng.integers(0, 2, (3, 5)).astype(dtype) for dtype in ("f2", "f4", "f8", "i1", "i8", "?")}
+    arrays = {
+        np.dtype(dtype).name: rng.integers(0, 2, (3, 5)).astype(dtype) for dtype in ("f2", "f4", "f8", "i1", "i8", "?")
+    }
     arrays |= {"scalar": np.array(3.5), "empty": np.zeros((0, 3), np.float32)}
     safetensors.numpy.save_file(arrays, folder / "theirs.safetensors", metadata={"made by": "safetensors", "é": "ü"})
     for name, array in arrays.items():

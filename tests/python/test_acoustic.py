@@ -1,6 +1,7 @@
-"""The bundle that comes with brain2music: its statistics against librosa and scikit-learn, and what they are good for."""
+"""The bundle that comes with brain2music: its statistics against librosa and scikit-learn, and what they tell."""
 
 import zipfile
+from itertools import pairwise
 
 import librosa
 import numpy as np
@@ -60,7 +61,8 @@ def test_statistics_are_numpys(rng):
     hertz = np.arange(151) * 30 / 300
 
     def means(power, edges):
-        return np.stack([power[..., (hertz >= a) & (hertz < b)].mean(-1) for a, b in zip(edges, edges[1:], strict=False)], -1)
+        ranges = [(hertz >= low) & (hertz < high) for low, high in pairwise(edges)]
+        return np.stack([power[..., inside].mean(-1) for inside in ranges], -1)
 
     slow = mel.reshape(8, 8, 300).mean(1)
     slow = (slow - slow.mean(1, keepdims=True)) * np.hanning(300)
@@ -165,7 +167,8 @@ def test_narrow_weights_give_what_wide_ones_do(bundle, rng, dtype, least):
 
 
 @pytest.mark.parametrize(
-    ("make", "shape"), [(acoustic.FrameEmbedder, (2, 75, 128)), (lambda: acoustic.MusicEmbedder(0, 1, np.eye(288)), (2, 288))]
+    ("make", "shape"),
+    [(acoustic.FrameEmbedder, (2, 75, 128)), (lambda: acoustic.MusicEmbedder(0, 1, np.eye(288)), (2, 288))],
 )
 def test_embedders_stay_on_their_device(make, shape):
     with FakeTensorMode(allow_non_fake_inputs=True):
@@ -179,16 +182,16 @@ def test_embedders_stay_on_their_device(make, shape):
 def test_genres_lie_apart(bundle):
     """Nearest class mean on tracks of seeds that the bundle has not seen; one in ten is chance.
 
-    With 40 tracks a genre in place of 6 it is right for nine tracks in ten.
+    With 40 tracks a genre in place of 5 it is right for nine tracks in ten.
     """
     pytest.importorskip("fluidsynth")
     from brain2music.simulation import music
 
     def library(seed, tracks):
         wanted = [(genre, number) for genre in music.GENRES for number in range(tracks)]
-        scores = (music.compose(genre, music.track_seed(seed, genre, number), 13) for genre, number in wanted)
+        scores = (music.compose(genre, music.track_seed(seed, genre, number), 11.5) for genre, number in wanted)
         sounds = np.stack([music.render(score) for score in scores])
         return bundle.embed("music_embedder", (sounds, RATE)).values.mean(1), [genre for genre, _ in wanted]
 
-    x, genres = library(seed=31, tracks=6)
+    x, genres = library(seed=31, tracks=5)
     assert NearestCentroid().fit(x, genres).score(*library(seed=47, tracks=3)) > 0.5

@@ -96,13 +96,17 @@ CHANGES = {
     "empty list": lambda value: [],
     "list": lambda value: ["embed"],
     "empty object": lambda value: {},
-    "more": lambda value: {**value, "more": 1} if isinstance(value, dict) else [*value, 1] if isinstance(value, list) else 1,
+    "more": lambda value: (
+        {**value, "more": 1} if isinstance(value, dict) else [*value, 1] if isinstance(value, list) else 1
+    ),
     "twice": lambda value: value * 2 if isinstance(value, list) else value,
 }
 EVERY_ROLE = json.loads((MANIFESTS / "good" / "every_role.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("part", ["", *(role for role in EVERY_ROLE["roles"] if role not in ("stage_coarse", "stage_fine"))])
+@pytest.mark.parametrize(
+    "part", ["", *(role for role in EVERY_ROLE["roles"] if role not in ("stage_coarse", "stage_fine"))]
+)
 def test_both_readers_agree_on_every_change_of_a_manifest(tmp_path, part):
     """Each value of each role removed, replaced, extended: thousands of manifests in all."""
     role = part or "generator"

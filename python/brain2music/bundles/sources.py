@@ -36,7 +36,7 @@ def music(what: Any, ids: Sequence[str] | None, seconds: float | None) -> Music:
     if hasattr(what, "ids") and hasattr(what, "__iter__"):
         if ids is not None:
             raise ValueError(f"[{_WHERE}] ids must be left out where the music brings its own; got {len(ids)}")
-        return _named(list(what.ids), None, lambda: (_beginning(*sound, seconds) for sound in what))
+        return _named(list(what.ids), None, lambda: (_beginning(waveform, rate, seconds) for waveform, rate in what))
     if isinstance(what, tuple) and len(what) == 2 and isinstance(what[1], Integral) and not isinstance(what[1], bool):
         waveforms, rate = _list(what[0]), int(what[1])
         numbers = [str(number) for number in range(len(waveforms))]
@@ -48,7 +48,9 @@ def music(what: Any, ids: Sequence[str] | None, seconds: float | None) -> Music:
         )
     for path in what:
         if not isinstance(path, str | PathLike):
-            raise TypeError(f"[{_WHERE}] a sequence must hold paths, or be (waveforms, rate); got {type(path).__name__}")
+            raise TypeError(
+                f"[{_WHERE}] a sequence must hold paths, or be (waveforms, rate); got {type(path).__name__}"
+            )
     return _named([str(path) for path in what], ids, lambda: (_core.io.load_audio(path, 0.0, seconds) for path in what))
 
 
@@ -65,7 +67,7 @@ def _named(own: list[str], given: Sequence[str] | None, sounds: Callable[[], Ite
 
 
 def _list(waveforms: Any) -> list[Any]:
-    """(n, samples) or (n, channels, samples) as an array or tensor; or a sequence of (samples,), (channels, samples)."""
+    """Waveforms one by one: of an array (n, samples) or (n, channels, samples), or of a sequence."""
     shape = getattr(waveforms, "shape", None)
     if shape is not None and len(shape) not in (2, 3):
         raise ValueError(
@@ -73,7 +75,9 @@ def _list(waveforms: Any) -> list[Any]:
             f"(channels, samples); got shape {tuple(shape)}"
         )
     if shape is None and not isinstance(waveforms, Sequence):
-        raise TypeError(f"[{_WHERE}] waveforms must be an array or a sequence of arrays; got {type(waveforms).__name__}")
+        raise TypeError(
+            f"[{_WHERE}] waveforms must be an array or a sequence of arrays; got {type(waveforms).__name__}"
+        )
     return [each if hasattr(each, "shape") else np.asarray(each) for each in waveforms]
 
 
