@@ -27,7 +27,8 @@ void bind_bundle(py::module_& room) {
       .def_property_readonly(
           "manifest", [](const models::Bundle& self) { return self.manifest().text; }, "bundle.json, as it is.")
       .def(
-          "tokenizer", [](const models::Bundle& self, const std::string& role) { return py::bytes(self.tokenizer(role)); },
+          "tokenizer",
+          [](const models::Bundle& self, const std::string& role) { return py::bytes(self.tokenizer(role)); },
           py::arg("role"), "The tokenizer.json of a role, as it is.")
       .def(
           "load",

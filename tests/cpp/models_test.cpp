@@ -87,7 +87,8 @@ TEST_CASE("a file that is not the one that was hashed is never loaded", "[models
   file.put('\x7f');
   file.close();
   CHECK_THROWS_WITH(Bundle::open(folder), ContainsSubstring("role 'music_embedder', field 'sha256': ") &&
-                                              ContainsSubstring("is expected; got ") && ContainsSubstring("network.pt"));
+                                              ContainsSubstring("is expected; got ") &&
+                                              ContainsSubstring("network.pt"));
   fs::resize_file(folder / "network.pt", 200);
   CHECK_THROWS_WITH(Bundle::open(folder), ContainsSubstring("field 'sha256'"));
   fs::remove(folder / "network.pt");
@@ -213,9 +214,12 @@ TEST_CASE("clips that cannot be embedded are named", "[models]") {
   };
   refused({clip("good", 3), clip("short", 0.5)}, "a clip must last at least one window of 1 s; got 0.5 s for short");
   refused({clip("a", 3), clip("b", 5)}, "every clip must give as many windows; got 2 for a and 3 for b");
-  refused({{"pcm", at::zeros({900}, at::kShort), 300}}, "a waveform must be of a floating type, full scale 1; got Short");
-  refused({{"cube", at::zeros({1, 2, 900}), 300}}, "a waveform must be (samples,) or (channels, samples); got shape [1, 2");
-  refused({{"turned", at::zeros({900, 2}), 300}}, "a waveform must be (channels, samples); got shape [900, 2] for turned");
+  refused({{"pcm", at::zeros({900}, at::kShort), 300}},
+          "a waveform must be of a floating type, full scale 1; got Short");
+  refused({{"cube", at::zeros({1, 2, 900}), 300}},
+          "a waveform must be (samples,) or (channels, samples); got shape [1, 2");
+  refused({{"turned", at::zeros({900, 2}), 300}},
+          "a waveform must be (channels, samples); got shape [900, 2] for turned");
   refused({{"none", at::Tensor(), 300}}, "a waveform must be (samples,)");
   refused({{"rate", at::zeros({900}), 0}}, "rates must be positive numbers of Hz; got 0 and 300 for rate");
   refused({clip("x", 3)}, "batch must be a positive number; got 0", {1.5, 0});

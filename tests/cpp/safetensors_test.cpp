@@ -14,8 +14,8 @@
 #include "oracle.h"
 
 using brain2music::io::load_safetensors;
-using brain2music::io::save_safetensors;
 using brain2music::io::SafeTensors;
+using brain2music::io::save_safetensors;
 
 namespace {
 
@@ -84,8 +84,9 @@ TEST_CASE("broken .safetensors files are refused by name", "[io]") {
   refused(R"({"x":{"dtype":"F32","shape":[4611686018427387904,4611686018427387904],"data_offsets":[0,8]}})",
           "must fill its place");
   refused(R"({"x":{"dtype":"F32","shape":[0,9223372036854775807,9],"data_offsets":[0,0]}})", "must fill its place");
-  refused(R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"y":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})",
-          "got 'y' at byte 0 of the data instead of 4");
+  refused(
+      R"({"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"y":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})",
+      "got 'y' at byte 0 of the data instead of 4");
   refused(R"({"__metadata__":{"a":1}})", "__metadata__ must hold text; got number for a");
   refused(good.substr(0, 53) + "," + good.substr(1), "a key must stand once");
   const std::string bytes = bytes_of(with_header(good));
@@ -100,6 +101,7 @@ TEST_CASE("what .safetensors cannot hold is not written", "[io]") {
   CHECK_THROWS_WITH(save_safetensors(path, {{{"x", at::zeros({1}, at::kComplexDouble)}}, {}}),
                     ContainsSubstring("ComplexDouble"));
   CHECK_THROWS_WITH(save_safetensors(path, {{{"\xff", at::zeros({1})}}, {}}), ContainsSubstring("UTF-8"));
-  CHECK_THROWS_WITH(save_safetensors(path, {{{"__metadata__", at::zeros({1})}}, {}}), ContainsSubstring("__metadata__"));
+  CHECK_THROWS_WITH(save_safetensors(path, {{{"__metadata__", at::zeros({1})}}, {}}),
+                    ContainsSubstring("__metadata__"));
   CHECK(!std::filesystem::exists(path));
 }

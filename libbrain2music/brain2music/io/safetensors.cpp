@@ -128,8 +128,9 @@ class Header {
       fits = fits && size <= INT64_MAX && !__builtin_mul_overflow(bytes, std::max<int64_t>(size, 1), &bytes);
     }
     const bool empty = std::ranges::find(shape, 0U) != shape.end();
-    expect(fits && offsets[1] - offsets[0] == (empty ? 0 : static_cast<uint64_t>(bytes)), "a tensor must fill its place; got ", offsets[1] - offsets[0],
-           " bytes for shape ", value["shape"].dump(), " of ", value["dtype"].dump(), " for '", name, "'");
+    expect(fits && offsets[1] - offsets[0] == (empty ? 0 : static_cast<uint64_t>(bytes)),
+           "a tensor must fill its place; got ", offsets[1] - offsets[0], " bytes for shape ", value["shape"].dump(),
+           " of ", value["dtype"].dump(), " for '", name, "'");
     return {name, *type, {shape.begin(), shape.end()}, offsets[0], offsets[1]};
   }
 
@@ -137,8 +138,8 @@ class Header {
     const bool whole = list.is_array() && std::ranges::all_of(list, [](const nlohmann::json& value) {
                          return value.is_number_unsigned();
                        });
-    expect(whole, "shape and data_offsets must be lists of whole numbers; got ", list.dump(-1, ' ', /*ensure_ascii=*/true).substr(0, 80), " for '",
-           name, "'");
+    expect(whole, "shape and data_offsets must be lists of whole numbers; got ",
+           list.dump(-1, ' ', /*ensure_ascii=*/true).substr(0, 80), " for '", name, "'");
     return list.get<std::vector<uint64_t>>();
   }
 
@@ -187,7 +188,8 @@ void save_safetensors(const std::filesystem::path& path, const SafeTensors& cont
     tensors.emplace_back(name, tensor.detach().cpu().resolve_neg().resolve_conj().contiguous());
   }
   // Wide types first: each tensor is then aligned to its own size.
-  std::ranges::stable_sort(tensors, std::ranges::greater{}, [](const auto& each) { return each.second.element_size(); });
+  std::ranges::stable_sort(tensors, std::ranges::greater{},
+                           [](const auto& each) { return each.second.element_size(); });
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   if (!contents.metadata.empty()) {
     header[metadata_key] = contents.metadata;
@@ -195,7 +197,8 @@ void save_safetensors(const std::filesystem::path& path, const SafeTensors& cont
   std::size_t at = 0;
   for (const auto& [name, tensor] : tensors) {
     const std::size_t end = at + tensor.nbytes();
-    header[name] = {{"dtype", name_of(tensor.scalar_type())}, {"shape", tensor.sizes().vec()}, {"data_offsets", {at, end}}};
+    header[name] = {
+        {"dtype", name_of(tensor.scalar_type())}, {"shape", tensor.sizes().vec()}, {"data_offsets", {at, end}}};
     at = end;
   }
   std::string text;

@@ -121,8 +121,8 @@ std::shared_ptr<const Script> Bundle::script(std::string_view name, at::Device d
   auto& held = state_->scripts[{filled.name, device.str(), type}];
   if (!held) {
     const std::string named = "role '" + filled.name + "' (" + filled.file.name + ")";
-    auto script = std::make_shared<Script>(state_->files.at(filled.file.name)->bytes(), filled.methods, device, type,
-                                           named);
+    auto script =
+        std::make_shared<Script>(state_->files.at(filled.file.name)->bytes(), filled.methods, device, type, named);
     check_calls(filled, *script);
     held = std::move(script);
   }

@@ -1,7 +1,9 @@
 #include "brain2music/models/embed_call.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/sin.h>
@@ -62,7 +64,18 @@ void check_finite(const Role& role, const at::Tensor& result, const char* method
 }  // namespace
 
 at::Tensor embed_windows(const Role& role, const Script& script, const at::Tensor& windows) {
-  return checked(role, script.call("embed", {windows}), windows.size(0), "embed");
+  const int64_t batch = windows.size(0);
+  const int64_t threads = at::get_num_threads();
+  if (!script.device().is_cpu() || threads == 1 || batch < threads) {
+    return checked(role, script.call("embed", {windows}), batch, "embed");
+  }
+  // Whole windows side by side: threads that share one window wait for each other at each of its many small operations.
+  at::Tensor result = at::empty({batch, role.dimension.value_or(0)}, at::kFloat);
+  at::parallel_for(0, batch, (batch + threads - 1) / threads, [&](int64_t begin, int64_t end) {
+    const at::Tensor own = windows.narrow(0, begin, end - begin);
+    result.narrow(0, begin, end - begin).copy_(checked(role, script.call("embed", {own}), end - begin, "embed"));
+  });
+  return result;
 }
 
 at::Tensor embed_texts(const Role& role, const Script& script, const std::vector<std::string>& texts) {
@@ -83,7 +96,8 @@ void check_calls(const Role& role, const Script& script) {
       check_finite(role, embed_ids(role, script, at::zeros({2, 3}, whole), at::ones({2, 3}, whole)), "embed_ids");
     }
   } else if (role.has("embed")) {
-    check_finite(role, embed_windows(role, script, tones(role, script.device())), "embed");
+    const at::Tensor windows = tones(role, script.device());  // both at once, so that the batch shows
+    check_finite(role, checked(role, script.call("embed", {windows}), windows.size(0), "embed"), "embed");
   }
 }
 

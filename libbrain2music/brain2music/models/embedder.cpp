@@ -18,9 +18,7 @@ constexpr auto where = "models.embed";
 
 bool is_finite(const at::Tensor& values) { return at::isfinite(values).all().item<bool>(); }
 
-void check_batch(int64_t batch) {
-  require(batch > 0, where, "batch must be a positive number; got ", batch);
-}
+void check_batch(int64_t batch) { require(batch > 0, where, "batch must be a positive number; got ", batch); }
 
 }  // namespace
 
@@ -49,7 +47,8 @@ at::Tensor Embedder::embed(const std::vector<Clip>& clips, const EmbedOptions& o
     result.narrow(0, done, rows).copy_(embedded);
     if (!is_finite(result.narrow(0, done, rows))) {
       fail(where, "role '", role_.name, "' must return finite values; got NaN or Inf for ",
-           clips[static_cast<std::size_t>(done / per_clip)].name, " or one of the clips after it: a wider dtype may help");
+           clips[static_cast<std::size_t>(done / per_clip)].name,
+           " or one of the clips after it: a wider dtype may help");
     }
     done += rows;
     waiting.erase(waiting.begin(), waiting.begin() + rows);
@@ -101,8 +100,7 @@ at::Tensor Embedder::embed_ids(const at::Tensor& ids, const at::Tensor& mask) co
               mask.scalar_type() == at::kLong,
           where, "ids and mask must be (n, T) int64; got ", ids.scalar_type(), " ", ids.sizes(), " and ",
           mask.scalar_type(), " ", mask.sizes());
-  const at::Tensor embedded =
-      models::embed_ids(role_, *script_, ids.to(script_->device()), mask.to(script_->device()));
+  const at::Tensor embedded = models::embed_ids(role_, *script_, ids.to(script_->device()), mask.to(script_->device()));
   at::Tensor result = at::empty(embedded.sizes(), at::kFloat);
   result.copy_(embedded);
   if (!is_finite(result)) {

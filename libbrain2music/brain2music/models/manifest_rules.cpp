@@ -53,7 +53,8 @@ struct Field {
 };
 
 bool is_whole(const Json& value) {
-  return value.is_number_integer() || (value.is_number_float() && std::trunc(value.get<double>()) == value.get<double>());
+  return value.is_number_integer() ||
+         (value.is_number_float() && std::trunc(value.get<double>()) == value.get<double>());
 }
 
 Rule whole(int64_t lowest, int64_t highest) {
@@ -73,10 +74,10 @@ std::string plain(double number) {
 Rule number(double lowest, bool lowest_too, double highest) {
   return [=](const Json& value, const Place& place) {
     const double x = value.is_number() ? value.get<double>() : NAN;
-    place.expect((lowest_too ? x >= lowest : x > lowest) && x <= highest,
-                 std::string("a number ") + (lowest_too ? "from " : "above ") + plain(lowest) + ", at most " +
-                     plain(highest),
-                 value);
+    place.expect(
+        (lowest_too ? x >= lowest : x > lowest) && x <= highest,
+        std::string("a number ") + (lowest_too ? "from " : "above ") + plain(lowest) + ", at most " + plain(highest),
+        value);
   };
 }
 
@@ -237,32 +238,32 @@ std::vector<Field> fields_of_roles() {
   const Rule names = list_of(text, 1, true);
   const std::vector<std::pair<std::string, std::vector<Field>>> roles{
       {"music_embedder", role_fields({"embed"}, {{"sample_rate", hertz}, {"window", seconds}, {"dimension", count}})},
-      {"text_embedder", role_fields({"embed", "embed_ids"},
-                                    {{"window", seconds},
-                                     {"dimension", count},
-                                     {"max_length", count, Field::optional},
-                                     {"tokenizer", object(file_fields), Field::with_methods, {"embed_ids"}}})},
-      {"semantic_encoder", role_fields({"embed", "tokenize"},
-                                       {{"sample_rate", hertz},
-                                        {"frame_rate", frames_a_second},
-                                        {"window", seconds, Field::with_methods, {"embed"}},
-                                        {"dimension", count, Field::with_methods, {"embed"}},
-                                        {"vocabulary", count, Field::with_methods, {"tokenize"}}})},
-      {"codec", role_fields({"embed", "encode", "decode"},
-                            {{"sample_rate", hertz},
-                             {"frame_rate", frames_a_second},
-                             {"window", seconds, Field::with_methods, {"embed"}},
-                             {"dimension", count, Field::with_methods, {"embed"}},
-                             {"levels", count, Field::with_methods, {"encode", "decode"}},
-                             {"vocabulary", count, Field::with_methods, {"encode", "decode"}}})},
+      {"text_embedder",
+       role_fields({"embed", "embed_ids"}, {{"window", seconds},
+                                            {"dimension", count},
+                                            {"max_length", count, Field::optional},
+                                            {"tokenizer", object(file_fields), Field::with_methods, {"embed_ids"}}})},
+      {"semantic_encoder",
+       role_fields({"embed", "tokenize"}, {{"sample_rate", hertz},
+                                           {"frame_rate", frames_a_second},
+                                           {"window", seconds, Field::with_methods, {"embed"}},
+                                           {"dimension", count, Field::with_methods, {"embed"}},
+                                           {"vocabulary", count, Field::with_methods, {"tokenize"}}})},
+      {"codec",
+       role_fields({"embed", "encode", "decode"}, {{"sample_rate", hertz},
+                                                   {"frame_rate", frames_a_second},
+                                                   {"window", seconds, Field::with_methods, {"embed"}},
+                                                   {"dimension", count, Field::with_methods, {"embed"}},
+                                                   {"levels", count, Field::with_methods, {"encode", "decode"}},
+                                                   {"vocabulary", count, Field::with_methods, {"encode", "decode"}}})},
       {"conditioner",
        role_fields({"quantize", "dequantize"}, {{"dimension", count}, {"levels", count}, {"vocabulary", count}})},
       {"stage_semantic", stage},
       {"stage_coarse", stage},
       {"stage_fine", stage},
-      {"generator", role_fields({"generate"}, {{"sample_rate", hertz},
-                                               {"dimension", count},
-                                               {"max_seconds", seconds, Field::optional}})},
+      {"generator",
+       role_fields({"generate"},
+                   {{"sample_rate", hertz}, {"dimension", count}, {"max_seconds", seconds, Field::optional}})},
       {"tagger", role_fields({"tag"}, {{"sample_rate", hertz},
                                        {"window", seconds},
                                        {"classes", names},
@@ -277,7 +278,8 @@ std::vector<Field> fields_of_roles() {
   return fields;
 }
 
-// ---- what a schema cannot say ----------------------------------------------------------------------------------------
+// ---- what a schema cannot say
+// ----------------------------------------------------------------------------------------
 
 void check_parts(const Json& parts, const Place& place, const Json& special) {
   static const std::vector<std::string> sequence{"conditioner", "stage_semantic", "stage_coarse", "stage_fine"};
@@ -334,8 +336,7 @@ void check_manifest(const Json& manifest, const std::filesystem::path& file) {
   static const std::vector<Field> roles = fields_of_roles();
   const Place top{"", "", &file};
   check_fields(manifest, top,
-               {{"schema",
-                 [](const Json& value, const Place& place) { place.expect(value == 1, "version 1", value); }},
+               {{"schema", [](const Json& value, const Place& place) { place.expect(value == 1, "version 1", value); }},
                 {"name", text},
                 {"description", text},
                 {"roles", [](const Json& value, const Place& place) {

@@ -22,8 +22,9 @@ at::Tensor mono(const Clip& clip) {
   require(waveform.defined() && (waveform.dim() == 1 || waveform.dim() == 2), where,
           "a waveform must be (samples,) or (channels, samples); got shape ",
           waveform.defined() ? waveform.sizes() : at::IntArrayRef{}, " for ", clip.name);
-  require(at::isFloatingType(waveform.scalar_type()), where, "a waveform must be of a floating type, full scale 1; got ",
-          waveform.scalar_type(), " for ", clip.name, ": divide 16-bit samples by 32768");
+  require(at::isFloatingType(waveform.scalar_type()), where,
+          "a waveform must be of a floating type, full scale 1; got ", waveform.scalar_type(), " for ", clip.name,
+          ": divide 16-bit samples by 32768");
   const at::Tensor samples = waveform.detach().to(at::kFloat);
   if (samples.dim() == 1) {
     return samples;
@@ -36,9 +37,10 @@ at::Tensor mono(const Clip& clip) {
 }  // namespace
 
 int64_t window_count(double seconds, double window, double hop) {
-  require(std::isfinite(seconds) && seconds >= 0 && std::isfinite(window) && window > 0 && std::isfinite(hop) && hop > 0,
-          "models.window_count", "window and hop must be positive numbers of seconds; got ", seconds, ", ", window, ", ",
-          hop);
+  require(
+      std::isfinite(seconds) && seconds >= 0 && std::isfinite(window) && window > 0 && std::isfinite(hop) && hop > 0,
+      "models.window_count", "window and hop must be positive numbers of seconds; got ", seconds, ", ", window, ", ",
+      hop);
   return std::max<int64_t>(0, static_cast<int64_t>(std::floor((seconds - window) / hop + shortfall)) + 1);
 }
 

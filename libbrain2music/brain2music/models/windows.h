@@ -40,7 +40,8 @@ B2M_API int64_t window_count(double seconds, double window, double hop);
 /// @param clip    the music, on any device.
 /// @param options which windows.
 /// @return one tensor (samples,) float32 for each window, on the clip's device; they share memory.
-/// @throws std::invalid_argument naming the clip when it is shorter than a window, of another shape or no floating type.
+/// @throws std::invalid_argument naming the clip when it is shorter than a window, of another shape or no floating
+/// type.
 B2M_API std::vector<at::Tensor> clip_windows(const Clip& clip, const WindowOptions& options);
 
 }  // namespace brain2music::models

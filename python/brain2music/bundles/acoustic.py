@@ -1,9 +1,9 @@
 """The bundle that comes with brain2music: statistics of log-mel spectra where trained networks will be.
 
-Nothing here has learnt from labels. ``music_embedder`` takes, over a window of 10 s, means, spreads and changes of a log-mel
-spectrum, its modulation, the rhythm of its onsets and its pitch classes; ``codec`` takes log-mel frames. What is fitted is
-their scale, and for the first the principal components, on music of the composer (``brain2music.simulation.music``, a seed
-of its own).
+Nothing here has learnt from labels. ``music_embedder`` takes, over a window of 10 s, means, spreads and changes of a
+log-mel spectrum, its modulation, the rhythm of its onsets and its pitch classes; ``codec`` takes log-mel frames. What
+is fitted is their scale, and for the first the principal components, on music of the composer
+(``brain2music.simulation.music``, a seed of its own).
 
 ``python -m brain2music.bundles.acoustic OUT`` makes the bundle again: some minutes, nearly all of them to render music.
 """
@@ -11,6 +11,7 @@ of its own).
 import argparse
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,9 @@ N_FFT = 2048
 DIMENSION = 128
 #: Of the library of tracks that the bundle is fitted on; nothing else should use it.
 SEED = 2307
-#: Added to the variance of each principal component before it is scaled to 1 (the statistics have a variance of 1 each):
-#: what hardly varies is not blown up.
-SHRINKAGE = 0.1
+#: Added to the variance of each principal component before it is scaled to 1: the variance of a single statistic, so
+#: that what hardly varies is not blown up.
+SHRINKAGE = 1.0
 #: Eight groups of bands, five octaves of modulation below 15 Hz, 24 steps of tempo: the grid of the modulation spectra.
 GROUPS, MODULATION_HZ, TEMPO_HZ = 8, (0.3, 0.7, 1.4, 2.8, 5.6, 15.1), np.geomspace(0.5, 14, 25)
 
@@ -44,7 +45,7 @@ def mel_bands(n: int, lowest: float = 30.0, highest: float = RATE / 2) -> _Float
     edges = 700 * (10 ** (mel / 2595) - 1)
     left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     bands = np.maximum(0, np.minimum((_hertz() - left) / (centre - left), (right - _hertz()) / (right - centre)))
-    return np.asarray(bands / bands.sum(axis=1, keepdims=True))
+    return np.asarray(bands / bands.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
 def pitch_classes(lowest: float = 80.0, highest: float = 2000.0) -> _Floats:
@@ -52,7 +53,7 @@ def pitch_classes(lowest: float = 80.0, highest: float = 2000.0) -> _Floats:
     hertz = np.maximum(_hertz(), 1)
     semitones = 69 + 12 * np.log2(hertz / 440)
     distance = np.abs((semitones - np.arange(12)[:, None] + 6) % 12 - 6)
-    return np.where((hertz >= lowest) & (hertz <= highest), np.maximum(0, 1 - distance), 0)
+    return np.asarray(np.where((hertz >= lowest) & (hertz <= highest), np.maximum(0, 1 - distance), 0.0), np.float64)
 
 
 def octaves(frames: int, frame_rate: float, edges: npt.ArrayLike) -> _Floats:
@@ -64,7 +65,7 @@ def octaves(frames: int, frame_rate: float, edges: npt.ArrayLike) -> _Floats:
 
 
 def _hertz() -> _Floats:
-    return np.arange(N_FFT // 2 + 1) * (RATE / N_FFT)
+    return np.arange(N_FFT // 2 + 1, dtype=np.float64) * (RATE / N_FFT)
 
 
 def _tensor(array: npt.ArrayLike) -> torch.Tensor:
@@ -193,11 +194,12 @@ class FrameEmbedder(torch.nn.Module):
     def embed(self, wave: torch.Tensor) -> torch.Tensor:
         """Embed windows."""
         mel = (self.spectrum(wave) + 1e-5).log10().transpose(1, 2)
-        return (mel - self.mean.float()) * self.scale.float()
+        embedded: torch.Tensor = (mel - self.mean.float()) * self.scale.float()
+        return embedded
 
 
 def training_clips(tracks: int = 40, progress: bool = True) -> Iterator[npt.NDArray[np.float32]]:
-    """Compose what the bundle is fitted on: two clips of 15 s of each track, faded as stimuli are; so many tracks a genre."""
+    """Compose what the bundle is fitted on: so many tracks a genre, two clips of 15 s of each, faded as stimuli are."""
     from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
     from brain2music.simulation import music
@@ -206,9 +208,9 @@ def training_clips(tracks: int = 40, progress: bool = True) -> Iterator[npt.NDAr
     wanted = list(product(range(tracks), music.GENRES))
     for number, genre in tqdm(wanted, desc="tracks", unit="track", disable=not progress):
         sound = music.render(music.compose(genre, music.track_seed(SEED, genre, number), 30.0))
-        sound = np.round(sound * 32767).astype(np.float32) / 32767  # as in a file: hides how processors' tanh differ
+        stored = (np.round(sound * 32767) / 32767).astype(np.float32)  # of 16 bits: hides how processors' tanh differ
         for start in (0.0, 15.0):
-            yield prepare_clip(sound, RATE, start, start + 15.0)
+            yield prepare_clip(stored, RATE, start, start + 15.0)
 
 
 def fit(clips: Iterable[npt.NDArray[np.float32]]) -> tuple[MusicEmbedder, FrameEmbedder]:
@@ -216,13 +218,13 @@ def fit(clips: Iterable[npt.NDArray[np.float32]]) -> tuple[MusicEmbedder, FrameE
     statistics, frames = MusicStatistics(), FrameEmbedder()
     rows: list[npt.NDArray[np.float32]] = []
     counts, sums, squares = 0, np.zeros(DIMENSION), np.zeros(DIMENSION)
-    with torch.inference_mode():
+    with torch.inference_mode(), _one_thread():
         for clip in clips:
             windows = _core.models.clip_windows(clip, RATE, RATE, 10.0, 1.5)
             rows.append(statistics(torch.stack(windows)).numpy())
             mel = frames.embed(torch.from_numpy(clip)[None])[0].double().numpy()
             counts, sums, squares = counts + len(mel), sums + mel.sum(0), squares + np.square(mel).sum(0)
-    x = np.concatenate(rows).astype(np.float64)
+    x: _Floats = np.concatenate(rows).astype(np.float64)
     mean, deviation = x.mean(0), x.std(0)
     variance, vectors = np.linalg.eigh(np.cov((x - mean) / deviation, rowvar=False, ddof=0))
     vectors = vectors[:, ::-1][:, :DIMENSION]
@@ -293,10 +295,21 @@ def build(folder: Path, tracks: int = 40, replace: bool = False, progress: bool 
     )
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """As fast, the operations being small; and the same sums on every machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def _scripted(module: torch.nn.Module) -> Any:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="`torch.jit", category=DeprecationWarning)
-        return torch.jit.script(module.eval())  # type: ignore[no-untyped-call]
+        return torch.jit.script(module.eval())
 
 
 def main() -> None:

@@ -37,15 +37,6 @@ class Bundle:
         Type of the weights: "float32", "bfloat16" or "float16", of those that a role declares; by default the first of
         these.
 
-    Attributes
-    ----------
-    path : pathlib.Path
-    hash : str
-        SHA-256 of the manifest, which names those of all files: the bundle's identity.
-    name, description : str
-    roles : dict
-        From role to its entry in the manifest.
-
     Raises
     ------
     RuntimeError
@@ -75,10 +66,12 @@ class Bundle:
 
     @property
     def path(self) -> Path:
+        """The folder."""
         return Path(self._core.path)
 
     @property
     def hash(self) -> str:
+        """SHA-256 of the manifest, which names those of all files: the bundle's identity."""
         return self._core.hash
 
     @cached_property
@@ -88,14 +81,17 @@ class Bundle:
 
     @property
     def name(self) -> str:
+        """What the bundle is called."""
         return str(self._manifest["name"])
 
     @property
     def description(self) -> str:
+        """What it is, in a sentence."""
         return str(self._manifest["description"])
 
     @property
     def roles(self) -> dict[str, dict[str, Any]]:
+        """From each role that is filled to its entry in the manifest."""
         return dict(self._manifest["roles"])
 
     def __repr__(self) -> str:
@@ -144,10 +140,10 @@ class Bundle:
             One that embeds: "music_embedder", "codec" and "semantic_encoder" (whose frames are averaged over each
             window), or "text_embedder".
         what : Stimuli, sequence of paths, (waveforms, rate); mapping or sequence of str
-            Music: a study's stimuli, or anything that has ``ids`` and gives (waveform, rate) in that order; audio files;
-            or floating-point waveforms (full scale 1) as an array or tensor of shape (n, samples) or (n, channels,
-            samples), or a sequence of (samples,) or (channels, samples), with their rate in Hz. For "text_embedder":
-            texts, or a mapping from clip id to text, as ``study.captions``.
+            Music: a study's stimuli, or anything that has ``ids`` and gives (waveform, rate) in that order; audio
+            files; or floating-point waveforms (full scale 1) as an array or tensor of shape (n, samples) or (n,
+            channels, samples), or a sequence of (samples,) or (channels, samples), with their rate in Hz. For
+            "text_embedder": texts, or a mapping from clip id to text, as ``study.captions``.
         ids : sequence of str, optional
             Ids of the clips; by default those of the stimuli or the mapping, the paths as given, or "0", "1", ...
         seconds : float, optional
@@ -201,26 +197,22 @@ class Bundle:
     def _embed_texts(
         self, embedder: _core.models.Embedder, texts: list[str], batch: int, progress: bool
     ) -> npt.NDArray[np.float32]:
-        if "embed" in self.roles["text_embedder"]["methods"]:
-
-            def work(some: list[str]) -> npt.NDArray[np.float32]:
-                return embedder.embed_texts(some, batch)
-
-        else:
-            tokenize = _tokenizer(self._core.tokenizer("text_embedder"), self.roles["text_embedder"].get("max_length"))
-
-            def work(some: list[str]) -> npt.NDArray[np.float32]:
-                return embedder.embed_ids(*tokenize(some))
-
-        chunks = [texts[i : i + batch] for i in range(0, len(texts), batch)]
-        return np.concatenate([work(chunk) for chunk in tqdm(chunks, desc="texts", disable=not progress)])
+        entry = self.roles["text_embedder"]
+        tokenize = None
+        if "embed" not in entry["methods"]:
+            tokenize = _tokenizer(self._core.tokenizer("text_embedder"), entry.get("max_length"))
+        parts: list[npt.NDArray[np.float32]] = []
+        for start in tqdm(range(0, len(texts), batch), desc="texts", unit="batch", disable=not progress):
+            some = texts[start : start + batch]
+            parts.append(embedder.embed_ids(*tokenize(some)) if tokenize else embedder.embed_texts(some, batch))
+        return np.concatenate(parts)
 
 
 def _embed_music(
     embedder: Any, clips: Music, entry: Mapping[str, Any], hop: float, batch: int, progress: bool
 ) -> npt.NDArray[np.float32]:
     """Batch by batch, so that few waveforms are held at once and Ctrl-C is heard between two batches."""
-    parts = []
+    parts: list[npt.NDArray[np.float32]] = []
     with tqdm(total=len(clips.ids), desc="clips", unit="clip", disable=not progress) as bar:
         for chunk in _chunks(clips, float(entry["window"]), hop, batch):
             embedded = embedder.embed(chunk, hop, batch)

@@ -87,8 +87,8 @@ class Embeddings:
         missing = [clip for clip in ids if clip not in rows]
         if missing:
             raise ValueError(
-                f"[bundles.Embeddings] every clip must be embedded; got {len(missing)} of {len(ids)} that are not among "
-                f"the {len(self)} embedded, '{missing[0]}' the first"
+                f"[bundles.Embeddings] every clip must be embedded; got {len(missing)} of {len(ids)} that are not "
+                f"among the {len(self)} embedded, '{missing[0]}' the first"
             )
         chosen = np.array([rows[clip] for clip in ids], dtype=np.intp)
         return replace(self, values=self.values[chosen], clip_ids=tuple(str(clip) for clip in ids))

@@ -36,7 +36,7 @@ def music(what: Any, ids: Sequence[str] | None, seconds: float | None) -> Music:
     if hasattr(what, "ids") and hasattr(what, "__iter__"):
         if ids is not None:
             raise ValueError(f"[{_WHERE}] ids must be left out where the music brings its own; got {len(ids)}")
-        return _named(list(what.ids), None, lambda: (_beginning(*sound, seconds) for sound in what))
+        return _named(list(what.ids), None, lambda: (_beginning(waveform, rate, seconds) for waveform, rate in what))
     if isinstance(what, tuple) and len(what) == 2 and isinstance(what[1], Integral) and not isinstance(what[1], bool):
         waveforms, rate = _list(what[0]), int(what[1])
         numbers = [str(number) for number in range(len(waveforms))]
@@ -67,7 +67,7 @@ def _named(own: list[str], given: Sequence[str] | None, sounds: Callable[[], Ite
 
 
 def _list(waveforms: Any) -> list[Any]:
-    """(n, samples) or (n, channels, samples) as an array or tensor; or a sequence of (samples,), (channels, samples)."""
+    """Waveforms one by one: of an array (n, samples) or (n, channels, samples), or of a sequence."""
     shape = getattr(waveforms, "shape", None)
     if shape is not None and len(shape) not in (2, 3):
         raise ValueError(

@@ -130,7 +130,7 @@ def _saved(module: torch.jit.ScriptModule) -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="`torch.jit", category=DeprecationWarning)
-        torch.jit.save(module, buffer)  # type: ignore[no-untyped-call]
+        torch.jit.save(module, buffer)
     result = io.BytesIO()
     with zipfile.ZipFile(buffer) as archive, zipfile.ZipFile(result, "w", zipfile.ZIP_DEFLATED) as kept:
         for item in archive.infolist():
