@@ -130,7 +130,7 @@ DecoderFit fit_brain_decoder(const at::Tensor& responses, const at::Tensor& targ
   }
   std::vector<std::size_t> order(regions.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return scores[a] > scores[b]; });
+  std::ranges::stable_sort(order, [&](std::size_t a, std::size_t b) { return scores[a] > scores[b]; });
   order.resize(static_cast<std::size_t>(options.n_rois));
 
   fit.decoder.voxels = responses.size(2);

@@ -66,7 +66,7 @@ class CholeskyProblem final : public Problem {
     const FoldGram& gram = grams_[static_cast<std::size_t>(fold)];
     const at::Tensor right = at::mm(gram.shift, products[design_.folds.size()] - products[fold]);
     const at::Tensor held = held_cross(fold, products);
-    const int64_t alphas = static_cast<int64_t>(design_.alphas.size());
+    const auto alphas = static_cast<int64_t>(design_.alphas.size());
     HeldOutSums sums;
     sums.predicted = at::empty({alphas, right.size(1)}, right.options());
     sums.product = at::empty_like(sums.predicted);
@@ -102,7 +102,7 @@ class CholeskyProblem final : public Problem {
   /// (p, t): products of held-out rows, both less their training means.
   at::Tensor held_cross(int64_t fold, const at::Tensor& products) const {
     const FoldGram& gram = grams_[static_cast<std::size_t>(fold)];
-    const at::Tensor held = at::mm(gram.shift, products[fold]);
+    at::Tensor held = at::mm(gram.shift, products[fold]);
     if (!design_.intercept) {
       return held;
     }

@@ -44,8 +44,8 @@ constexpr double constant_share = 1e-12;
 // A penalty at an edge of the grid is worth a word only if it is better than its neighbour by this.
 constexpr double edge_gain = 1e-3;
 
-// What a tile of targets may take while it is worked on.
-constexpr int64_t tile_bytes = int64_t{32} << 20;
+// What a tile of targets may take while it is worked on: a share of the last-level cache.
+constexpr int64_t tile_bytes = int64_t{10} << 20;
 
 /// Sums of the targets over the rows held out in each fold and over all rows (last).
 struct TargetSums {
