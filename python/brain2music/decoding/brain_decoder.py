@@ -65,8 +65,8 @@ class BrainDecoder(BaseEstimator):  # type: ignore[misc]
     References
     ----------
     Denk, Takagi et al. (2023), *Brain2Music*, section 3.3: ridge regression, five folds, one penalty a dimension, the
-    six regions of the Destrieux atlas with the highest cross-validated correlation. There the criterion of the penalties
-    is not said; here it is R2 on held-out clips.
+    six regions of the Destrieux atlas with the highest cross-validated correlation. There the criterion of the
+    penalties is not said; here it is R2 on held-out clips.
 
     Examples
     --------
