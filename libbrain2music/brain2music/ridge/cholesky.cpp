@@ -154,9 +154,11 @@ FoldGram fold_gram_of(const at::Tensor& gram, int64_t slot, bool intercept) {
   result.shift = at::cat({at::eye(p, gram.options()), -result.mean.unsqueeze(1)}, 1);
   result.train = train.narrow(0, 0, p).narrow(1, 0, p) - at::outer(sum, result.mean);
   if (slot < folds) {
-    const at::Tensor held = at::mm(result.shift, gram[slot]);
-    result.held_sum = held.select(1, p);
-    result.held_out = at::mm(held, result.shift.t());
+    // shift * gram * shift', by rank-one changes
+    const at::Tensor held_sum = gram[slot].narrow(0, 0, p).select(1, p);
+    result.held_sum = held_sum - result.mean * gram[slot][p][p];
+    result.held_out = gram[slot].narrow(0, 0, p).narrow(1, 0, p) - at::outer(held_sum, result.mean);
+    result.held_out.addr_(result.mean, result.held_sum, 1, -1);
   }
   return result;
 }
