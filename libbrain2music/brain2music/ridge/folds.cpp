@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <numeric>
 #include <unordered_map>
+#include <utility>
 
 #include "brain2music/check.h"
 
@@ -42,7 +43,7 @@ Folds group_folds(at::IntArrayRef groups, int64_t folds) {
     }
     members[place->second].push_back(static_cast<int64_t>(row));
   }
-  require(folds >= 2 && folds <= static_cast<int64_t>(members.size()), "ridge.group_folds",
+  require(folds >= 2 && std::cmp_less_equal(folds, members.size()), "ridge.group_folds",
           "there must be two folds or more and no more than groups; got ", folds, " folds of ", members.size(),
           " groups");
   std::ranges::stable_sort(members, [](const auto& a, const auto& b) { return a.size() > b.size(); });

@@ -30,7 +30,7 @@ constexpr int64_t rows_at_once = 256;
 constexpr int64_t gram_columns = 96;
 
 /// Adds x'x to `sum`, all but what symmetry gives.
-void add_lower_gram(const at::Tensor& x, const at::Tensor& sum) {
+void add_lower_gram(const at::Tensor& x, const at::Tensor& sum) {  // NOLINT(misc-no-recursion)
   const int64_t columns = x.size(1);
   if (columns <= gram_columns) {
     at::addmm_out(const_cast<at::Tensor&>(sum), sum, x.t(), x);
@@ -46,7 +46,7 @@ void add_lower_gram(const at::Tensor& x, const at::Tensor& sum) {
 }
 
 /// Fills in what add_lower_gram left to symmetry.
-void mirror(const at::Tensor& sums) {
+void mirror(const at::Tensor& sums) {  // NOLINT(misc-no-recursion)
   const int64_t columns = sums.size(2);
   if (columns <= gram_columns) {
     return;
