@@ -4,6 +4,7 @@
 
 #include "arrays.h"
 #include "brain2music/kernels/cosine_top_k.h"
+#include "brain2music/kernels/fold_scores.h"
 #include "brain2music/kernels/median_filter.h"
 #include "brain2music/kernels/standardize.h"
 
@@ -11,6 +12,14 @@ namespace brain2music::bindings {
 
 void bind_kernels(py::module_& core) {
   auto room = core.def_submodule("kernels", "Operations that LibTorch lacks, on CPU and CUDA.");
+  room.def(
+      "fold_scores",
+      [](const py::object& products, const py::object& weights) {
+        const at::Tensor w = ArrayArgument(weights, "kernels.fold_scores").tensor();
+        return apply(products, "kernels.fold_scores",
+                     [&](const at::Tensor& in) { return kernels::fold_scores(in, w); });
+      },
+      py::arg("products"), py::arg("weights"), "Held-out sums that ridge scores are made of: (3, penalties, targets).");
   room.def(
       "median_filter",
       [](const py::object& x, int64_t size, const std::vector<int64_t>& run_lengths, bool residual) {

@@ -54,6 +54,18 @@ def test_meta_agrees_with_what_is_computed(operation):
     assert shape_only.stride() == real.stride()
 
 
+def test_fold_scores_stay_on_the_device():
+    with FakeTensorMode():
+        products = torch.empty(5, 6, 70, device="cuda:1")
+        sums = _core.kernels.fold_scores(products, torch.empty(5, 4, 6, device="cuda:1"))
+        assert sums.device == torch.device("cuda:1")
+        with pytest.raises(RuntimeError, match="device"):
+            _core.kernels.fold_scores(products, torch.empty(5, 4, 6))
+    real = _core.kernels.fold_scores(torch.randn(5, 6, 70), torch.randn(5, 4, 6))
+    assert sums.shape == real.shape
+    assert sums.dtype == real.dtype == torch.float64
+
+
 @pytest.mark.parametrize("operation", [name for name in OPERATIONS if name.startswith("signal.")])
 def test_small_integers_widen_on_the_device(operation):
     with FakeTensorMode():

@@ -43,6 +43,7 @@ std::vector<Region> regions_of(const at::Tensor& labels) {
     }
   }
   std::vector<Region> regions;
+  regions.reserve(voxels.size());
   for (const auto& [label, members] : voxels) {
     regions.push_back({label, at::tensor(members, at::kLong)});
   }
@@ -53,6 +54,7 @@ std::vector<std::pair<int64_t, int64_t>> pairs(const at::Tensor& where) {
   const at::Tensor found = at::nonzero(where).cpu().contiguous();
   const auto* values = found.const_data_ptr<int64_t>();
   std::vector<std::pair<int64_t, int64_t>> result;
+  result.reserve(static_cast<std::size_t>(found.size(0)));
   for (int64_t i = 0; i < found.size(0); ++i) {
     result.emplace_back(values[2 * i], values[2 * i + 1]);
   }
@@ -99,7 +101,7 @@ DecoderFit fit_brain_decoder(const at::Tensor& responses, const at::Tensor& targ
     }
     return small;
   });
-  require(static_cast<int64_t>(regions.size()) >= options.n_rois, fitting,
+  require(std::cmp_greater_equal(regions.size(), options.n_rois), fitting,
           "there must be n_rois regions of min_voxels voxels or more; got ", regions.size(), " of ", options.min_voxels,
           " or more for n_rois ", options.n_rois, ", and ", fit.passed.size(), " smaller");
 
@@ -130,7 +132,7 @@ DecoderFit fit_brain_decoder(const at::Tensor& responses, const at::Tensor& targ
   }
   std::vector<std::size_t> order(regions.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return scores[a] > scores[b]; });
+  std::ranges::stable_sort(order, [&](std::size_t a, std::size_t b) { return scores[a] > scores[b]; });
   order.resize(static_cast<std::size_t>(options.n_rois));
 
   fit.decoder.voxels = responses.size(2);

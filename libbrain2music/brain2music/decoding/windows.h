@@ -17,10 +17,14 @@ struct WindowPlan {
 /// @param responses (n, s, v) float32 or float64.
 /// @param members   (r, s) bool: which scans fall in which window.
 /// @param voxel     a voxel that tells which scans are missing.
+/// @param where     signs errors.
 WindowPlan plan_windows(const at::Tensor& responses, const at::Tensor& members, int64_t voxel, std::string_view where);
 
 /// (n, r, voxels): window means of some voxels; 0 in windows without a scan.
-/// @param voxels int64 indices, on the device of `responses`.
+/// @param responses (n, s, v) float32 or float64.
+/// @param voxels    int64 indices, on the device of `responses`.
+/// @param plan      of these responses.
+/// @param where     signs errors.
 /// @throws std::invalid_argument naming clip, scan and voxel where a scan is missing in some voxels only, or infinite.
 at::Tensor window_means(const at::Tensor& responses, const at::Tensor& voxels, const WindowPlan& plan,
                         std::string_view where);

@@ -1,6 +1,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/any.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/cholesky_solve.h>
 #include <ATen/ops/empty.h>
@@ -10,14 +11,16 @@
 #include <ATen/ops/linalg_cholesky_ex.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/matmul.h>
+#include <ATen/ops/max.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/nonzero.h>
 #include <ATen/ops/outer.h>
+#include <ATen/ops/sin.h>
 #include <ATen/ops/sum.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros_like.h>
 
-#include <cmath>
+#include <algorithm>
 
 #include "brain2music/check.h"
 #include "brain2music/ridge/rows.h"
@@ -26,10 +29,8 @@
 namespace brain2music::ridge {
 namespace {
 
-// Rounding of a float32 factor acts like a change of the penalty by about sqrt(p) 6e-8 (largest eigenvalue): this share
-// of the penalty at most, which moves no score by more than a few millionths.
-constexpr double single_precision_share = 1e-4;
-constexpr double single_epsilon = 6e-8;
+// Up to this ratio of penalised eigenvalues a float32 factor leaves solutions exact to a few millionths.
+constexpr double single_precision_condition = 200;
 
 at::Tensor factor(const at::Tensor& gram, const at::Tensor& alphas, at::ScalarType type) {
   at::Tensor shifted = gram.unsqueeze(0).repeat({alphas.numel(), 1, 1});
@@ -44,6 +45,28 @@ at::Tensor factor(const at::Tensor& gram, const at::Tensor& alphas, at::ScalarTy
         alphas[which].item<double>());
   }
   return lower;
+}
+
+struct Extremes {
+  double largest;   // eigenvalue of the Gram matrix
+  double smallest;  // and of the same with the penalty added
+};
+
+/// Estimated by power iteration, with room for where it has not converged.
+Extremes extremes_of(const at::Tensor& gram, double penalty) {
+  constexpr int64_t vectors = 4;
+  constexpr int iterations = 8;
+  const int64_t p = gram.size(0);
+  const at::Tensor lower = factor(gram, at::full({1}, penalty, at::kDouble), at::kDouble)[0];
+  at::Tensor v = at::sin(at::arange(1, p * vectors + 1, gram.options()).mul_(1.7)).view({p, vectors});
+  at::Tensor w = v;
+  for (int i = 0; i < iterations; ++i) {
+    v = at::mm(gram, v / at::linalg_vector_norm(v, 2, at::IntArrayRef{0}, true).clamp_min(1e-300));
+    w = at::cholesky_solve(w / at::linalg_vector_norm(w, 2, at::IntArrayRef{0}, true), lower);
+  }
+  const at::Tensor growth = at::linalg_vector_norm(v, 2, at::IntArrayRef{0});
+  const at::Tensor shrinking = at::linalg_vector_norm(w, 2, at::IntArrayRef{0});
+  return {1.2 * at::max(growth).item<double>(), 1 / (3 * at::max(shrinking).item<double>())};
 }
 
 class CholeskyProblem final : public Problem {
@@ -66,7 +89,7 @@ class CholeskyProblem final : public Problem {
     const FoldGram& gram = grams_[static_cast<std::size_t>(fold)];
     const at::Tensor right = at::mm(gram.shift, products[design_.folds.size()] - products[fold]);
     const at::Tensor held = held_cross(fold, products);
-    const int64_t alphas = static_cast<int64_t>(design_.alphas.size());
+    const auto alphas = static_cast<int64_t>(design_.alphas.size());
     HeldOutSums sums;
     sums.predicted = at::empty({alphas, right.size(1)}, right.options());
     sums.product = at::empty_like(sums.predicted);
@@ -102,7 +125,7 @@ class CholeskyProblem final : public Problem {
   /// (p, t): products of held-out rows, both less their training means.
   at::Tensor held_cross(int64_t fold, const at::Tensor& products) const {
     const FoldGram& gram = grams_[static_cast<std::size_t>(fold)];
-    const at::Tensor held = at::mm(gram.shift, products[fold]);
+    at::Tensor held = at::mm(gram.shift, products[fold]);
     if (!design_.intercept) {
       return held;
     }
@@ -131,23 +154,24 @@ FoldGram fold_gram_of(const at::Tensor& gram, int64_t slot, bool intercept) {
   result.shift = at::cat({at::eye(p, gram.options()), -result.mean.unsqueeze(1)}, 1);
   result.train = train.narrow(0, 0, p).narrow(1, 0, p) - at::outer(sum, result.mean);
   if (slot < folds) {
-    const at::Tensor held = at::mm(result.shift, gram[slot]);
-    result.held_sum = held.select(1, p);
-    result.held_out = at::mm(held, result.shift.t());
+    // shift * gram * shift', by rank-one changes
+    const at::Tensor held_sum = gram[slot].narrow(0, 0, p).select(1, p);
+    result.held_sum = held_sum - result.mean * gram[slot][p][p];
+    result.held_out = gram[slot].narrow(0, 0, p).narrow(1, 0, p) - at::outer(held_sum, result.mean);
+    result.held_out.addr_(result.mean, result.held_sum, 1, -1);
   }
   return result;
 }
 
-double eigenvalue_bound(const at::Tensor& gram) {
-  return has_values(gram) ? at::linalg_vector_norm(gram).item<double>() : 1.0;
-}
-
 Factors::Factors(const at::Tensor& gram, const std::vector<double>& alphas, bool single) {
-  const double noise = single_epsilon * std::sqrt(static_cast<double>(gram.size(0))) * eigenvalue_bound(gram);
   const auto count = static_cast<int64_t>(alphas.size());
   const at::Tensor all = at::tensor(alphas, at::kDouble);
+  const double least = *std::ranges::min_element(alphas);
+  single = single && has_values(gram);
+  const Extremes extremes = single ? extremes_of(gram, least) : Extremes{0, 1};
   const auto in_single = [&](int64_t i) {
-    return single && noise < single_precision_share * alphas[static_cast<std::size_t>(i)];
+    const double alpha = alphas[static_cast<std::size_t>(i)];
+    return single && extremes.largest + alpha <= single_precision_condition * (extremes.smallest + alpha - least);
   };
   for (int64_t first = 0; first < count;) {
     int64_t last = first + 1;

@@ -1,15 +1,15 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/any.h>
-#include <ATen/ops/empty_like.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/linalg_eigh.h>
 #include <ATen/ops/minimum.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/mv.h>
 #include <ATen/ops/nonzero.h>
 #include <ATen/ops/ones.h>
-#include <ATen/ops/outer.h>
 #include <ATen/ops/sqrt.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/sum.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/where.h>
@@ -18,6 +18,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "brain2music/kernels/fold_scores.h"
 #include "brain2music/ridge/rows.h"
 #include "brain2music/ridge/solvers.h"
 
@@ -54,10 +55,9 @@ struct EigenFold {
   at::Tensor to_basis;  // (p, p + 1): Q'[I, -mean] / scale
   at::Tensor divided;   // (p, p): N
   std::vector<Band> near;
-  at::Tensor weights;      // (penalties, p): D
-  at::Tensor differences;  // (penalties, p): D less that of the largest eigenvalue, for the terms in N, which without
-                           // it cancel where the penalty is far above all eigenvalues
-  at::Tensor held_sum;     // (p,): Q' sum of centred held-out rows / scale
+  at::Tensor weights;   // (5, penalties, p) of kernels::fold_scores: D times held_sum, D, 2 D less that of the largest
+                        // eigenvalue (else the terms in N cancel where the penalty is far above all), D^2, -D^4 / 2
+  at::Tensor held_sum;  // (p,): Q' sum of centred held-out rows / scale
   double scale = 1;
 };
 
@@ -81,7 +81,7 @@ EigenFold eigen_fold(const FoldGram& gram, const Spectrum& spectrum, const std::
                      at::ScalarType type) {
   EigenFold fold;
   const at::Tensor& values = spectrum.values;
-  const at::Tensor penalised = values + *std::min_element(alphas.begin(), alphas.end());
+  const at::Tensor penalised = values + *std::ranges::min_element(alphas);
   const bool real = has_values(values);
   const int64_t p = values.numel();
   fold.scale = real ? penalised[-1].item<double>() : 1.0;
@@ -90,8 +90,10 @@ EigenFold eigen_fold(const FoldGram& gram, const Spectrum& spectrum, const std::
   const at::Tensor all = at::tensor(alphas, at::kDouble).to(values.device()).unsqueeze(1);
   const at::Tensor weights = fold.scale / (values + all);
   const at::Tensor largest = values[-1];
-  fold.weights = weights.to(type);
-  fold.differences = (weights * (largest - values) / (largest + all)).to(type);
+  const at::Tensor differences = weights * (largest - values) / (largest + all);
+  fold.weights = at::stack({weights * at::mv(spectrum.basis.t(), gram.held_sum) / fold.scale, weights, differences * 2,
+                            weights.square(), weights.square().square() / -2})
+                     .to(type);
 
   const at::Tensor gap = (values.unsqueeze(0) - values.unsqueeze(1)) / fold.scale;
   const at::Tensor bound = at::minimum(penalised.unsqueeze(0), penalised.unsqueeze(1)) *
@@ -115,7 +117,7 @@ EigenFold eigen_fold(const FoldGram& gram, const Spectrum& spectrum, const std::
 class EigenProblem final : public Problem {
  public:
   EigenProblem(const Design& design, const at::Tensor& gram) : design_(design) {
-    const double smallest = *std::min_element(design.alphas.begin(), design.alphas.end());
+    const double smallest = *std::ranges::min_element(design.alphas);
     std::vector<Spectrum> spectra;
     bool single = design.single;
     for (int64_t slot = 0; slot <= design.folds.size(); ++slot) {
@@ -141,29 +143,29 @@ class EigenProblem final : public Problem {
     const EigenFold& fold = folds_[static_cast<std::size_t>(number)];
     const int64_t all = design_.folds.size();
     const int64_t p = fold.divided.size(0);
-    at::Tensor held = at::mm(fold.to_basis, products[number].to(type_));
-    const at::Tensor c = at::mm(fold.to_basis, products[all].to(type_)).sub_(held);
+    at::Tensor buffer = at::empty({5, p, products.size(2)}, products.options().dtype(type_));
+    at::Tensor c = buffer[0];
+    at::Tensor held = buffer[1];
+    at::Tensor far = buffer[2];
+    at::mm_out(held, fold.to_basis, products[number].to(type_));
+    at::mm_out(c, fold.to_basis, products[all].to(type_));
+    c.sub_(held);
     if (design_.intercept) {
       const auto train_rows =
           static_cast<double>(design_.rows.size(0) - design_.folds.held_out[static_cast<std::size_t>(number)].numel());
       const at::Tensor y_mean = (products[all][p] - products[number][p]) / train_rows;
-      held.sub_(at::outer(fold.held_sum, y_mean.to(type_)));
+      held.addr_(fold.held_sum, y_mean.to(type_), 1, -1);
     }
-    at::Tensor near = at::empty_like(c);
-    at::Tensor gap = at::empty_like(c);
+    at::mm_out(far, fold.divided, c);
     for (const Band& band : fold.near) {
-      const int64_t rows = band.values.size(0);
       const at::Tensor part = c.narrow(0, band.first_column, band.values.size(1));
-      at::Tensor near_rows = near.narrow(0, band.first_row, rows);
-      at::Tensor gap_rows = gap.narrow(0, band.first_row, rows);
-      at::mm_out(near_rows, band.values, part);
-      at::mm_out(gap_rows, band.squared_gap, part);
+      at::Tensor near = buffer[3].narrow(0, band.first_row, band.values.size(0));
+      at::Tensor gap = buffer[4].narrow(0, band.first_row, band.values.size(0));
+      at::mm_out(near, band.values, part);
+      at::mm_out(gap, band.squared_gap, part);
     }
-    const at::Tensor& d = fold.weights;
-    const at::Tensor squares = at::mm(fold.differences, at::mm(fold.divided, c).mul_(c).mul_(2)) +
-                               at::mm(d.square(), near.mul_(c)) - at::mm(d.square().square(), gap.mul_(c)) / 2;
-    return {(at::mm(d * fold.held_sum, c) * fold.scale).to(at::kDouble),
-            (at::mm(d, held.mul_(c)) * fold.scale).to(at::kDouble), squares.to(at::kDouble)};
+    const at::Tensor sums = kernels::fold_scores(buffer, fold.weights);
+    return {sums[0].mul_(fold.scale), sums[1].mul_(fold.scale), sums[2]};
   }
 
   at::Tensor coefficients(int64_t slot, const at::Tensor& products, const at::Tensor& best) const override {

@@ -29,6 +29,7 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "brain2music/check.h"
@@ -44,8 +45,8 @@ constexpr double constant_share = 1e-12;
 // A penalty at an edge of the grid is worth a word only if it is better than its neighbour by this.
 constexpr double edge_gain = 1e-3;
 
-// What a tile of targets may take while it is worked on.
-constexpr int64_t tile_bytes = int64_t{32} << 20;
+// What a tile of targets may take while it is worked on: a share of the last-level cache.
+constexpr int64_t tile_bytes = int64_t{10} << 20;
 
 /// Sums of the targets over the rows held out in each fold and over all rows (last).
 struct TargetSums {
@@ -86,10 +87,13 @@ double operations(Solver solver, double n, double p, double t, double alphas, do
   const double held = n / folds;
   switch (solver) {
     case Solver::kernel:
-      return 2 * n * n * p + folds * alphas * (train * train * train / 3 + t * (2 * train * train + 2 * held * train));
+      return 4 * n * n * p +
+             2 * folds * alphas * (train * train * train / 3 + t * (2 * train * train + 2 * held * train));
     case Solver::cholesky:
-      return 2 * n * p * (p + t) + folds * alphas * (p * p * p / 3 + t * (2 * p * p + 2 * p * std::min(p, 2 * held)));
-    default:  // an eigendecomposition in float64 takes the time of about 60 p^3 operations of a matrix product
+      return 2 * n * p * (p + t) +
+             2 * folds * alphas * (p * p * p / 3 + t * (2 * p * p + 2 * p * std::min(p, 2 * held)));
+    default:  // the others count double, for float64; an eigendecomposition takes the time of about 60 p^3 operations
+              // of a matrix product
       return 2 * n * p * (p + t) + folds * (60 * p * p * p + 8 * p * p * t);
   }
 }
@@ -136,8 +140,19 @@ bool is_centered(const at::Tensor& x) {
   if (!has_values(x)) {
     return true;
   }
-  const auto [spread, mean] = at::std_mean(x, at::IntArrayRef{0}, /*correction=*/0);
+  const auto [spread, mean] = at::std_mean(x, at::IntArrayRef{0}, std::optional<at::Scalar>(0));
   return at::all(mean.abs() <= spread).item<bool>();
+}
+
+std::unique_ptr<Problem> make_problem(Solver solver, const Design& design, const at::Tensor& gram) {
+  switch (solver) {
+    case Solver::kernel:
+      return kernel_problem(design);
+    case Solver::cholesky:
+      return cholesky_problem(design, gram);
+    default:
+      return eigenbasis_problem(design, gram);
+  }
 }
 
 void count_edges(const at::Tensor& path, const at::Tensor& best, RidgeFit& fit) {
@@ -209,9 +224,7 @@ RidgeFit fit_problem(const at::Tensor& x, const at::Tensor& y, const Folds& fold
   // Without an intercept, means many times the spread leave float32 few digits of what varies.
   design.single = type == at::kFloat && (options.fit_intercept || is_centered(design.x()));
   const auto penalties = static_cast<int64_t>(design.alphas.size());
-  const std::unique_ptr<Problem> problem = fit.solver == Solver::kernel     ? kernel_problem(design)
-                                           : fit.solver == Solver::cholesky ? cholesky_problem(design, gram)
-                                                                            : eigenbasis_problem(design, gram);
+  const std::unique_ptr<Problem> problem = make_problem(fit.solver, design, gram);
 
   const at::TensorOptions out = centered.values.options();
   fit.alphas = at::tensor(design.alphas, at::kDouble);

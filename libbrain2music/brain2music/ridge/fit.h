@@ -10,8 +10,7 @@
 /// What ridge_cv and batched_ridge_cv have in common: one X against all targets, tile by tile.
 namespace brain2music::ridge {
 
-/// @param y     (n, t), checked, of its own type.
-/// @param folds checked.
+/// One X against all targets: `y` and `folds` have been checked, x is checked here, errors are signed `where`.
 RidgeFit fit_problem(const at::Tensor& x, const at::Tensor& y, const Folds& folds, const RidgeOptions& options,
                      std::string_view where);
 

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <numeric>
 #include <unordered_map>
+#include <utility>
 
 #include "brain2music/check.h"
 
@@ -42,19 +43,18 @@ Folds group_folds(at::IntArrayRef groups, int64_t folds) {
     }
     members[place->second].push_back(static_cast<int64_t>(row));
   }
-  require(folds >= 2 && folds <= static_cast<int64_t>(members.size()), "ridge.group_folds",
+  require(folds >= 2 && std::cmp_less_equal(folds, members.size()), "ridge.group_folds",
           "there must be two folds or more and no more than groups; got ", folds, " folds of ", members.size(),
           " groups");
-  std::stable_sort(members.begin(), members.end(), [](const auto& a, const auto& b) { return a.size() > b.size(); });
+  std::ranges::stable_sort(members, [](const auto& a, const auto& b) { return a.size() > b.size(); });
   std::vector<std::vector<int64_t>> dealt(static_cast<std::size_t>(folds));
   for (const auto& group : members) {
-    auto& lightest =
-        *std::min_element(dealt.begin(), dealt.end(), [](const auto& a, const auto& b) { return a.size() < b.size(); });
+    auto& lightest = *std::ranges::min_element(dealt, [](const auto& a, const auto& b) { return a.size() < b.size(); });
     lightest.insert(lightest.end(), group.begin(), group.end());
   }
   Folds result{static_cast<int64_t>(groups.size()), {}};
   for (auto& rows : dealt) {
-    std::sort(rows.begin(), rows.end());
+    std::ranges::sort(rows);
     result.held_out.push_back(indices(rows));
   }
   return result;

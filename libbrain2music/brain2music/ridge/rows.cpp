@@ -11,7 +11,6 @@
 #include <ATen/ops/nonzero.h>
 #include <ATen/ops/sub.h>
 #include <ATen/ops/sum.h>
-#include <ATen/ops/tril.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/ScalarType.h>
 
@@ -31,7 +30,7 @@ constexpr int64_t rows_at_once = 256;
 constexpr int64_t gram_columns = 96;
 
 /// Adds x'x to `sum`, all but what symmetry gives.
-void add_lower_gram(const at::Tensor& x, const at::Tensor& sum) {
+void add_lower_gram(const at::Tensor& x, const at::Tensor& sum) {  // NOLINT(misc-no-recursion)
   const int64_t columns = x.size(1);
   if (columns <= gram_columns) {
     at::addmm_out(const_cast<at::Tensor&>(sum), sum, x.t(), x);
@@ -44,6 +43,19 @@ void add_lower_gram(const at::Tensor& x, const at::Tensor& sum) {
   at::addmm_out(corner, corner, right.t(), left);
   add_lower_gram(left, sum.narrow(0, 0, half).narrow(1, 0, half));
   add_lower_gram(right, sum.narrow(0, half, columns - half).narrow(1, half, columns - half));
+}
+
+/// Fills in what add_lower_gram left to symmetry.
+void mirror(const at::Tensor& sums) {  // NOLINT(misc-no-recursion)
+  const int64_t columns = sums.size(2);
+  if (columns <= gram_columns) {
+    return;
+  }
+  const int64_t half = columns / 2;
+  const at::Tensor corner = sums.narrow(1, half, columns - half).narrow(2, 0, half);
+  sums.narrow(1, 0, half).narrow(2, half, columns - half).copy_(corner.transpose(1, 2));
+  mirror(sums.narrow(1, 0, half).narrow(2, 0, half));
+  mirror(sums.narrow(1, half, columns - half).narrow(2, half, columns - half));
 }
 
 bool is_partition(const Folds& folds) {
@@ -164,7 +176,8 @@ at::Tensor fold_gram(const at::Tensor& a, const Folds& folds) {
       add_lower_gram(take_rows(a, block).to(at::kDouble), sum);
     }
   });
-  return at::tril(sums) + at::tril(sums, -1).transpose(1, 2);
+  mirror(sums);
+  return sums;
 }
 
 at::Tensor fold_squares(const at::Tensor& b, const Folds& folds) {

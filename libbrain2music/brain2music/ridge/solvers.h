@@ -58,11 +58,8 @@ struct FoldGram {
   at::Tensor held_sum;  // (p,): sum of centred held-out rows
 };
 
-/// @param gram (folds + 1, p + 1, p + 1) as in FoldStatistics.
+/// Of one fold, or of all rows where `slot` is the number of folds; `gram` as in FoldStatistics.
 FoldGram fold_gram_of(const at::Tensor& gram, int64_t slot, bool intercept);
-
-/// Largest eigenvalue, from above: the Frobenius norm.
-double eigenvalue_bound(const at::Tensor& gram);
 
 std::unique_ptr<Problem> cholesky_problem(const Design& design, const at::Tensor& gram);
 std::unique_ptr<Problem> eigenbasis_problem(const Design& design, const at::Tensor& gram);
@@ -72,8 +69,7 @@ std::unique_ptr<Problem> kernel_problem(const Design& design);
 at::Tensor solve_chosen(const at::Tensor& gram, const at::Tensor& cross, const std::vector<double>& alphas,
                         const at::Tensor& best);
 
-/// Factors of gram + alpha I for many alphas: float32 where rounding moves the penalty by less than a ten-thousandth,
-/// float64 elsewhere and unless `single`.
+/// Factors of gram + alpha I for many alphas: float32 where their condition allows and `single`, else float64.
 class Factors {
  public:
   Factors(const at::Tensor& gram, const std::vector<double>& alphas, bool single);

@@ -36,8 +36,8 @@ class BrainDecoder(BaseEstimator):  # type: ignore[misc]
         Penalties; by default a grid relative to the scale of each region, see :class:`brain2music.ridge.RidgeCV`.
     cv : "runs", int, scikit-learn splitter, or iterable of (train, test), default "runs"
         Which clips are held out together. "runs" needs ``groups`` and takes five folds of whole runs, or as many as
-        there are runs: clips follow each other without a gap, and a response's tail reaches the next clip. An integer k is
-        ``KFold(k)``, with groups ``GroupKFold(k)``.
+        there are runs: clips follow each other without a gap, and a response's tail reaches the next clip. An integer k
+        is ``KFold(k)``, with groups ``GroupKFold(k)``.
     voxels : {"rois"}, default "rois"
         How voxels are chosen.
     device : "auto", str or torch.device, default "auto"
@@ -65,8 +65,8 @@ class BrainDecoder(BaseEstimator):  # type: ignore[misc]
     References
     ----------
     Denk, Takagi et al. (2023), *Brain2Music*, section 3.3: ridge regression, five folds, one penalty a dimension, the
-    six regions of the Destrieux atlas with the highest cross-validated correlation. There the criterion of the penalties is
-    not said; here it is R2 on held-out clips.
+    six regions of the Destrieux atlas with the highest cross-validated correlation. There the criterion of the
+    penalties is not said; here it is R2 on held-out clips.
 
     Examples
     --------

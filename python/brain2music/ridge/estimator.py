@@ -39,8 +39,8 @@ class RidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[
         If False, one penalty for all targets, the best on average.
     solver : {"auto", "eigenbasis", "cholesky", "kernel"}, default "auto"
         All give the same result up to rounding. "auto" counts operations, with n rows, p features, t targets, k folds
-        and a penalties: "eigenbasis" ``k (60 p^3 + 8 p^2 t)``, "cholesky" ``k a (p^3 / 3 + 4 p^2 t)``, "kernel", where
-        p > n, ``2 n^2 p + k a (n^3 / 3 + 4 n^2 t)``.
+        and a penalties: "eigenbasis" ``k (60 p^3 + 8 p^2 t)``, "cholesky" ``2 k a (p^3 / 3 + 4 p^2 t)``, "kernel",
+        where p > n, ``4 n^2 p + 2 k a (n^3 / 3 + 4 n^2 t)``.
     keep_path : bool, default False
         Keep the scores of all penalties.
     keep_predictions : bool, default False
