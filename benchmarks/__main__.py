@@ -9,14 +9,14 @@ from pathlib import Path
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from benchmarks import signal
+from benchmarks import retrieval, signal
 from benchmarks.case import Case, measure
 from benchmarks.machine import describe
 
 #: Set on some machines for old OpenBLAS builds; they slow NumPy, and a rival runs at its best or not at all.
 SLOWING = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
-MODULES = {"signal": signal}
+MODULES = {"retrieval": retrieval, "signal": signal}
 RESULTS = Path(__file__).parent / "results"
 
 

@@ -68,6 +68,7 @@ def measure(case: Case, rounds: int) -> dict[str, object]:
 
 
 def _seconds(contender: Contender) -> float:
+    time.sleep(0.02)  # threads of the contender before spin for a while, each library's its own
     if contender.on_gpu:
         start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
         start.record()

@@ -26,13 +26,14 @@ def main(out: Path) -> None:
     for path in sorted(RESULTS.glob("*.json")):
         measured = json.loads(path.read_text())
         machine = measured["machine"]
+        packages = list(machine)[list(machine).index("torch") :]  # torch, numpy, the rivals
         where = machine["gpu"] or f"{machine['processor']}, {machine['cores']} cores"
         lines += [
             path.stem,
             "-" * len(path.stem),
             "",
-            f"{where}; torch {machine['torch']}, numpy {machine['numpy']}, "
-            f"scipy {machine['scipy']}; {machine['date'][:10]}, commit {machine['commit']}.",
+            f"{where}; {', '.join(f'{name} {machine[name]}' for name in packages)}; {machine['date'][:10]}, commit "
+            f"{machine['commit']}.",
             "",
         ]
         for name, case in measured["cases"].items():

@@ -7,7 +7,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from benchmarks import __main__ as command
-from benchmarks import signal
+from benchmarks import retrieval, signal
 from benchmarks.case import measure
 
 
@@ -17,8 +17,12 @@ def test_every_cuda_case_has_a_dry_run(module):
         module.dry_run(torch.device("cuda"))
 
 
-def test_cases_agree_with_their_rivals_and_time_all(tmp_path):
-    for case in signal.cases(torch.device("cpu"), voxels=1000):
+def small_cases():
+    return [*signal.cases(torch.device("cpu"), voxels=1000), *retrieval.cases(torch.device("cpu"), items=1000)]
+
+
+def test_cases_agree_with_their_rivals_and_time_all():
+    for case in small_cases():
         figures = measure(case, rounds=1)
         assert set(figures["contenders"]) == {*case.ours, *case.rivals}
         assert set(figures["times_as_fast_as"]) == set(case.rivals)
