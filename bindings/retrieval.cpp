@@ -35,7 +35,7 @@ Index index_of(const py::object& embeddings, std::vector<std::string> ids, const
     source.skipped.push_back({file, reason});
   }
   const py::gil_scoped_release unlocked;
-  return Index(vectors.tensor(), std::move(ids), std::move(source));
+  return {vectors.tensor(), std::move(ids), std::move(source)};
 }
 
 Skipped skipped_of(const Index& index) {

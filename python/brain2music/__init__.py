@@ -40,4 +40,18 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("brain2music.plotting")
     raise AttributeError(f"module 'brain2music' has no attribute {name!r}")
 
-__all__ = ["BrainDecoder", "Bundle", "Corpus", "Study", "__version__", "cmake_prefix_path", "evaluation", "load", "metrics", "ridge", "show_versions", "signal"]
+
+__all__ = [
+    "BrainDecoder",
+    "Bundle",
+    "Corpus",
+    "Study",
+    "__version__",
+    "cmake_prefix_path",
+    "evaluation",
+    "load",
+    "metrics",
+    "ridge",
+    "show_versions",
+    "signal",
+]

@@ -226,11 +226,13 @@ void check_block_products() {
   (void)plain_block_products<width>(item_values, query_values, pairs, floors.data(), plain);
   for (int q = 0; q < width; ++q) {
     floors.fill(std::numeric_limits<int32_t>::max());
-    floors[q] = std::ranges::max(plain[q]);
+    floors[q] = plain[q][11];
     BlockProducts<width> fast;
-    CHECK(block_products<width>(item_values, query_values, pairs, floors.data(), fast) == 1U << q);
+    const uint64_t hits = block_products<width>(item_values, query_values, pairs, floors.data(), fast);
+    CHECK((hits >> (16 * q + 11) & 1U) == 1U);
+    CHECK(hits == plain_block_products<width>(item_values, query_values, pairs, floors.data(), plain));
     CHECK(fast == plain);
-    ++floors[q];
+    floors[q] = std::ranges::max(plain[q]) + 1;
     CHECK(block_products<width>(item_values, query_values, pairs, floors.data(), fast) == 0);
     CHECK(plain_block_products<width>(item_values, query_values, pairs, floors.data(), plain) == 0);
   }

@@ -90,6 +90,23 @@ def test_metrics_stay_on_the_device_of_the_input(operation, dtype):
     assert function(*torch.empty(2, 48, 7, device="meta")).shape == shape
 
 
+def test_a_search_stays_on_the_device_of_its_queries():
+    with FakeTensorMode():
+        queries, items = torch.empty(7, 12, device="cuda:1"), torch.empty(400, 12, device="cuda:1")
+        found = _core.kernels.cosine_top_k(queries, items, 5)
+        with pytest.raises((RuntimeError, ValueError), match="device"):
+            _core.kernels.cosine_top_k(queries, items.to("cuda:0"), 5)
+        with pytest.raises((RuntimeError, ValueError), match="device"):
+            _core.kernels.cosine_top_k(queries, torch.empty(400, 12), 5)
+    real = _core.kernels.cosine_top_k(torch.randn(7, 12), torch.randn(400, 12), 5)
+    shape_only = _core.kernels.cosine_top_k(torch.randn(7, 12).to("meta"), torch.randn(400, 12).to("meta"), 5)
+    for there, here, meta in zip(found, real, shape_only, strict=True):
+        assert there.device == torch.device("cuda:1")
+        assert there.shape == here.shape == meta.shape == (7, 5)
+        assert there.dtype == here.dtype == meta.dtype
+        assert there.stride() == here.stride() == meta.stride()
+
+
 def test_the_method_catches_a_tensor_on_the_wrong_device():
     with FakeTensorMode(), pytest.raises(RuntimeError, match="device"):
         torch.empty(3, 3, device="cuda") + torch.eye(3)

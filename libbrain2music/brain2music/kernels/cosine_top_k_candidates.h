@@ -24,30 +24,38 @@ struct ExactScorer {
   int64_t key(int64_t query, int64_t row) const;
 };
 
-/// Keeps the candidates that the k best may hide among; drops the others, in any order. At least k stay, if k there
-/// are.
-/// @return what the product of a candidate must not fall below from here on.
-int32_t keep_possible(std::vector<Candidate>& candidates, int64_t k, int64_t error);
+/// Candidates that the k best are among; what the product of another must not fall below.
+struct Possible {
+  std::span<Candidate> candidates;
+  int32_t floor;
+};
+
+/// Brings the candidates to the front that the k best may hide among, in any order; at least k, if k there are.
+Possible keep_possible(std::span<Candidate> candidates, int64_t k, int64_t error);
 
 class Candidates {
  public:
-  /// @param first number of the first of `queries` queries, as `scorer` counts them.
-  /// @param error sketch_error(d).
+  /// For `queries` queries, the first of which is number `first` to the scorer; `error` is sketch_error(d).
   Candidates(const ExactScorer& scorer, int64_t first, int64_t queries, int64_t k, int64_t error);
+
+  /// Candidates of a query at most.
+  static int64_t capacity(int64_t k) { return 2 * k + 64; }
 
   /// Floors of this query and those after it.
   const int32_t* floors(int64_t query) const { return floors_.data() + query; }
 
   /// Takes an item whose product is not below the query's floor.
   void add(int64_t query, int32_t product, int64_t row) {
-    auto& found = found_[static_cast<std::size_t>(query)];
-    found.push_back({product, static_cast<uint32_t>(row)});
-    if (found.size() >= capacity_) [[unlikely]] {
+    int64_t& count = counts_[query];
+    found_[query * capacity_ + count] = {product, static_cast<uint32_t>(row)};
+    if (++count == capacity_) [[unlikely]] {
       shrink(query);
     }
   }
 
-  std::span<const Candidate> of(int64_t query) const { return found_[static_cast<std::size_t>(query)]; }
+  std::span<Candidate> of(int64_t query) {
+    return std::span(found_).subspan(query * capacity_, static_cast<std::size_t>(counts_[query]));
+  }
 
  private:
   void shrink(int64_t query);
@@ -56,9 +64,10 @@ class Candidates {
   int64_t first_;
   int64_t k_;
   int64_t error_;
-  std::size_t capacity_;
+  int64_t capacity_;
   std::vector<int32_t> floors_;
-  std::vector<std::vector<Candidate>> found_;
+  std::vector<int64_t> counts_;
+  std::vector<Candidate> found_;  // (queries, capacity)
 };
 
 }  // namespace brain2music::kernels

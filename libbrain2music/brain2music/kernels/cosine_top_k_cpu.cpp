@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <functional>
 #include <list>
@@ -50,16 +51,12 @@ template <int width>
 void scan_block(const Search& search, const int16_t* block, int64_t first_row, const int32_t* group, int64_t query,
                 Candidates& found) {
   BlockProducts<width> products;
-  const unsigned reached = block_products<width>(block, group, sketch_pairs(search.d), found.floors(query), products);
-  if (reached == 0) [[likely]] {
-    return;
-  }
-  const int64_t rows = std::min(sketch_rows, search.n - first_row);
-  for (int q = 0; q < width; ++q) {
-    for (int64_t r = 0; (reached >> q & 1U) != 0 && r < rows; ++r) {
-      if (products[q][r] >= *found.floors(query + q)) {
-        found.add(query + q, products[q][r], first_row + r);
-      }
+  uint64_t hits = block_products<width>(block, group, sketch_pairs(search.d), found.floors(query), products);
+  for (; hits != 0; hits &= hits - 1) {
+    const int64_t q = std::countr_zero(hits) / sketch_rows;
+    const int64_t r = std::countr_zero(hits) % sketch_rows;
+    if (products[q][r] >= *found.floors(query + q) && first_row + r < search.n) {  // the floor may have risen
+      found.add(query + q, products[q][r], first_row + r);
     }
   }
 }
@@ -95,19 +92,18 @@ void scan(const Search& search, const QuerySketch& panel, int64_t queries, int64
 }
 
 /// Scores what is left of all threads' candidates and writes the best.
-void settle(const Search& search, int64_t first, int64_t queries, int64_t error, const std::list<Candidates>& parts) {
+void settle(const Search& search, int64_t first, int64_t queries, int64_t error, std::list<Candidates>& parts) {
   at::parallel_for(0, queries, 8, [&](int64_t begin, int64_t end) {
     std::vector<Candidate> candidates;
     std::vector<int64_t> keys;
     for (int64_t query = begin; query < end; ++query) {
       candidates.clear();
-      for (const Candidates& part : parts) {
+      for (Candidates& part : parts) {
         const auto found = part.of(query);
         candidates.insert(candidates.end(), found.begin(), found.end());
       }
-      (void)keep_possible(candidates, search.k, error);
       keys.clear();
-      for (const Candidate& candidate : candidates) {
+      for (const Candidate& candidate : keep_possible(candidates, search.k, error).candidates) {
         keys.push_back(search.scorer.key(first + query, candidate.row));
       }
       search.write(first + query, keys);
@@ -118,7 +114,7 @@ void settle(const Search& search, int64_t first, int64_t queries, int64_t error,
 void screen_all(const Search& search) {
   const int64_t error = sketch_error(search.d);
   const int64_t query_bytes = sketch_pairs(search.d) * 4;
-  const int64_t candidate_bytes = (2 * search.k + 64) * static_cast<int64_t>(sizeof(Candidate));
+  const int64_t candidate_bytes = Candidates::capacity(search.k) * static_cast<int64_t>(sizeof(Candidate));
   const int64_t groups = std::min(panel_bytes / query_bytes, found_bytes / candidate_bytes) / QuerySketch::group;
   const int64_t most = std::max<int64_t>(1, groups) * QuerySketch::group;
   for (int64_t first = 0; first < search.queries.size(0); first += most) {

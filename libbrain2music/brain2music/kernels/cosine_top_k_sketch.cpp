@@ -132,7 +132,7 @@ QuerySketch::QuerySketch(const at::Tensor& queries, int64_t first, int64_t last)
 }
 
 template <int width>
-unsigned plain_block_products(const int16_t* items, const int32_t* queries, int64_t pairs, const int32_t* floors,
+uint64_t plain_block_products(const int16_t* items, const int32_t* queries, int64_t pairs, const int32_t* floors,
                               BlockProducts<width>& products) {
   products = {};
   for (int64_t pair = 0; pair < pairs; ++pair) {
@@ -145,58 +145,70 @@ unsigned plain_block_products(const int16_t* items, const int32_t* queries, int6
       }
     }
   }
-  unsigned reached = 0;
+  uint64_t hits = 0;
   for (int q = 0; q < width; ++q) {
-    reached |= std::ranges::max(products[q]) >= floors[q] ? 1U << q : 0U;
+    for (int64_t r = 0; r < sketch_rows; ++r) {
+      hits |= uint64_t{products[q][r] >= floors[q]} << (sketch_rows * q + r);
+    }
   }
-  return reached;
+  return hits;
 }
 
 #if defined(__AVX2__)
+namespace {
+
+using Eight = int32_t __attribute__((vector_size(32)));
+
+uint64_t bits_of(Eight hits) { return static_cast<unsigned>(_mm256_movemask_ps(reinterpret_cast<__m256>(hits))); }
+
+}  // namespace
+
 template <int width>
-unsigned block_products(const int16_t* items, const int32_t* queries, int64_t pairs, const int32_t* floors,
+uint64_t block_products(const int16_t* items, const int32_t* queries, int64_t pairs, const int32_t* floors,
                         BlockProducts<width>& products) {
-  using Eight = int32_t __attribute__((vector_size(32)));
-  Eight lower[width];  // NOLINT(modernize-avoid-c-arrays): zeroed as an array of its own, it leaves the registers
-  Eight upper[width];  // NOLINT(modernize-avoid-c-arrays): items 8 to 15
-  for (int q = 0; q < width; ++q) {
-    lower[q] = upper[q] = Eight{};
-  }
-  for (int64_t pair = 0; pair < pairs; ++pair) {
+  struct Sums {
+    Eight lower{};  // items 0 to 7
+    Eight upper{};
+  };
+  std::array<Sums, width> sums;
+  int64_t pair = 0;
+  do {  // at least once: a loop that might not run would keep the sums in memory
     const auto* block = reinterpret_cast<const __m256i*>(items + pair * sketch_rows * 2);
-    const __m256i lower_items = _mm256_loadu_si256(block);
-    const __m256i upper_items = _mm256_loadu_si256(block + 1);
+    const __m256i lower = _mm256_loadu_si256(block);
+    const __m256i upper = _mm256_loadu_si256(block + 1);
     for (int q = 0; q < width; ++q) {
       const __m256i query = _mm256_set1_epi32(queries[pair * width + q]);
-      lower[q] += reinterpret_cast<Eight>(_mm256_madd_epi16(lower_items, query));
-      upper[q] += reinterpret_cast<Eight>(_mm256_madd_epi16(upper_items, query));
+      sums[q].lower += reinterpret_cast<Eight>(_mm256_madd_epi16(lower, query));
+      sums[q].upper += reinterpret_cast<Eight>(_mm256_madd_epi16(upper, query));
     }
-  }
-  unsigned reached = 0;
+  } while (++pair < pairs);
+  Eight any{};
   for (int q = 0; q < width; ++q) {
-    const auto hits = reinterpret_cast<__m256i>((lower[q] >= floors[q]) | (upper[q] >= floors[q]));
-    reached |= _mm256_movemask_epi8(hits) != 0 ? 1U << q : 0U;
+    any |= (sums[q].lower >= floors[q]) | (sums[q].upper >= floors[q]);
   }
-  if (reached != 0) {
-    for (int q = 0; q < width; ++q) {
-      std::memcpy(products[q].data(), &lower[q], sizeof(Eight));
-      std::memcpy(products[q].data() + 8, &upper[q], sizeof(Eight));
-    }
+  if (bits_of(any) == 0) {
+    return 0;
   }
-  return reached;
+  uint64_t hits = 0;
+  for (int q = 0; q < width; ++q) {
+    std::memcpy(products[q].data(), &sums[q].lower, sizeof(Eight));
+    std::memcpy(products[q].data() + 8, &sums[q].upper, sizeof(Eight));
+    hits |= (bits_of(sums[q].lower >= floors[q]) | bits_of(sums[q].upper >= floors[q]) << 8) << (sketch_rows * q);
+  }
+  return hits;
 }
 #else
 template <int width>
-unsigned block_products(const int16_t* items, const int32_t* queries, int64_t pairs, const int32_t* floors,
+uint64_t block_products(const int16_t* items, const int32_t* queries, int64_t pairs, const int32_t* floors,
                         BlockProducts<width>& products) {
   return plain_block_products<width>(items, queries, pairs, floors, products);
 }
 #endif
 
 #define B2M_INSTANTIATE(width)                                                                                   \
-  template B2M_API unsigned block_products<width>(const int16_t*, const int32_t*, int64_t, const int32_t*,       \
+  template B2M_API uint64_t block_products<width>(const int16_t*, const int32_t*, int64_t, const int32_t*,       \
                                                   BlockProducts<width>&);                                        \
-  template B2M_API unsigned plain_block_products<width>(const int16_t*, const int32_t*, int64_t, const int32_t*, \
+  template B2M_API uint64_t plain_block_products<width>(const int16_t*, const int32_t*, int64_t, const int32_t*, \
                                                         BlockProducts<width>&)
 B2M_INSTANTIATE(1);
 B2M_INSTANTIATE(2);

@@ -72,16 +72,16 @@ class B2M_API QuerySketch {  // exported, as are the products below, for the tes
 template <int width>
 using BlockProducts = std::array<std::array<int32_t, sketch_rows>, width>;
 
-/// Products of a block of 16 items with the `width` queries of a group. Exact: 32 bits hold them, since by
-/// Cauchy-Schwarz no partial sum exceeds (sketch_one + 0.51 sqrt(d))^2.
-/// @return bit q is set if a product of query q is at least floors[q]; unless one is, `products` stays as it was.
+/// Products of a block of 16 items with the `width` queries of a group, and which of them reach the query's floor: bit
+/// 16 q + r for query q and item r; unless one does, `products` stays as it was. Exact: 32 bits hold them, since by
+/// Cauchy-Schwarz no partial sum exceeds (sketch_one + 0.51 sqrt(d))^2. `pairs` is at least 1.
 template <int width>
-B2M_API unsigned block_products(const int16_t* items, const int32_t* queries, int64_t pairs, const int32_t* floors,
+B2M_API uint64_t block_products(const int16_t* items, const int32_t* queries, int64_t pairs, const int32_t* floors,
                                 BlockProducts<width>& products);
 
 /// The same without instructions of a certain processor; `products` is always written.
 template <int width>
-B2M_API unsigned plain_block_products(const int16_t* items, const int32_t* queries, int64_t pairs,
+B2M_API uint64_t plain_block_products(const int16_t* items, const int32_t* queries, int64_t pairs,
                                       const int32_t* floors, BlockProducts<width>& products);
 
 }  // namespace brain2music::kernels
