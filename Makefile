@@ -24,7 +24,8 @@ CMAKE_ARGS = -G Ninja -DPython_EXECUTABLE=$(VENV)/bin/python
 export CCACHE_DIR := $(CURDIR)/build/ccache
 export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := 1
-# Asked anew by each recipe: the first one installs it.
+# One name for the compiler, which the cache goes by; asked anew by each recipe: the first one installs it.
+export CXX
 export CMAKE_CXX_COMPILER_LAUNCHER = $(shell command -v ccache)
 export CMAKE_CUDA_COMPILER_LAUNCHER = $(shell command -v ccache)
 
