@@ -20,6 +20,14 @@ TIDIED := $(filter libbrain2music/%.cpp bindings/%.cpp,$(FORMATTED))
 HEADERS := $(filter libbrain2music/%.h bindings/%.h,$(FORMATTED))
 CMAKE_ARGS = -G Ninja -DPython_EXECUTABLE=$(VENV)/bin/python
 
+# The library is built several times (for Python, for the tests, for an outside program): what is alike is compiled once.
+export CCACHE_DIR := $(CURDIR)/build/ccache
+export CCACHE_BASEDIR := $(CURDIR)
+export CCACHE_NOHASHDIR := 1
+# Asked anew by each recipe: the first one installs it.
+export CMAKE_CXX_COMPILER_LAUNCHER = $(shell command -v ccache)
+export CMAKE_CUDA_COMPILER_LAUNCHER = $(shell command -v ccache)
+
 comma := ,
 say = @printf '\n\033[1m== %s\033[0m\n' "$(1)$(if $(2),$(comma)$(2))$(if $(3),$(comma)$(3))"
 
@@ -65,12 +73,9 @@ setup: build/setup/package
 
 .PHONY: demo
 demo: build/setup/package
-	$(call say,The C++ example)
-	$(call quietly,examples,cmake -S examples/cpp -B build/examples $(CMAKE_ARGS) \
-	  -DCMAKE_PREFIX_PATH="$$(python -c 'import brain2music; print(brain2music.cmake_prefix_path)')" \
-	  && cmake --build build/examples)
-	$(call say,Detrending one simulated run from Python and from C++)
-	@python examples/detrend.py build/demo --cpp build/examples/detrend
+	$(call say,Simulating a small study; decoding music from it)
+	@brain2music demo build/demo
+	@echo 'Open build/demo/results/report.html in a browser.'
 
 # ---- tests -----------------------------------------------------------------------------------------------------------
 
@@ -102,11 +107,12 @@ build/release/build.ninja: build/setup/venv CMakeLists.txt $(wildcard cmake/*)
 	$(call say,Configuring the C++ library)
 	@cmake -S . -B build/release $(CMAKE_ARGS) -DB2M_PYTHON=ON -DB2M_CUDA=ON | grep 'brain2music:'
 
-# The wheel, as `pip wheel` makes it from nothing, in a virtual environment that knows nothing of this folder.
+# The wheel, in a virtual environment that knows nothing of this folder. Built beside the packages that are here: what
+# `pip wheel` downloads for itself is the same, at another path, and would be compiled against once more.
 build/package/installed: build/setup/venv $(SOURCES)
-	$(call say,Building the wheel in isolation and installing it into a fresh environment)
+	$(call say,Building the wheel and installing it into a fresh environment)
 	@mkdir -p $(@D) && rm -f $(@D)/*.whl
-	@python -m pip wheel --quiet --no-deps --wheel-dir $(@D) .
+	@python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir $(@D) .
 	@test -x $(@D)/venv/bin/python || $(PYTHON) -m venv $(@D)/venv
 	@$(@D)/venv/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(@D)/*.whl
 	@$(@D)/venv/bin/python -m pip install --quiet --disable-pip-version-check $(@D)/*.whl

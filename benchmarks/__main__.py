@@ -9,14 +9,14 @@ from pathlib import Path
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from benchmarks import signal, study
+from benchmarks import retrieval, ridge, signal, study
 from benchmarks.case import Case, measure
 from benchmarks.machine import describe
 
 #: Set on some machines for old OpenBLAS builds; they slow NumPy, and a rival runs at its best or not at all.
 SLOWING = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
-MODULES = {"signal": signal, "study": study}
+MODULES = {"retrieval": retrieval, "ridge": ridge, "signal": signal, "study": study}
 #: Those with nothing to run on a GPU.
 CPU_ONLY = {"study"}
 RESULTS = Path(__file__).parent / "results"

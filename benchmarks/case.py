@@ -103,6 +103,7 @@ def _cost(contender: Contender) -> Cost:
 
 
 def _seconds(contender: Contender) -> float:
+    time.sleep(0.02)  # threads of the contender before spin for a while, each library's its own
     if contender.on_gpu:
         start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
         start.record()

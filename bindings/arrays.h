@@ -43,10 +43,13 @@ py::object apply(const py::object& value, const char* where, const Work& work) {
 py::object to_numpy(const at::Tensor& tensor);
 
 void bind_audio(py::module_& core);
+void bind_decoding(py::module_& core);
 void bind_io(py::module_& core);
 void bind_kernels(py::module_& core);
 void bind_metrics(py::module_& core);
 void bind_models(py::module_& core);
+void bind_ridge(py::module_& core);
+void bind_retrieval(py::module_& core);
 void bind_signal(py::module_& core);
 
 }  // namespace brain2music::bindings

@@ -1,7 +1,10 @@
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "arrays.h"
+#include "brain2music/kernels/cosine_top_k.h"
+#include "brain2music/kernels/fold_scores.h"
 #include "brain2music/kernels/median_filter.h"
 #include "brain2music/kernels/standardize.h"
 
@@ -9,6 +12,14 @@ namespace brain2music::bindings {
 
 void bind_kernels(py::module_& core) {
   auto room = core.def_submodule("kernels", "Operations that LibTorch lacks, on CPU and CUDA.");
+  room.def(
+      "fold_scores",
+      [](const py::object& products, const py::object& weights) {
+        const at::Tensor w = ArrayArgument(weights, "kernels.fold_scores").tensor();
+        return apply(products, "kernels.fold_scores",
+                     [&](const at::Tensor& in) { return kernels::fold_scores(in, w); });
+      },
+      py::arg("products"), py::arg("weights"), "Held-out sums that ridge scores are made of: (3, penalties, targets).");
   room.def(
       "median_filter",
       [](const py::object& x, int64_t size, const std::vector<int64_t>& run_lengths, bool residual) {
@@ -18,6 +29,28 @@ void bind_kernels(py::module_& core) {
       },
       py::arg("x"), py::arg("size"), py::arg("run_lengths") = std::vector<int64_t>{}, py::arg("residual") = false,
       "Running median of (scans, voxels) along the scans, edges reflected; or the input minus it.");
+  room.def(
+      "cosine_top_k",
+      [](const py::object& queries, const py::object& items, int64_t k, const std::optional<py::object>& sketch) {
+        const ArrayArgument asked(queries, "kernels.cosine_top_k");
+        const ArrayArgument known(items, "kernels.cosine_top_k");
+        std::optional<at::Tensor> screen;
+        if (sketch) {
+          screen = ArrayArgument(*sketch, "kernels.cosine_top_k").tensor();
+        }
+        kernels::TopK best;
+        {
+          const py::gil_scoped_release unlocked;
+          best = kernels::cosine_top_k(asked.tensor(), known.tensor(), k, screen);
+        }
+        return py::make_tuple(asked.like_input(best.scores), asked.like_input(best.indices));
+      },
+      py::arg("queries"), py::arg("items"), py::arg("k"), py::arg("sketch") = py::none(),
+      "Items of greatest cosine with each query: (scores, indices), each (queries, k), equal scores by index.");
+  room.def(
+      "cosine_sketch",
+      [](const py::object& items) { return apply(items, "kernels.cosine_sketch", &kernels::cosine_sketch); },
+      py::arg("items"), "What makes repeated searches of the same items faster on the CPU.");
   room.def(
       "standardize",
       [](const py::object& x, const std::vector<int64_t>& run_lengths) {

@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+from docutils import nodes
+from docutils.parsers.rst import Directive
+
 import brain2music
+from brain2music.report import GLOSSARY
 
 project = "brain2music"
 author = "the brain2music developers"
@@ -13,6 +17,22 @@ breathe_default_project = "brain2music"
 autodoc_typehints = "none"  # the docstrings say types, with shapes
 napoleon_google_docstring = False
 nitpicky = False
-maximum_signature_line_length = 100  # longer ones get a line a parameter
+maximum_signature_line_length = 75  # longer ones get a line a parameter
 html_theme = "furo"
+html_show_copyright = False
 html_title = f"brain2music {version}"
+
+
+class ReportGlossary(Directive):
+    """``.. report-glossary::`` lists what the numbers of a report mean, as the report itself does."""
+
+    def run(self):
+        entries = nodes.definition_list()
+        for entry in GLOSSARY:
+            meaning = nodes.definition("", nodes.paragraph(text=entry.meaning))
+            entries += nodes.definition_list_item("", nodes.term(text=entry.term), meaning)
+        return [entries]
+
+
+def setup(app):
+    app.add_directive("report-glossary", ReportGlossary)

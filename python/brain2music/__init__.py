@@ -4,7 +4,9 @@ Follows *Brain2Music* (Denk, Takagi et al., 2023). NumPy arrays and torch tensor
 that went in, on its device.
 """
 
+import importlib
 from pathlib import Path
+from typing import Any
 
 import soundfile as _soundfile  # type: ignore[import-untyped]  # noqa: F401  brings libsndfile where the system has none
 import torch
@@ -17,8 +19,11 @@ except ImportError as error:
         "Install brain2music again, beside this torch."
     ) from error
 
-from brain2music import evaluation, metrics, signal
+from brain2music import evaluation, metrics, ridge, signal
 from brain2music.bundles import Bundle
+from brain2music.decoding import BrainDecoder
+from brain2music.model_files import load
+from brain2music.retrieval import Corpus
 from brain2music.study import Study
 from brain2music.versions import show_versions
 
@@ -28,4 +33,25 @@ __version__: str = _core.version()
 #: inside the installed Python package.
 cmake_prefix_path: str = str(Path(_core.__file__).parent)
 
-__all__ = ["Bundle", "Study", "__version__", "cmake_prefix_path", "evaluation", "metrics", "show_versions", "signal"]
+
+def __getattr__(name: str) -> Any:
+    """Import ``plotting`` when it is asked for: matplotlib takes longer than all the rest but torch."""
+    if name == "plotting":
+        return importlib.import_module("brain2music.plotting")
+    raise AttributeError(f"module 'brain2music' has no attribute {name!r}")
+
+
+__all__ = [
+    "BrainDecoder",
+    "Bundle",
+    "Corpus",
+    "Study",
+    "__version__",
+    "cmake_prefix_path",
+    "evaluation",
+    "load",
+    "metrics",
+    "ridge",
+    "show_versions",
+    "signal",
+]

@@ -15,7 +15,9 @@ import numpy as np
 import safetensors.numpy
 import torch
 from scipy import ndimage, stats
+from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
+from sklearn.model_selection import KFold
 
 
 def identification(matrix: np.ndarray, groups: np.ndarray) -> np.ndarray:
@@ -97,6 +99,28 @@ def main(folder: Path) -> None:
     top = np.argsort(-probabilities[..., group], axis=2, kind="stable")[..., :2]
     agreement = np.array([len(set(a) & set(b)) / 2 for a, b in zip(*top, strict=True)])
     save("metrics", original=probabilities[0], reconstructed=probabilities[1], agreement=agreement)
+    # Five folds, a penalty for each target by R2, the intercept exact in each training fold.
+    x = rng.standard_normal((83, 11))
+    y = 0.3 * x @ rng.standard_normal((11, 6)) + rng.standard_normal((83, 6)) + 3
+    alphas = np.array([0.1, 1, 10, 100, 1000])
+    path = np.zeros((len(alphas), y.shape[1]))
+    for train, test in KFold(5).split(x):
+        for number, alpha in enumerate(alphas):
+            predicted = Ridge(alpha=alpha).fit(x[train], y[train]).predict(x[test])
+            path[number] += r2_score(y[test], predicted, multioutput="raw_values") / 5
+    chosen = alphas[path.argmax(0)]
+    refit = Ridge(alpha=chosen).fit(x, y)
+    save("ridge", x=x, y=y, path=path, alphas=chosen, coef=refit.coef_.T.copy(), intercept=refit.intercept_)
+    # Cosines: many dimensions and items, copies among them; an odd number of few dimensions; all items asked for.
+    for case, (n, d, q, k) in {"wide": (6000, 128, 61, 10), "odd": (700, 5, 3, 20), "all": (90, 33, 9, 90)}.items():
+        items, queries = rng.standard_normal((n, d)).astype(np.float32), rng.standard_normal((q, d)).astype(np.float32)
+        items[n // 3 : 2 * n // 3] = items[: 2 * n // 3 - n // 3]
+        exact = queries.astype(float) @ items.T.astype(float)
+        exact /= np.outer(*(np.linalg.norm(x.astype(float), axis=1) for x in (queries, items)))
+        scores = exact.astype(np.float32)
+        indices = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        best = np.take_along_axis(scores, indices, axis=1)
+        save(f"cosine_{case}", items=items, queries=queries, indices=indices, scores=best)
 
     for dtype in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?"):
         save(f"npy_{np.dtype(dtype).name}", c=rng.integers(0, 2, (3, 4, 5)).astype(dtype))

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import ndimage
+from sklearn.linear_model import Ridge
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build"
@@ -54,6 +55,7 @@ def test_the_wheel_holds_kernels_stubs_and_headers():
         "brain2music/_core/__init__.pyi",
         "brain2music/_core/signal.pyi",
         "brain2music/lib/libbrain2music.so",
+        "brain2music/include/brain2music/retrieval/index.h",
         "brain2music/include/brain2music/signal/detrend.h",
         "brain2music/include/brain2music/version.h",
         "brain2music/share/cmake/brain2music/brain2musicConfig.cmake",
@@ -71,8 +73,29 @@ def wheel_prefix():
     return Path(printed.strip())
 
 
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    """An index that the wheel wrote, queries, and what NumPy finds: lines of query, rank, cosine, id."""
+    folder = tmp_path_factory.mktemp("library")
+    rng = np.random.default_rng(0)
+    items, queries = rng.standard_normal((500, 16)), rng.standard_normal((3, 4, 16))
+    np.savez(folder / "arrays.npz", items=items)
+    np.save(folder / "queries.npy", queries)
+    program = (
+        "import numpy as np, brain2music as b2m\n"
+        "items = np.load('arrays.npz')['items']\n"
+        "b2m.Corpus.from_embeddings(items, [f'track {i}' for i in range(500)]).save('x.index')\n"
+    )
+    status, printed = run([PYTHON, "-c", program], cwd=folder)
+    assert status == 0, printed
+    asked = queries.mean(axis=1)
+    cosines = asked @ items.T / np.outer(np.linalg.norm(asked, axis=1), np.linalg.norm(items, axis=1))
+    best = np.argsort(-cosines, axis=1)[:, :5]
+    return folder, [(q, i + 1, cosines[q, row], f"track {row}") for q in range(3) for i, row in enumerate(best[q])]
+
+
 @pytest.mark.parametrize("install", ["wheel", "prefix", "prefix without CUDA"])
-def test_a_cpp_program_builds_and_runs_against(install, run_of_bold, tmp_path):
+def test_cpp_programs_build_and_run_against(install, run_of_bold, library, tmp_path):
     folder, expected = run_of_bold
     prefix = {
         "wheel": wheel_prefix,
@@ -88,9 +111,32 @@ def test_a_cpp_program_builds_and_runs_against(install, run_of_bold, tmp_path):
     status, printed = run([tmp_path / "detrend", folder / "bold.npy", tmp_path / "out.npy", "1.5"])
     assert status == 0, printed
     np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), expected)
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((100, 8))
+    y = x @ rng.standard_normal((8, 3)) + rng.standard_normal((100, 3))
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", y)
+    status, printed = run([tmp_path / "ridge", tmp_path / "x.npy", tmp_path / "y.npy", tmp_path / "model"])
+    assert status == 0, printed
+    coef, alphas = (np.load(tmp_path / f"model-{name}.npy") for name in ("coef", "alphas"))
+    np.testing.assert_allclose(coef, Ridge(alpha=alphas).fit(x, y).coef_.T, rtol=1e-9)
     status, printed = run([tmp_path / "detrend", folder / "none.npy", tmp_path / "out.npy"])
     assert status == 1
     assert "[io.load_npy]" in printed
+    folder, nearest = library
+    status, printed = run([tmp_path / "search", folder / "x.index", folder / "queries.npy", "5"])
+    assert status == 0, printed
+    lines = [line.split("\t") for line in printed.splitlines()]
+    assert lines[0] == ["query", "rank", "cosine", "id"]
+    assert [(int(query), int(rank), name) for query, rank, _, name in lines[1:]] == [
+        (query, rank, name) for query, rank, _, name in nearest
+    ]
+    np.testing.assert_allclose(
+        [float(line[2]) for line in lines[1:]], [cosine for _, _, cosine, _ in nearest], atol=1e-5
+    )
+    status, printed = run([tmp_path / "search", folder, folder / "queries.npy"])
+    assert status == 1
+    assert "[retrieval.Index.open]" in printed
 
 
 def configure(tmp_path, *arguments):

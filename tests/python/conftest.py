@@ -136,3 +136,20 @@ def make_study_folder():
 @pytest.fixture
 def study_folder(tmp_path):
     return StudyFolder(tmp_path / "study")
+
+
+#: A small study: two subjects, two training and two test runs, large voxels.
+SIMULATED = {"subjects": 2, "runs": (2, 2), "voxel_size": 5.0, "corpus": 3}
+
+
+@pytest.fixture(scope="session")
+def simulated_settings():
+    return SIMULATED
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory):
+    """A simulated study, made once; tests may add to it and take away what they can put back."""
+    from brain2music.simulation import simulate
+
+    return simulate(tmp_path_factory.mktemp("simulated") / "study", **SIMULATED, progress=False)

@@ -8,7 +8,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from benchmarks import __main__ as command
-from benchmarks import signal, study
+from benchmarks import retrieval, ridge, signal, study
 from benchmarks.case import Case, Contender, measure
 from benchmarks.fresh import Cost, cost
 
@@ -20,7 +20,12 @@ def test_every_cuda_case_has_a_dry_run(name):
 
 
 def test_cases_agree_with_their_rivals_and_time_all(tmp_path):
-    for case in signal.cases(torch.device("cpu"), voxels=1000):
+    cpu = torch.device("cpu")
+    for case in (
+        *signal.cases(cpu, voxels=1000),
+        *retrieval.cases(cpu, items=1000),
+        ridge._encoding("small", 24, 200, 150, 1, cpu),
+    ):
         figures = measure(case, rounds=1)
         assert set(figures["contenders"]) == {*case.ours, *case.rivals}
         assert set(figures["times_as_fast_as"]) == set(case.rivals)

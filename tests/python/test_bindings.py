@@ -91,6 +91,9 @@ def test_dispatcher_and_bindings_agree():
     x = torch.randn(200, 7)
     assert torch.equal(torch.ops.brain2music.median_filter(x, 161), _core.kernels.median_filter(x, 161))
     assert torch.equal(torch.ops.brain2music.standardize(x, [100, 100]), _core.kernels.standardize(x, [100, 100]))
+    found = torch.ops.brain2music.cosine_top_k(x, x, 3), _core.kernels.cosine_top_k(x, x, 3)
+    for operation, binding in zip(*found, strict=True):
+        assert torch.equal(operation, binding)
     with pytest.raises(ValueError, match="odd"):
         torch.ops.brain2music.median_filter(x, 160)
 
@@ -100,6 +103,8 @@ def test_a_gradient_is_refused_rather_than_wrong(function):
     x = torch.randn(20, 3, requires_grad=True)
     with pytest.raises(RuntimeError, match="not implemented"):
         (function(x) * x).sum().backward()
+    with pytest.raises(RuntimeError, match="not implemented"):
+        torch.ops.brain2music.cosine_top_k(x, x.detach(), 3)[0].sum().backward()
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?"])

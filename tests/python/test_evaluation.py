@@ -361,7 +361,8 @@ def test_tables(tmp_path, study):
     assert list(read[0]) == ["subject", "stage", "embedding", "genre", "metric", "value", "chance", "oracle", "n"]
     assert len(read) == len(rows)
     assert b"\r" not in first
-    assert b"-0.000000" not in first
+    assert b"-0.000000" not in write_rows(tmp_path / "evaluate.tsv", [replace(ROW, chance=-1e-9)]).read_bytes()
+    write_rows(path, rows)
     assert all(float(a["value"]) == pytest.approx(b.value, abs=1e-6) for a, b in zip(read, rows, strict=True))
     sidecar = json.loads((tmp_path / "evaluate.json").read_text())
     assert list(sidecar) == list(read[0])

@@ -54,6 +54,18 @@ def test_meta_agrees_with_what_is_computed(operation):
     assert shape_only.stride() == real.stride()
 
 
+def test_fold_scores_stay_on_the_device():
+    with FakeTensorMode():
+        products = torch.empty(5, 6, 70, device="cuda:1")
+        sums = _core.kernels.fold_scores(products, torch.empty(5, 4, 6, device="cuda:1"))
+        assert sums.device == torch.device("cuda:1")
+        with pytest.raises(RuntimeError, match="device"):
+            _core.kernels.fold_scores(products, torch.empty(5, 4, 6))
+    real = _core.kernels.fold_scores(torch.randn(5, 6, 70), torch.randn(5, 4, 6))
+    assert sums.shape == real.shape
+    assert sums.dtype == real.dtype == torch.float64
+
+
 @pytest.mark.parametrize("operation", [name for name in OPERATIONS if name.startswith("signal.")])
 def test_small_integers_widen_on_the_device(operation):
     with FakeTensorMode():
@@ -76,6 +88,23 @@ def test_metrics_stay_on_the_device_of_the_input(operation, dtype):
             function(x, y.cpu())
     assert function(*torch.randn(2, 48, 7)).shape == shape
     assert function(*torch.empty(2, 48, 7, device="meta")).shape == shape
+
+
+def test_a_search_stays_on_the_device_of_its_queries():
+    with FakeTensorMode():
+        queries, items = torch.empty(7, 12, device="cuda:1"), torch.empty(400, 12, device="cuda:1")
+        found = _core.kernels.cosine_top_k(queries, items, 5)
+        with pytest.raises((RuntimeError, ValueError), match="device"):
+            _core.kernels.cosine_top_k(queries, items.to("cuda:0"), 5)
+        with pytest.raises((RuntimeError, ValueError), match="device"):
+            _core.kernels.cosine_top_k(queries, torch.empty(400, 12), 5)
+    real = _core.kernels.cosine_top_k(torch.randn(7, 12), torch.randn(400, 12), 5)
+    shape_only = _core.kernels.cosine_top_k(torch.randn(7, 12).to("meta"), torch.randn(400, 12).to("meta"), 5)
+    for there, here, meta in zip(found, real, shape_only, strict=True):
+        assert there.device == torch.device("cuda:1")
+        assert there.shape == here.shape == meta.shape == (7, 5)
+        assert there.dtype == here.dtype == meta.dtype
+        assert there.stride() == here.stride() == meta.stride()
 
 
 def test_the_method_catches_a_tensor_on_the_wrong_device():

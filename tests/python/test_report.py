@@ -1,4 +1,4 @@
-"""The report as a file: what it refuses, what it escapes, how its sound is made. See test_report_browser for the rest."""
+"""The report as a file: what it refuses, what it escapes, how its sound is made."""
 
 import dataclasses
 import io

@@ -18,8 +18,6 @@ from brain2music.simulation.brain.voxels import AUDITORY
 from brain2music.simulation.schedule import draw_schedule
 from brain2music.study.events import read_events
 
-SETTINGS = {"subjects": 2, "runs": (1, 2), "voxel_size": 5.0, "corpus": 1}
-
 
 def test_a_schedule_is_that_of_ds003720_but_for_its_clips(ds003720, tmp_path):
     schedule = draw_schedule(7, (12, 6))
@@ -54,8 +52,8 @@ def test_a_schedule_is_that_of_ds003720_but_for_its_clips(ds003720, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return simulate(tmp_path_factory.mktemp("simulated") / "study", **SETTINGS, progress=False)
+def folder(simulated):
+    return simulated
 
 
 @pytest.fixture(scope="module")
@@ -78,20 +76,20 @@ def digests(folder):
 
 def test_files_are_those_of_ds003720(folder, ds003720):
     for subject in ("001", "002"):
-        for run in ("Training_run-01", "Test_run-01", "Test_run-02"):
+        for run in ("Training_run-01", "Training_run-02", "Test_run-01", "Test_run-02"):
             stem = f"sub-{subject}/func/sub-{subject}_task-{run}"
             assert (ds003720 / f"{stem}_events.tsv").exists()
             for ending in ("_bold.nii", "_bold.json", "_events.tsv"):
                 assert (folder / f"{stem}{ending}").exists()
         assert (folder / f"sub-{subject}/anat/sub-{subject}_T1w.nii").exists()
     func = sorted(path.name for path in (folder / "sub-001/func").iterdir())
-    assert len(func) == 9
+    assert len(func) == 12
     assert not list(folder.rglob(".part-*"))
 
 
 def test_study_reads_it_without_options(study, brain):
     assert study.subjects == ["001", "002"]
-    assert brain.train.shape[:2] == (40, 10)
+    assert brain.train.shape[:2] == (80, 10)
     assert brain.test.shape[:2] == (20, 10)
     assert brain.repeats.shape[:3] == (20, 4, 10)
     assert len(brain.rois.names) == 150
@@ -164,7 +162,7 @@ def test_voxels_follow_the_features_that_the_truth_names(folder, study, brain):
     assert np.mean(scores) > np.mean(others) + 0.15
 
 
-def test_a_stopped_call_goes_on_and_gives_the_same_bytes(folder):
+def test_a_stopped_call_goes_on_and_gives_the_same_bytes(folder, simulated_settings):
     before = digests(folder)
     run = folder / "sub-002/func/sub-002_task-Test_run-02"
     for ending in ("_events.tsv", "_bold.nii"):
@@ -173,15 +171,15 @@ def test_a_stopped_call_goes_on_and_gives_the_same_bytes(folder):
     (folder / "captions.csv").unlink()
     untouched = folder / "sub-002/func/sub-002_task-Training_run-01_bold.nii"
     written = untouched.stat().st_mtime_ns
-    simulate(folder, **SETTINGS, progress=False)
+    simulate(folder, **simulated_settings, progress=False)
     assert digests(folder) == before
     assert untouched.stat().st_mtime_ns == written
 
 
-def test_a_null_study_holds_no_music_and_motion_only_the_raw_images(folder, tmp_path):
+def test_a_null_study_holds_no_music_and_motion_only_the_raw_images(folder, simulated_settings, tmp_path):
     # The music is the same: it is not rendered again.
     other = tmp_path / "null"
-    settings = {**SETTINGS, "subjects": 1, "corpus": 0, "signal": 0.0, "motion": True, "line_end": "lf"}
+    settings = {**simulated_settings, "subjects": 1, "corpus": 0, "signal": 0.0, "motion": True, "line_end": "lf"}
     brain2music.simulation.study._claim(other, brain2music.simulation.study._Settings(**settings))
     shutil.copytree(folder / "stimuli", other / "stimuli", copy_function=os.link)
     simulate(other, **settings, progress=False)
@@ -202,7 +200,7 @@ def test_a_null_study_holds_no_music_and_motion_only_the_raw_images(folder, tmp_
 
 def test_bad_settings_and_other_studies_are_refused(folder, tmp_path):
     with pytest.raises(FileExistsError, match="with other seed, runs, voxel_size"):
-        simulate(folder, subjects=2, seed=1, corpus=1, progress=False)
+        simulate(folder, subjects=2, seed=1, corpus=3, progress=False)
     (tmp_path / "something").write_text("of mine")
     with pytest.raises(FileExistsError, match="must be empty or not there"):
         simulate(tmp_path, progress=False)

@@ -3,12 +3,18 @@ The C++ library: one submodule per room. Users want the modules of brain2music i
 """
 from __future__ import annotations
 from . import audio
+from . import decoding
 from . import io
 from . import kernels
 from . import metrics
-from . import models
 from . import signal
-__all__: list[str] = ['audio', 'cuda_architectures', 'io', 'kernels', 'metrics', 'models', 'signal', 'torch_version', 'version']
+__all__: list[str] = ['audio', 'cuda_architectures', 'io', 'kernels', 'metrics', 'signal', 'torch_version', 'version']
+from . import ridge
+from . import signal
+__all__: list[str] = ['audio', 'cuda_architectures', 'decoding', 'io', 'kernels', 'ridge', 'signal', 'torch_version', 'version']
+from . import retrieval
+from . import signal
+__all__: list[str] = ['audio', 'cuda_architectures', 'io', 'kernels', 'retrieval', 'signal', 'torch_version', 'version']
 def cuda_architectures() -> str:
     """
     CUDA architectures that the kernels were compiled for; empty in a CPU build.

@@ -41,7 +41,7 @@ def add_to(commands: Commands) -> None:
 
 
 def _build(options: argparse.Namespace) -> None:
-    from brain2music.corpora import Corpus
+    from brain2music.retrieval import Corpus
 
     corpus = Corpus.build(
         options.folder,
@@ -52,15 +52,15 @@ def _build(options: argparse.Namespace) -> None:
         progress=not options.quiet,
     )
     if not options.quiet:
-        for name, reason in corpus.skipped.items():
-            print(f"skipped {name}: {reason}")
+        for skipped in corpus.skipped:
+            print(f"skipped {skipped.file}: {skipped.reason}")
         print(f"{len(corpus)} tracks in {options.out}, {len(corpus.skipped)} skipped")
 
 
 def _search(options: argparse.Namespace) -> None:
     import numpy as np
 
-    from brain2music.corpora import Corpus
+    from brain2music.retrieval import Corpus
 
     if options.embedding is not None:
         corpus = Corpus.open(options.index)

@@ -6,12 +6,12 @@ import sys
 from collections.abc import Sequence
 
 from brain2music import __version__
-from brain2music.cli import simulate
+from brain2music.cli import bundle, corpus, run, simulate
 
 __all__ = ["main"]
 
 #: Modules of the commands: each adds its parsers.
-_COMMANDS = (simulate,)
+_COMMANDS = (run, simulate, corpus, bundle)
 
 #: What a user can mend: anything else is a defect of ours and shows its traceback.
 _USERS = (ValueError, OSError, ImportError, RuntimeError, KeyError)

@@ -288,7 +288,7 @@ def _picked(
 
 def _double(array: Any) -> torch.Tensor:
     if isinstance(array, torch.Tensor):
-        return array.to(torch.float64)
+        return array.detach().to(torch.float64)
     return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float64))
 
 

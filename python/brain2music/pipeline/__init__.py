@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from brain2music.pipeline.context import Context
-from brain2music.pipeline.decoding import Decoded, decode
+from brain2music.pipeline.decoding import Decoded, average, decode
 from brain2music.pipeline.embedding import embed
 from brain2music.pipeline.evaluating import evaluate
 from brain2music.pipeline.reporting import report
@@ -15,6 +15,7 @@ __all__ = [
     "Decoded",
     "Retrieved",
     "Settings",
+    "average",
     "decode",
     "do",
     "embed",

@@ -17,7 +17,7 @@ from brain2music.pipeline.context import Context
 from brain2music.pipeline.embedding import embed
 from brain2music.study import Responses
 
-__all__ = ["Decoded", "decode"]
+__all__ = ["ClipTable", "Decoded", "average", "decode", "measured"]
 
 _Floats = npt.NDArray[np.float32]
 
@@ -34,6 +34,7 @@ class ClipTable:
 class Decoded:
     """What was decoded from one subject, and the truth beside it; clips, windows, dimensions throughout.
 
+    Windows of which no scan was measured are NaN in predictions (a run's last clip, under a delay).
     ``train`` holds predictions for the clips that the decoder was fitted to; ``held_out`` (or None) for test clips,
     each by a decoder that saw no clip of its genre. ``roi_scores`` maps a region's label to its mean cross-validated
     correlation, ``rois`` lists the regions chosen, best first.
@@ -73,9 +74,9 @@ def decode(context: Context, subject: str, role: str) -> Decoded:
         train, test = embeddings[brain.train_clips], embeddings[brain.test_clips]
         decoder = _fit(context, brain, train, np.ones(len(train), bool))
         tensors = {
-            "test": decoder.predict(brain.test),
+            "test": decoder.predict(brain.test, missing="nan"),
             "test_target": test.values,
-            "train": decoder.predict(brain.train),
+            "train": decoder.predict(brain.train, missing="nan"),
             "train_target": train.values,
         }
         notes = [*brain.notes, *decoder.notes_]
@@ -84,12 +85,12 @@ def decode(context: Context, subject: str, role: str) -> Decoded:
             for genre, rest in _without_each(brain):
                 one = _fit(context, brain, train[brain.train_clips.ids[rest]], rest)
                 which = brain.test_clips.genre == genre
-                held_out[which] = one.predict(brain.test[which])
+                held_out[which] = one.predict(brain.test[which], missing="nan")
             tensors["held_out"] = held_out
         folder.mkdir()
         _core.io.save_safetensors(folder / "predicted.safetensors", tensors, {})
         decoder.save(folder / "decoder.safetensors")
-        _save_roi_map(folder / "roi-scores.nii.gz", brain, decoder.roi_scores_)
+        _save_maps(context, folder, brain, decoder.roi_scores_)
         about = {
             "test_clips": brain.test_clips.ids.tolist(),
             "test_genres": brain.test_clips.genre.tolist(),
@@ -106,6 +107,20 @@ def decode(context: Context, subject: str, role: str) -> Decoded:
     return _load(folder, subject, role)
 
 
+def measured(predicted: _Floats) -> npt.NDArray[np.bool_]:
+    """Which windows (n, r) of predictions (n, r, d) were measured."""
+    return ~np.isnan(predicted).any(axis=2)
+
+
+def average(predicted: _Floats, target: _Floats) -> tuple[_Floats, _Floats]:
+    """Average predictions and targets (n, r, d) over the windows that were measured: (n, d) each."""
+    there = measured(predicted)
+    weights = there / there.sum(axis=1, keepdims=True)
+    pair = (np.einsum("nr,nrd->nd", weights, np.where(there[..., None], each, 0)) for each in (predicted, target))
+    first, second = (np.asarray(each, np.float32) for each in pair)
+    return first, second
+
+
 def _fit(context: Context, brain: Responses, targets: Any, which: npt.NDArray[np.bool_]) -> BrainDecoder:
     chosen = context.settings
     decoder = BrainDecoder(n_rois=chosen.n_rois, alphas=chosen.alphas, cv=chosen.cv, device=chosen.device)
@@ -119,14 +134,20 @@ def _without_each(brain: Responses) -> Iterator[tuple[str, npt.NDArray[np.bool_]
         yield genre, np.asarray(brain.train_clips.genre != genre)
 
 
-def _save_roi_map(path: Path, brain: Responses, scores: dict[int, float]) -> None:
-    """Write an image in which every voxel has its region's score; NaN outside."""
+def _save_maps(context: Context, folder: Path, brain: Responses, scores: dict[int, float]) -> None:
+    """Write two images on the BOLD's grid: the label of every voxel, and its region's score (NaN outside)."""
     mask = np.asarray(brain.mask.dataobj) != 0
+    own = brain.rois.labels if brain.rois is not None else np.zeros(mask.sum(), np.int32)
+    labels = np.zeros(mask.shape, np.int32)
+    labels[mask] = own
     volume = np.full(mask.shape, np.nan, np.float32)
-    labels = brain.rois.labels if brain.rois is not None else np.zeros(0, np.int32)
-    volume[mask] = [scores.get(int(label), np.nan) for label in labels]
-    nifti: Any = nib.Nifti1Image
-    nib.save(nifti(volume, brain.mask.affine), path)
+    volume[mask] = [scores.get(int(label), np.nan) for label in own]
+    space = context.study.space
+    for name, values in (("labels", labels), ("roi-scores", volume)):
+        nifti: Any = nib.Nifti1Image
+        image = nifti(values, brain.mask.affine)
+        image.set_sform(brain.mask.affine, code="mni" if space is not None and "MNI" in space else "aligned")
+        nib.save(image, folder / f"{name}.nii.gz")
 
 
 def _load(folder: Path, subject: str, role: str) -> Decoded:

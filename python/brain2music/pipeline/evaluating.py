@@ -5,19 +5,19 @@ from pathlib import Path
 
 import numpy as np
 
-from brain2music.corpora import Corpus
 from brain2music.evaluation import Retrieved as Found
 from brain2music.evaluation import Row, evaluate_decoding, evaluate_retrieval, summarise, write_rows, write_summary
 from brain2music.pipeline.context import Context
-from brain2music.pipeline.decoding import Decoded, decode
+from brain2music.pipeline.decoding import Decoded, decode, measured
 from brain2music.pipeline.retrieval import Retrieved, library, retrieve
+from brain2music.retrieval import Corpus
 
 __all__ = ["evaluate"]
 
 
 def evaluate(context: Context) -> tuple[list[Row], Path]:
     """Evaluate all subjects and embeddings into ``evaluate.tsv``, and their means into ``summary.tsv``."""
-    corpus, _ = library(context)
+    corpus = library(context).corpus
     rows: list[Row] = []
     for role in context.settings.embeddings:
         for subject in context.subjects:
@@ -50,6 +50,7 @@ def _decoding(context: Context, decoded: Decoded, corpus: Corpus) -> list[Row]:
                 target,
                 clips,
                 split=split,
+                present=measured(predicted),
                 corpus_values=values,
                 seed=context.settings.seed,
             )

@@ -3,19 +3,23 @@
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
+from matplotlib.figure import Figure as Drawn
+from PIL import Image
 
-from brain2music import plotting
+from brain2music import _core, plotting
 from brain2music import report as pages
 from brain2music.evaluation import Row
-from brain2music.files import write_bytes
-from brain2music.pipeline.decoding import ClipTable, Decoded
-from brain2music.plotting.style import style
+from brain2music.pipeline.decoding import ClipTable, Decoded, average
 
 __all__ = ["Writer", "player"]
+
+#: Columns and bands of a spectrogram under a player, and dB below the loudest moment at which it is dark.
+_COLUMNS, _BANDS, _RANGE_DB = 400, 96, 70.0
 
 
 class Writer:
@@ -24,51 +28,63 @@ class Writer:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def identification(self, matrix: npt.NDArray[np.float64], clips: ClipTable, subjects: int) -> pages.Figure:
+    def identification(self, matrix: npt.NDArray[np.float64], clips: ClipTable, row: Row) -> pages.Figure:
         """Draw every prediction against every true embedding."""
         own = float(np.mean(np.diag(matrix)))
         other = float((matrix.sum() - np.trace(matrix)) / (matrix.size - len(matrix)))
         return self._figure(
             "identification",
-            plotting.plot_identification(matrix, clips.genre.tolist()),
-            "Identification matrix",
-            "Pearson correlation of each predicted embedding (row) with each true one (column), clips sorted by genre, "
-            f"mean of {subjects}. A clip is identified where its diagonal cell exceeds its row.",
-            f"Matrix of correlations of {len(matrix)} predictions with {len(matrix)} true embeddings. The diagonal, "
-            "each "
-            f"clip with itself, has a mean of {own:.2f}; all other cells have a mean of {other:.2f}.",
+            plotting.plot_identification(matrix, clips, row),
+            f"Identification matrix of sub-{row.subject}",
+            "Pearson correlation of each predicted embedding (row) with each true one (column), clips sorted by "
+            "genre. A "
+            "clip is told apart from those whose cells in its row lie below its own on the diagonal.",
+            f"Matrix of correlations of {len(matrix)} predictions with as many true embeddings. The diagonal, each "
+            "clip "
+            f"with itself, has a mean of {own:.2f}; all other cells have a mean of {other:.2f}.",
         )
 
     def scores(self, rows: Sequence[Row]) -> pages.Figure:
-        """Draw identification by subject and genre."""
-        values = {row.genre: [] for row in rows}  # type: dict[str, list[float]]
+        """Draw identification by genre."""
+        values: dict[str, list[float]] = {}
         for row in rows:
-            values[row.genre].append(row.value)
+            values.setdefault(row.genre, []).append(row.value)
         means = {genre: float(np.mean(each)) for genre, each in values.items() if genre != "all"}
         best, worst = max(means, key=means.__getitem__), min(means, key=means.__getitem__)
         return self._figure(
-            "scores",
-            plotting.plot_scores(rows),
-            "By subject and by genre",
-            "Identification accuracy on test clips; large dots are means, small ones subjects. A genre's clips compete "
-            "with those of all genres.",
-            f"Identification accuracy of each subject and genre between chance and oracle. Best is {best} with "
-            f"{means[best]:.2f}, worst {worst} with {means[worst]:.2f}.",
+            "genres",
+            plotting.plot_scores(rows, by="genre"),
+            "By genre",
+            "Identification accuracy on test clips; dots are subjects, bars their mean and standard deviation. A "
+            "genre's "
+            "clips compete with those of all genres.",
+            f"Identification accuracy of all clips and of each genre, with chance and oracle. The best genre is {best} "
+            f"with {means[best]:.2f}, the worst {worst} with {means[worst]:.2f}.",
+            wide=True,
         )
 
-    def embedding(self, decoded: Sequence[Decoded]) -> pages.Figure:
-        """Draw the first subject's embeddings by genre."""
-        one = decoded[0]
+    def subjects(self, rows: Sequence[Row]) -> pages.Figure:
+        """Draw identification by subject."""
+        listed = ", ".join(f"{row.value:.2f} (sub-{row.subject})" for row in rows)
+        return self._figure(
+            "subjects",
+            plotting.plot_scores(rows, by="subject"),
+            "By subject",
+            "Identification accuracy on test clips, each subject beside chance and oracle.",
+            f"Identification accuracy of each subject: {listed}.",
+        )
+
+    def embedding(self, one: Decoded) -> pages.Figure:
+        """Draw one subject's embeddings by genre."""
         return self._figure(
             "embedding",
-            plotting.plot_embedding(one.test, one.test_target, one.test_clips.genre.tolist()),
-            "Embeddings by genre",
-            f"Test clips of sub-{one.subject} in the plane in which the true embeddings vary most. Predictions are "
-            "shrunk "
-            "towards the mean, as a ridge regression's are: each side has its own scale.",
-            "Two scatter plots of clips coloured by genre, true embeddings on the left and predicted ones on the "
-            "right, "
-            "with the mean of each genre.",
+            plotting.plot_embedding(*average(one.test, one.test_target), one.test_clips.genre),
+            f"Embeddings of sub-{one.subject} by genre",
+            "Test clips in the plane in which their true embeddings vary most. Predictions are shrunk towards the "
+            "mean, as "
+            "a ridge regression's are, and have a scale of their own.",
+            "Two scatter plots of clips marked by genre: true embeddings, and embeddings predicted from brain "
+            "activity.",
             wide=True,
         )
 
@@ -77,23 +93,20 @@ class Writer:
         best = one.rois[0]
         return self._figure(
             f"rois_sub-{one.subject}",
-            plotting.plot_roi_map(one.folder / "roi-scores.nii.gz"),
+            plotting.plot_roi_map(one.roi_scores, one.folder / "labels.nii.gz", selected=one.rois, names=one.roi_names),
             f"Regions of sub-{one.subject}",
-            "Mean cross-validated correlation of each region's own decoder, training clips; chance is 0. Axial slices.",
-            f"Axial slices of a brain, regions coloured by score. The best is {one.roi_names.get(best, best)} with r = "
-            f"{one.roi_scores[best]:.2f}.",
+            "Mean cross-validated correlation of each region's own decoder on training clips; chance is 0. Regions "
+            "whose "
+            "predictions are averaged stand out.",
+            f"Brain with regions coloured by score, and the best regions as bars. The best is "
+            f"{one.roi_names.get(best, best)} with r = {one.roi_scores[best]:.2f}.",
             wide=True,
         )
 
-    def _figure(self, name: str, drawn: Any, title: str, caption: str, alt: str, wide: bool = False) -> pages.Figure:
-        images = {}
-        for ending, metadata in (("svg", {"Date": None}), ("png", {"Software": None})):
-            file = io.BytesIO()
-            with style():
-                drawn.savefig(file, format=ending, metadata=metadata)
-            images[ending] = file.getvalue()
-            write_bytes(self._folder / f"{name}.{ending}", images[ending])
-        return pages.Figure(title, caption, alt, images["svg"], "svg", wide)
+    def _figure(self, name: str, drawn: Drawn, title: str, caption: str, alt: str, wide: bool = False) -> pages.Figure:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        _, svg = plotting.save(drawn, self._folder / name)
+        return pages.Figure(title, caption, alt, svg.read_bytes(), "svg", wide)
 
 
 def player(
@@ -104,4 +117,16 @@ def player(
     rate: int,
 ) -> pages.Player:
     """Put music under its spectrogram."""
-    return pages.Player(role, label, detail, waveform, rate, plotting.spectrogram_png(waveform, rate))
+    return pages.Player(role, label, detail, waveform, rate, _spectrogram(waveform, rate))
+
+
+def _spectrogram(waveform: npt.NDArray[np.float32], rate: int) -> bytes:
+    """Draw a log-mel spectrogram as a PNG with a palette; from edge to edge it spans the waveform."""
+    hop = max(len(waveform) // _COLUMNS, 1)
+    level = _core.audio.log_mel(np.ascontiguousarray(waveform), rate, n_fft=2048, hop=hop, n_mels=_BANDS)
+    shade = np.clip(1 + (level - level.max()) / _RANGE_DB, 0, 1)
+    image = Image.fromarray(np.rint(255 * shade[::-1]).astype(np.uint8)).convert("P")
+    image.putpalette((255 * mpl.colormaps["magma"](np.arange(256))[:, :3]).round().astype(np.uint8).tobytes())
+    file = io.BytesIO()
+    image.save(file, format="PNG", optimize=True)
+    return file.getvalue()

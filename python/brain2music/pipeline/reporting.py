@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -11,9 +11,9 @@ from brain2music import report as pages
 from brain2music.evaluation import PUBLISHED, Row, Summary, summarise
 from brain2music.pipeline import figures
 from brain2music.pipeline.context import Context
-from brain2music.pipeline.decoding import Decoded, decode
+from brain2music.pipeline.decoding import Decoded, average, decode
 from brain2music.pipeline.evaluating import evaluate
-from brain2music.pipeline.retrieval import library, retrieve
+from brain2music.pipeline.retrieval import Library, library, retrieve
 from brain2music.study.stimuli import load_audio
 from brain2music.versions import versions
 
@@ -97,14 +97,13 @@ def _decoding(
     role = context.settings.embeddings[0]
     draw = figures.Writer(context.out / "figures")
     first = decoded[0]
-    matrix = np.mean([_matrix(one) for one in decoded], axis=0)
-    chosen = [
-        row for row in rows if row.embedding == role and row.stage == "decode-test" and row.metric == "identification"
-    ]
+    chosen = [row for row in rows if (row.embedding, row.stage, row.metric) == (role, "decode-test", "identification")]
+    whole = [row for row in chosen if row.genre == "all"]
     shown = (
-        draw.identification(matrix, first.test_clips, len(decoded)),
+        draw.identification(_matrix(first), first.test_clips, whole[0]),
+        draw.subjects(whole),
         draw.scores(chosen),
-        draw.embedding(decoded),
+        draw.embedding(first),
     )
     return pages.Section(
         title="What was decoded",
@@ -164,16 +163,13 @@ def _main_table(context: Context, summaries: Sequence[Summary]) -> pages.Table:
 def _subject_table(role: str, rows: Sequence[Row]) -> pages.Table:
     chosen = [row for row in rows if row.embedding == role and row.stage == "decode-test" and row.genre == "all"]
     metrics_shown = ("identification", "identification_p", "correlation", "identification_windows")
-    columns = tuple(
-        pages.Column(name, meaning, align)
-        for name, meaning, align in (
-            ("Subject", "", "left"),
-            ("Metric", "", "left"),
-            ("Value", "", "right"),
-            ("Chance", "", "right"),
-            ("Oracle", "", "right"),
-            ("n", "Clips, or windows of clips", "right"),
-        )
+    columns = (
+        pages.Column("Subject", "", "left"),
+        pages.Column("Metric", "", "left"),
+        pages.Column("Value", "", "right"),
+        pages.Column("Chance", "", "right"),
+        pages.Column("Oracle", "", "right"),
+        pages.Column("n", "Clips, or windows of clips", "right"),
     )
     body = tuple(
         (
@@ -218,7 +214,7 @@ def _where(context: Context, decoded: Sequence[Decoded]) -> pages.Section:
 
 
 def _retrieval(context: Context, decoded: Sequence[Decoded], summaries: Sequence[Summary]) -> pages.Section:
-    corpus, audio = library(context)
+    found = library(context)
     role = context.settings.embeddings[0]
     rows = tuple(
         (one.metric.replace("_", " "), _number(one.mean, one.sd), f"{one.chance:.3f}", f"{one.oracle:.3f}")
@@ -237,20 +233,21 @@ def _retrieval(context: Context, decoded: Sequence[Decoded], summaries: Sequence
     inside = "may hold tracks of the study" if context.settings.include_stimuli else "holds no track of the study"
     return pages.Section(
         title="Music retrieved",
-        text=f"The decoded embedding of a clip fetches the nearest of {len(corpus)} tracks by cosine similarity; the "
+        text=f"The decoded embedding of a clip fetches the nearest of {len(found.corpus)} tracks by cosine "
+        "similarity; the "
         "library "
         f"{inside}. The examples are subject {decoded[0].subject}'s, from the best identified clip to the worst in "
         "even "
         "steps: none is picked by ear.",
         tables=(pages.Table("Retrieval", "Test clips.", columns, rows),),
-        examples=tuple(_examples(context, decoded[0], audio)),
+        examples=tuple(_examples(context, decoded[0], found)),
     )
 
 
-def _examples(context: Context, decoded: Decoded, audio: Path | None) -> Iterable[pages.Example]:
+def _examples(context: Context, decoded: Decoded, found: Library) -> Iterable[pages.Example]:
     retrieved, _ = retrieve(context, decoded.subject)
-    corpus, _ = library(context)
-    per_clip = metrics.identification_accuracy(decoded.test, decoded.test_target).per_item
+    corpus = found.corpus
+    per_clip = metrics.identification_accuracy(*average(decoded.test, decoded.test_target)).per_item
     order = np.argsort(-per_clip, kind="stable")
     count = min(context.settings.examples, len(order))
     chosen = order[np.linspace(0, len(order) - 1, count).round().astype(int)]
@@ -260,15 +257,16 @@ def _examples(context: Context, decoded: Decoded, audio: Path | None) -> Iterabl
         clip = str(decoded.test_clips.ids[index])
         waveform, rate = context.study.stimuli[clip]
         players = [figures.player("heard", f"Heard: {clip}", "", waveform, rate)]
-        for kind, label, indices, scores in (
+        kinds: tuple[tuple[Literal["retrieved", "oracle"], str, Any, Any], ...] = (
             ("retrieved", "Retrieved", retrieved.indices, retrieved.scores),
             ("oracle", "Oracle: nearest to the true embedding", retrieved.oracle_indices, retrieved.oracle_scores),
-        ):
+        )
+        for kind, label, indices, scores in kinds:
             track = str(corpus.ids[indices[index, 0]])
-            path = _audio_file(audio, track)
+            path = _audio_file(found.audio, track)
             if path is not None:
                 waveform, rate = load_audio(path)
-                waveform = waveform[: round(corpus.seconds * rate)]
+                waveform = waveform[: round((corpus.seconds or 15.0) * rate)]
                 detail = f"cosine {scores[index, 0]:.2f}"
                 players.append(figures.player(kind, f"{label}: {track.rpartition('/')[2]}", detail, waveform, rate))
         yield pages.Example(
@@ -314,7 +312,7 @@ def _held_out(decoded: Sequence[Decoded], rows: Sequence[Row]) -> pages.Section:
 
 
 def _matrix(one: Decoded) -> Any:
-    return metrics.identification_accuracy(one.test, one.test_target, correlations=True).correlations
+    return metrics.identification_accuracy(*average(one.test, one.test_target), correlations=True).correlations
 
 
 def _audio_file(audio: Path | None, track: str) -> Path | None:

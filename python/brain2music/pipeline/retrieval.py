@@ -2,17 +2,18 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from brain2music import _core
-from brain2music.corpora import Corpus
 from brain2music.files import digest_file
 from brain2music.pipeline.context import Context
-from brain2music.pipeline.decoding import Decoded, decode
+from brain2music.pipeline.decoding import Decoded, average, decode
+from brain2music.retrieval import Corpus
 
-__all__ = ["Retrieved", "library", "retrieve"]
+__all__ = ["Library", "Retrieved", "library", "retrieve"]
 
 #: Tracks of each genre that are composed where there is no library.
 _COMPOSED = 30
@@ -33,45 +34,71 @@ class Retrieved:
     path: Path
 
 
-def library(context: Context) -> tuple[Corpus, Path | None]:
-    """Open or build the music library, without the study's own tracks; and the folder its audio is in, if known."""
+@dataclass(frozen=True, eq=False)
+class Library:
+    """Music to retrieve from.
+
+    ``audio`` is the folder that its tracks are in, where that is known; ``key`` says in JSON what it depends on.
+    """
+
+    corpus: Corpus
+    audio: Path | None
+    key: dict[str, Any]
+
+
+def library(context: Context) -> Library:
+    """Open or build the music library, without the study's own tracks."""
     chosen = context.settings
+    role = chosen.embeddings[0]
+    audio = None
     if chosen.corpus is not None:
-        corpus, audio = Corpus.open(chosen.corpus, context.bundle), None
+        path = Path(chosen.corpus)
     else:
         audio = Path(chosen.study) / "corpus"
         if not audio.is_dir():
-            from brain2music.simulation.music import GENRES, write_tracks
-
-            audio = context.out / "corpus"
-            tracks = [(genre, _FIRST_NUMBER + number) for genre in GENRES for number in range(_COMPOSED)]
-            write_tracks(audio, tracks, 2 * chosen.seed + 1, _SECONDS, context.progress)
+            audio = _compose(context)
         inputs = {
-            "network": context.bundle.roles[chosen.embeddings[0]]["sha256"],
-            "audio": {path.relative_to(audio).as_posix(): digest_file(path) for path in sorted(audio.rglob("*.wav"))},
+            "network": context.bundle.roles[role]["sha256"],
+            "audio": {file.relative_to(audio).as_posix(): digest_file(file) for file in sorted(audio.rglob("*.wav"))},
         }
         path = context.store.path("retrieve", "corpus", inputs, ".index")
-        if path.exists():
-            corpus = Corpus.open(path, context.bundle)
-        else:
-            corpus = Corpus.build(
-                audio, context.bundle, path, role=chosen.embeddings[0], seconds=_SECONDS, progress=context.progress
-            )
-    if chosen.include_stimuli:
-        return corpus, audio
-    heard = [track for track in corpus.ids if track.rpartition("/")[2] in context.tracks]
-    return (corpus.exclude(heard) if heard else corpus), audio
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Corpus.build(audio, context.bundle, path, role=role, seconds=_SECONDS, progress=context.progress)
+    corpus = Corpus.open(path, context.bundle)
+    if corpus.role != role:
+        raise ValueError(
+            f"[pipeline.library] the library must be embedded as the first of embeddings, {role}; got {corpus.role} in "
+            f"{path}"
+        )
+    heard = [track for track in corpus.ids.tolist() if track.rpartition("/")[2] in context.tracks]
+    if heard and not chosen.include_stimuli:
+        corpus = corpus.exclude(heard)
+    else:
+        heard = []
+    return Library(corpus, audio, {"index": digest_file(path / "index.json"), "excluded": heard})
+
+
+def _compose(context: Context) -> Path:
+    """Write tracks of the composer, where a study brings no library."""
+    from brain2music.simulation.music import GENRES, write_tracks
+
+    folder = context.out / "corpus"
+    tracks = [(genre, _FIRST_NUMBER + number) for genre in GENRES for number in range(_COMPOSED)]
+    write_tracks(folder, tracks, 2 * context.settings.seed + 1, _SECONDS, context.progress)
+    return folder
 
 
 def retrieve(context: Context, subject: str) -> tuple[Retrieved, Decoded]:
     """Search the library with each test clip's embedding averaged over its windows: decoded, and true."""
     decoded = decode(context, subject, context.settings.embeddings[0])
-    corpus, _ = library(context)
+    found = library(context)
+    corpus = found.corpus
     count = min(context.settings.neighbours, len(corpus))
-    inputs = {"decoded": decoded.folder.name, "corpus": corpus.digest, "neighbours": count}
+    inputs = {"decoded": decoded.folder.name, "corpus": found.key, "neighbours": count}
 
     def write(path: Path) -> None:
-        scores, indices = corpus.search(decoded.test, k=count)
+        scores, indices = corpus.search(average(decoded.test, decoded.test_target)[0], k=count)
         oracle_scores, oracle_indices = corpus.search(decoded.test_target, k=count)
         tensors = {
             "scores": scores,

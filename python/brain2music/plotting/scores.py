@@ -1,183 +1,134 @@
-"""Figures of how well something was decoded."""
+"""Figures of the evaluation by genre, subject, embedding or stage, beside chance and oracle."""
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from brain2music.plotting.style import ACCENT, CHANCE, GENRE_COLOURS, ORACLE, new_figure, style
+from brain2music.evaluation.published import PUBLISHED
+from brain2music.evaluation.rows import Row, summarise
+from brain2music.plotting.style import CHANCE, INK, ONE_COLUMN, ORACLE, TWO_COLUMNS, house_style, new_figure
 
-__all__ = ["plot_embedding", "plot_identification", "plot_scores"]
+__all__ = ["plot_scores"]
+
+_LABELS = {
+    "identification": "identification accuracy",
+    "identification_windows": "identification accuracy (windows)",
+    "correlation": "correlation over clips",
+    "correlation_windows": "correlation over windows",
+    "correlation_item": "correlation of a clip's embedding",
+    "correlation_item_windows": "correlation of a window's embedding",
+    "genre_first": "best track of the right genre",
+    "genre_share": "tracks of the right genre",
+}
+
+_BLUE = "#22577a"
+_DASHED = (0, (2.5, 1.5))
 
 
-class ScoreRow(Protocol):
-    """One figure of an evaluation, as :class:`brain2music.evaluation.Row`."""
+@house_style
+def plot_scores(rows: Iterable[Row], by: str = "genre", published: bool = False) -> Figure:
+    """Draw one metric by genre, subject, embedding or stage.
 
-    @property
-    def subject(self) -> str: ...
-    @property
-    def genre(self) -> str: ...
-    @property
-    def value(self) -> float: ...
-    @property
-    def chance(self) -> float: ...
-    @property
-    def oracle(self) -> float: ...
-
-
-def plot_identification(matrix: npt.ArrayLike, genres: Sequence[str]) -> Figure:
-    """Draw the identification matrix: correlation of every prediction with every true embedding, genre by genre.
+    Each subject is a dot, their mean a bar with its standard deviation (``ddof=1``); a dashed line is chance, a solid
+    one the oracle, each group's own.
 
     Parameters
     ----------
-    matrix : array of shape (n, n)
-        Row i, column j: Pearson r of prediction i with target j.
-    genres : sequence of str
-        Genre of each clip; clips are sorted by it.
+    rows : iterable of Row
+        Of one metric, and alike in all that is not drawn: e.g. of one stage and embedding for ``by="genre"``, and for
+        another ``by`` of genre ``all``.
+    by : {"genre", "subject", "embedding", "stage"}
+        What lies along the axis, in order of first appearance; ``all`` genres come first.
+    published : bool, default False
+        Add the published mean and standard deviation (``brain2music.evaluation.PUBLISHED``) where there is one.
 
     Returns
     -------
     matplotlib.figure.Figure
+        One column wide, two for more than eight groups.
 
     Raises
     ------
     ValueError
-        If the matrix is not square, or has not one clip a genre named.
+        If there are no rows, or they differ in more than subject and ``by``.
     """
-    values, names = np.asarray(matrix, np.float64), np.asarray(genres)
-    if values.ndim != 2 or values.shape != (len(names), len(names)):
-        raise ValueError(
-            f"[plotting.plot_identification] matrix must be (n, n) for n genres; got {values.shape} and {len(names)}"
-        )
-    order = np.argsort(names, kind="stable")
-    values, names = values[np.ix_(order, order)], names[order]
-    with style():
-        figure = new_figure(5.0, 4.4)
-        axes = figure.add_subplot()
-        limit = float(np.quantile(np.abs(values), 0.995)) or 1.0
-        image = axes.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
-        present, first = np.unique(names, return_index=True)
-        edges = np.append(first, len(names)) - 0.5
-        for edge in edges[1:-1]:
-            axes.axhline(edge, color="black", linewidth=0.4, alpha=0.5)
-            axes.axvline(edge, color="black", linewidth=0.4, alpha=0.5)
-        middle = (edges[1:] + edges[:-1]) / 2
-        axes.set_yticks(middle, present)
-        axes.set_xticks(middle, present, rotation=45, ha="right", rotation_mode="anchor")
-        axes.tick_params(length=0)
-        axes.set_xlabel("true embedding of clip")
-        axes.set_ylabel("prediction for clip")
-        figure.colorbar(image, ax=axes, label="Pearson r", shrink=0.85, extend="both")
+    where = "plotting.plot_scores"
+    chosen = list(rows)
+    if by not in ("genre", "subject", "embedding", "stage"):
+        raise ValueError(f"[{where}] by must be genre, subject, embedding or stage; got {by!r}")
+    _check_alike(chosen, by, where)
+    groups = sorted(dict.fromkeys(getattr(row, by) for row in chosen), key=lambda name: by == "genre" and name != "all")
+
+    figure = new_figure(TWO_COLUMNS if len(groups) > 8 else ONE_COLUMN, 2.4)
+    axes = figure.add_subplot()
+    drawn = False
+    for place, group in enumerate(groups):
+        own = [row for row in chosen if getattr(row, by) == group]
+        chance, oracle = (float(np.mean([getattr(row, name) for row in own])) for name in ("chance", "oracle"))
+        axes.hlines(chance, place - 0.4, place + 0.4, color=CHANCE, linestyle=_DASHED, linewidth=1.0)
+        axes.hlines(oracle, place - 0.4, place + 0.4, color=ORACLE, linewidth=1.0)
+        values = np.array([row.value for row in own])
+        spread = np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else np.zeros(1)
+        axes.plot(place + spread, values, "o", markersize=3, color=_BLUE, alpha=0.65, markeredgewidth=0, zorder=3)
+        if len(values) > 1:
+            _mean_and_sd(axes, place, values)
+        if published:
+            drawn |= _published(axes, place + 0.33, own[0])
+    crowded = len(groups) > 5 or max(map(len, groups)) > 9
+    slanted: dict[str, Any] = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
+    axes.set_xticks(range(len(groups)), groups, **slanted)
+    axes.set_xlim(-0.6, len(groups) - 0.4)
+    axes.set_ylabel(_LABELS.get(chosen[0].metric, chosen[0].metric))
+    if by == "subject":
+        axes.set_xlabel("subject")
+    _legend(figure, chosen, by, drawn)
     return figure
 
 
-def plot_scores(rows: Sequence[ScoreRow], label: str = "identification accuracy") -> Figure:
-    """Draw a score by subject and by genre, chance and oracle beside every one.
-
-    Parameters
-    ----------
-    rows : sequence of Row
-        Of one metric: those of genre ``all`` stand for the subjects, the others for the genres.
-    label : str
-        Of the metric.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-
-    Raises
-    ------
-    ValueError
-        If there is none of genre ``all``.
-    """
-    whole = [row for row in rows if row.genre == "all"]
-    if not whole:
-        raise ValueError(f"[plotting.plot_scores] rows must hold some of genre 'all'; got {len(rows)} others")
-    genres = sorted({row.genre for row in rows} - {"all"})
-    groups = [(f"sub-{row.subject}", [row]) for row in whole]
-    groups += [(genre, [row for row in rows if row.genre == genre]) for genre in genres]
-    with style():
-        figure = new_figure(5.0, 0.9 + 0.24 * len(groups))
-        axes = figure.add_subplot()
-        for place, (_, members) in enumerate(groups):
-            values, chances, oracles = (
-                [getattr(row, name) for row in members] for name in ("value", "chance", "oracle")
-            )
-            height = place + (0.6 if place >= len(whole) else 0)
-            axes.plot([np.mean(chances), np.mean(oracles)], [height] * 2, color="#dddddd", linewidth=1.5, zorder=1)
-            axes.plot(np.mean(chances), height, "|", color=CHANCE, markersize=9, markeredgewidth=2, zorder=2)
-            axes.plot(np.mean(oracles), height, "|", color=ORACLE, markersize=9, markeredgewidth=2, zorder=2)
-            if len(values) > 1:
-                axes.plot(values, [height] * len(values), "o", color=ACCENT, markersize=3, alpha=0.45, zorder=3)
-            axes.plot(np.mean(values), height, "o", color=ACCENT, markersize=6.5, zorder=4)
-        heights = [place + (0.6 if place >= len(whole) else 0) for place in range(len(groups))]
-        axes.set_yticks(heights, [name for name, _ in groups])
-        axes.set_ylim(heights[-1] + 0.7, -0.7)
-        axes.tick_params(axis="y", length=0)
-        axes.spines["left"].set_visible(False)
-        axes.set_xlabel(label)
-        handles = [
-            axes.plot([], [], marker, color=colour, markersize=size, markeredgewidth=width, label=name)[0]
-            for marker, colour, size, width, name in (
-                ("o", ACCENT, 6, 0, "decoded"),
-                ("|", CHANCE, 9, 2, "chance"),
-                ("|", ORACLE, 9, 2, "oracle"),
-            )
-        ]
-        figure.legend(handles=handles, loc="outside upper center", ncols=3)
-    return figure
+def _check_alike(rows: Sequence[Row], by: str, where: str) -> None:
+    if not rows:
+        raise ValueError(f"[{where}] there must be rows; got none")
+    for name in ("stage", "embedding", "genre", "metric"):
+        found = dict.fromkeys(getattr(row, name) for row in rows)
+        if name != by and len(found) > 1:
+            raise ValueError(f"[{where}] rows must be of one {name}; got {', '.join(found)}")
+    summarise(rows)  # refuses a subject with two rows of a kind
 
 
-def plot_embedding(predicted: npt.ArrayLike, true: npt.ArrayLike, genres: Sequence[str]) -> Figure:
-    """Draw predicted and true embeddings in the plane in which the true ones vary most.
+def _mean_and_sd(axes: Axes, place: float, values: npt.NDArray[np.float64]) -> None:
+    mean, sd = float(values.mean()), float(values.std(ddof=1))
+    axes.hlines(mean, place - 0.24, place + 0.24, color=INK, linewidth=1.6, zorder=4)
+    axes.vlines(place, mean - sd, mean + sd, color=INK, linewidth=0.8, zorder=4)
 
-    Parameters
-    ----------
-    predicted, true : arrays of shape (n, d) or (n, r, d)
-        Windows are averaged.
-    genres : sequence of str
-        Genre of each of the n clips.
 
-    Returns
-    -------
-    matplotlib.figure.Figure
-        True and predicted embeddings side by side: the axes are the first two principal components of the true ones.
-        Predictions of a ridge regression are shrunk towards the mean, so each side has its own scale.
+def _published(axes: Axes, place: float, row: Row) -> bool:
+    """Draw the published figure, if there is one."""
+    for figure in PUBLISHED:
+        theirs = (figure.stage, figure.embedding, figure.metric)
+        if row.genre == "all" and theirs == (row.stage, row.embedding, row.metric):
+            axes.errorbar(
+                place, figure.mean, yerr=figure.sd, fmt="D", markersize=3.5, color=INK, mfc="white", mew=0.8,
+                elinewidth=0.8,
+            )  # fmt: skip
+            return True
+    return False
 
-    Raises
-    ------
-    ValueError
-        If shapes do not fit.
-    """
-    points = [np.asarray(array, np.float64) for array in (true, predicted)]
-    points = [array.mean(axis=1) if array.ndim == 3 else array for array in points]
-    names = np.asarray(genres)
-    if points[0].ndim != 2 or points[0].shape != points[1].shape or len(names) != len(points[0]):
-        raise ValueError(
-            "[plotting.plot_embedding] predicted and true must be (n, d) or (n, r, d) for n genres; got "
-            f"{np.shape(predicted)}, {np.shape(true)} and {len(names)}"
-        )
-    centre = points[0].mean(axis=0)
-    components = np.linalg.svd(points[0] - centre, full_matrices=False)[2][:2]
-    with style():
-        figure = new_figure(10.0, 4.6)
-        pair: Any = figure.subplots(1, 2)
-        for axes, array, title in zip(pair, points, ("True embeddings", "Predicted from the brain"), strict=True):
-            plane = (array - centre) @ components.T
-            for number, genre in enumerate(sorted(set(names.tolist()))):
-                here = names == genre
-                colour = GENRE_COLOURS[number % len(GENRE_COLOURS)]
-                axes.scatter(*plane[here].T, s=16, color=colour, alpha=0.55, linewidths=0)
-                axes.scatter(
-                    *plane[here].mean(axis=0), s=70, color=colour, edgecolor="black", linewidth=0.7, label=genre
-                )
-            axes.set_title(title)
-            axes.set_xlabel("first principal component of the true embeddings")
-            axes.axhline(0, color="#dddddd", linewidth=0.7, zorder=0)
-            axes.axvline(0, color="#dddddd", linewidth=0.7, zorder=0)
-        pair[0].set_ylabel("second principal component")
-        handles, labels = pair[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside right center", title="mean of genre")
-    return figure
+
+def _legend(figure: Figure, rows: Sequence[Row], by: str, published: bool) -> None:
+    handles = [
+        Line2D([], [], linestyle="none", marker="o", markersize=3, color=_BLUE, alpha=0.65, mew=0, label="subject")
+    ]
+    if by != "subject" and len({row.subject for row in rows}) > 1:
+        handles.append(Line2D([], [], color=INK, linewidth=1.6, label="mean ± s.d."))
+    if published:
+        diamond = Line2D([], [], linestyle="none", marker="D", markersize=3.5, color=INK, mfc="white", mew=0.8)
+        diamond.set_label("published")
+        handles.append(diamond)
+    handles.append(Line2D([], [], color=CHANCE, linestyle=_DASHED, label="chance"))
+    handles.append(Line2D([], [], color=ORACLE, label="oracle"))
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), handlelength=1.4, columnspacing=1.2)

@@ -27,16 +27,14 @@ GLOSSARY = (
     ),
     Entry(
         "Correlation over dimensions",
-        "For each clip, how closely its decoded embedding follows its true one from dimension to dimension (Pearson's "
-        "r), averaged over clips. All music has something in common, so even the embedding of a wrong clip scores "
-        "above "
-        "0: read it beside chance.",
+        "For each clip, how closely its decoded embedding follows its true one from dimension to dimension "
+        "(Pearson's r), averaged over clips. All music has something in common, so even the embedding of a wrong clip "
+        "scores above 0: read it beside chance.",
     ),
     Entry(
         "Chance",
         "What the same number comes to when a track picked at random from the music library takes the place of what "
-        "was "
-        "decoded. Only the part of a result that lies above chance says anything about the brain.",
+        "was decoded. Only the part of a result that lies above chance says anything about the brain.",
     ),
     Entry(
         "Permuted chance",
@@ -55,10 +53,9 @@ GLOSSARY = (
     ),
     Entry(
         "ROI score",
-        "How well the voxels of one region of interest predict the embedding: the correlation on training runs that "
-        "were "
-        "held out in turn, averaged over dimensions. The regions that score highest are the ones decoded from; test "
-        "clips have no say in it.",
+        "How well the voxels of one region of interest (ROI) predict the embedding: the correlation on training runs "
+        "held out in turn, averaged over dimensions. The regions that score highest are decoded from; test clips have "
+        "no say in that.",
     ),
     Entry(
         "Cosine",
@@ -67,9 +64,8 @@ GLOSSARY = (
     ),
     Entry(
         "Alpha",
-        "The penalty on large weights in ridge regression: the larger it is, the less the model trusts single voxels "
-        "and "
-        "the more it smooths. One is chosen for each dimension of the embedding, by cross-validation on training runs.",
+        "The penalty on large weights in ridge regression: the larger it is, the less the model trusts any single "
+        "voxel. One is chosen for each dimension of the embedding, by cross-validation on training runs.",
     ),
 )
 

@@ -72,9 +72,8 @@ class Writer:
         style, script = (_resource(name) for name in ("style.css", "script.js"))
         # The page may load nothing and run nothing but what is in it, wherever it is opened.
         policy = (
-            f"default-src 'none'; img-src data:; media-src data:; style-src {_hash(style)}; script-src "
-            f"{_hash(script)}; "
-            "base-uri 'none'; form-action 'none'"
+            f"default-src 'none'; img-src data:; media-src data:; style-src {_hash(style)}; "
+            f"script-src {_hash(script)}; base-uri 'none'; form-action 'none'"
         )
         sections = [(section.title, self._section(section)) for section in page.sections]
         sections.append(("What the numbers mean", _glossary()))

@@ -64,7 +64,8 @@ class Player:
     rate : int
         Samples a second.
     spectrogram : bytes
-        A PNG file without axes or margin: from its left edge to its right it spans the waveform.
+        A PNG file without axes or margin, stretched over the waveform: 400 by 150 pixels do, with a palette they are
+        small.
     """
 
     role: Literal["heard", "retrieved", "oracle"]

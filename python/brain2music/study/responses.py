@@ -24,8 +24,9 @@ class Clips:
 
     Parameters
     ----------
-    ids, genre, track : arrays of str
+    ids : array of str
         ``blues.00017_6.44`` is the track ``blues.00017`` from second 6.44 on.
+    genre, track : arrays of str
     start, end : arrays of float
         Seconds in the track.
     run : array of int

@@ -63,7 +63,9 @@ class Study:
 
     Examples
     --------
-    >>> study = b2m.Study("ds003720", derivatives="fmriprep/", rois="destrieux", space="T1w")  # doctest: +SKIP
+    >>> study = b2m.Study(  # doctest: +SKIP
+    ...     "ds003720", derivatives="fmriprep/", rois="destrieux", space="T1w"
+    ... )
     >>> brain = study.responses("001")  # doctest: +SKIP
     >>> brain.train.shape, brain.test.shape  # doctest: +SKIP
     ((480, 10, 58211), (60, 10, 58211))
@@ -185,6 +187,11 @@ class Study:
         if given is not None and not path.exists():
             raise FileNotFoundError(f"[study.Study] {name.partition('.')[0]} must exist; got {path}")
         return path if path.exists() else None
+
+    @cached_property
+    def space(self) -> str | None:
+        """Space of the BOLD, as BIDS names it; None where it is each subject's own."""
+        return self.layout.runs(self.subjects[0], self.rules.train_task)[0].space
 
     @property
     def has_captions(self) -> bool:

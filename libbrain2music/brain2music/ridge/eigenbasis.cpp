@@ -1,0 +1,195 @@
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/any.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/linalg_eigh.h>
+#include <ATen/ops/minimum.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/mv.h>
+#include <ATen/ops/nonzero.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/sqrt.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/sum.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/where.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "brain2music/kernels/fold_scores.h"
+#include "brain2music/ridge/rows.h"
+#include "brain2music/ridge/solvers.h"
+
+namespace brain2music::ridge {
+namespace {
+
+// How much larger than 6e-8 the rounding of float32 products may become in predictions; scores then are exact to a few
+// millionths.
+constexpr double single_precision_growth = 300;
+
+// Eigenvalues closer than this share of themselves and the smallest penalty are near: see EigenFold.
+constexpr double near_single = 0.03;
+constexpr double near_double = 5e-4;
+
+// Rows of the near products taken together: near eigenvalues lie close to the diagonal.
+constexpr int64_t band_rows = 32;
+
+struct Band {
+  int64_t first_row;
+  int64_t first_column;
+  at::Tensor values;       // (rows, columns): Gram matrix of held-out rows where eigenvalues are near
+  at::Tensor squared_gap;  // the same times the squared distance of eigenvalues
+};
+
+/// One fold in the eigenbasis Q of its training Gram matrix, with eigenvalues L, c = Q'X'y and M the held-out Gram
+/// matrix in that basis. For a penalty a, with D = 1 / (L + a), the squared predictions are
+///     sum_ij D_i D_j M_ij c_i c_j .
+/// Since D_i D_j = (D_i - D_j) / (L_j - L_i), this is sum_i D_i 2 c_i (N c)_i with N_ij = M_ij / (L_j - L_i): one
+/// product with N does for all penalties. Where L_i and L_j are near, that would cancel, but there
+///     D_i D_j = (D_i^2 + D_j^2) / 2 - (L_j - L_i)^2 (D_i^4 + D_j^4) / 4
+/// up to the fourth power of (L_j - L_i) / (L + a), which is a sum of terms in i and in j as well.
+/// Everything is scaled by the largest eigenvalue, so that no power of D leaves the range of float32.
+struct EigenFold {
+  at::Tensor to_basis;  // (p, p + 1): Q'[I, -mean] / scale
+  at::Tensor divided;   // (p, p): N
+  std::vector<Band> near;
+  at::Tensor weights;   // (5, penalties, p) of kernels::fold_scores: D times held_sum, D, 2 D less that of the largest
+                        // eigenvalue (else the terms in N cancel where the penalty is far above all), D^2, -D^4 / 2
+  at::Tensor held_sum;  // (p,): Q' sum of centred held-out rows / scale
+  double scale = 1;
+};
+
+struct Spectrum {
+  at::Tensor values;    // (p,) increasing
+  at::Tensor basis;     // (p, p)
+  at::Tensor held_out;  // (p, p): held-out Gram matrix in the basis
+  double growth = 1;    // of the rounding of products with targets, in predictions with the smallest penalty
+};
+
+Spectrum spectrum_of(const FoldGram& gram, double smallest) {
+  auto [values, basis] = at::linalg_eigh(gram.train);
+  values = values.clamp_min(0);
+  const at::Tensor held_out = at::mm(at::mm(basis.t(), gram.held_out), basis);
+  const at::Tensor penalised = values + smallest;
+  const at::Tensor growth = at::sqrt(penalised[-1] * at::sum(held_out.diagonal().abs() / penalised.square()));
+  return {values, basis, held_out, has_values(values) ? growth.item<double>() : 1.0};
+}
+
+EigenFold eigen_fold(const FoldGram& gram, const Spectrum& spectrum, const std::vector<double>& alphas,
+                     at::ScalarType type) {
+  EigenFold fold;
+  const at::Tensor& values = spectrum.values;
+  const at::Tensor penalised = values + *std::ranges::min_element(alphas);
+  const bool real = has_values(values);
+  const int64_t p = values.numel();
+  fold.scale = real ? penalised[-1].item<double>() : 1.0;
+  fold.to_basis = (at::mm(spectrum.basis.t(), gram.shift) / fold.scale).to(type);
+  fold.held_sum = (at::mv(spectrum.basis.t(), gram.held_sum) / fold.scale).to(type);
+  const at::Tensor all = at::tensor(alphas, at::kDouble).to(values.device()).unsqueeze(1);
+  const at::Tensor weights = fold.scale / (values + all);
+  const at::Tensor largest = values[-1];
+  const at::Tensor differences = weights * (largest - values) / (largest + all);
+  fold.weights = at::stack({weights * at::mv(spectrum.basis.t(), gram.held_sum) / fold.scale, weights, differences * 2,
+                            weights.square(), weights.square().square() / -2})
+                     .to(type);
+
+  const at::Tensor gap = (values.unsqueeze(0) - values.unsqueeze(1)) / fold.scale;
+  const at::Tensor bound = at::minimum(penalised.unsqueeze(0), penalised.unsqueeze(1)) *
+                           ((type == at::kFloat ? near_single : near_double) / fold.scale);
+  const at::Tensor near = gap.abs() <= bound;
+  fold.divided = at::where(near, at::zeros({}, gap.options()), spectrum.held_out / gap).to(type);
+  const at::Tensor values_near = spectrum.held_out * near;
+  const at::Tensor squared = values_near * gap.square();
+  const at::Tensor where_near = real ? near.cpu() : at::ones({p, p}, at::kBool);
+  for (int64_t row = 0; row < p; row += band_rows) {
+    const int64_t rows = std::min(band_rows, p - row);
+    const at::Tensor columns = at::nonzero(at::any(where_near.narrow(0, row, rows), 0)).squeeze(1);
+    const auto first = columns[0].item<int64_t>();
+    const int64_t count = columns[-1].item<int64_t>() - first + 1;
+    const auto part = [&](const at::Tensor& m) { return m.narrow(0, row, rows).narrow(1, first, count).to(type); };
+    fold.near.push_back({row, first, part(values_near), part(squared)});
+  }
+  return fold;
+}
+
+class EigenProblem final : public Problem {
+ public:
+  EigenProblem(const Design& design, const at::Tensor& gram) : design_(design) {
+    const double smallest = *std::ranges::min_element(design.alphas);
+    std::vector<Spectrum> spectra;
+    bool single = design.single;
+    for (int64_t slot = 0; slot <= design.folds.size(); ++slot) {
+      grams_.push_back(fold_gram_of(gram, slot, design.intercept));
+      if (slot < design.folds.size()) {
+        spectra.push_back(spectrum_of(grams_.back(), smallest));
+        single = single && spectra.back().growth <= single_precision_growth;
+      }
+    }
+    type_ = single ? at::kFloat : at::kDouble;
+    for (std::size_t fold = 0; fold < spectra.size(); ++fold) {
+      folds_.push_back(eigen_fold(grams_[fold], spectra[fold], design.alphas, type_));
+      grams_[fold].held_out.reset();
+    }
+    design_.rows = design.rows.to(type_);
+  }
+
+  at::Tensor products(const at::Tensor& y) const override {
+    return fold_products(design_.rows, y.to(type_), design_.folds);
+  }
+
+  HeldOutSums held_out(int64_t number, const at::Tensor& products) const override {
+    const EigenFold& fold = folds_[static_cast<std::size_t>(number)];
+    const int64_t all = design_.folds.size();
+    const int64_t p = fold.divided.size(0);
+    at::Tensor buffer = at::empty({5, p, products.size(2)}, products.options().dtype(type_));
+    at::Tensor c = buffer[0];
+    at::Tensor held = buffer[1];
+    at::Tensor far = buffer[2];
+    at::mm_out(held, fold.to_basis, products[number].to(type_));
+    at::mm_out(c, fold.to_basis, products[all].to(type_));
+    c.sub_(held);
+    if (design_.intercept) {
+      const auto train_rows =
+          static_cast<double>(design_.rows.size(0) - design_.folds.held_out[static_cast<std::size_t>(number)].numel());
+      const at::Tensor y_mean = (products[all][p] - products[number][p]) / train_rows;
+      held.addr_(fold.held_sum, y_mean.to(type_), 1, -1);
+    }
+    at::mm_out(far, fold.divided, c);
+    for (const Band& band : fold.near) {
+      const at::Tensor part = c.narrow(0, band.first_column, band.values.size(1));
+      at::Tensor near = buffer[3].narrow(0, band.first_row, band.values.size(0));
+      at::Tensor gap = buffer[4].narrow(0, band.first_row, band.values.size(0));
+      at::mm_out(near, band.values, part);
+      at::mm_out(gap, band.squared_gap, part);
+    }
+    const at::Tensor sums = kernels::fold_scores(buffer, fold.weights);
+    return {sums[0].mul_(fold.scale), sums[1].mul_(fold.scale), sums[2]};
+  }
+
+  at::Tensor coefficients(int64_t slot, const at::Tensor& products, const at::Tensor& best) const override {
+    const FoldGram& gram = grams_[static_cast<std::size_t>(slot)];
+    at::Tensor cross = products[design_.folds.size()];
+    if (slot < design_.folds.size()) {
+      cross = cross - products[slot];
+    }
+    return solve_chosen(gram.train, at::mm(gram.shift, cross), design_.alphas, best);
+  }
+
+  at::Tensor mean(int64_t slot) const override { return grams_[static_cast<std::size_t>(slot)].mean; }
+
+ private:
+  Design design_;
+  std::vector<FoldGram> grams_;
+  std::vector<EigenFold> folds_;
+  at::ScalarType type_ = at::kDouble;
+};
+
+}  // namespace
+
+std::unique_ptr<Problem> eigenbasis_problem(const Design& design, const at::Tensor& gram) {
+  return std::make_unique<EigenProblem>(design, gram);
+}
+
+}  // namespace brain2music::ridge

@@ -1,0 +1,55 @@
+#include "brain2music/ridge/fold_statistics.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/eye.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/promote_types.h>
+#include <c10/core/ScalarType.h>
+
+#include "brain2music/check.h"
+#include "brain2music/ridge/rows.h"
+
+namespace brain2music::ridge {
+
+FoldStatistics FoldStatistics::about(const at::Tensor& new_x_offset, const at::Tensor& new_y_offset) const {
+  // x - new = (x - old) - d is a product with [I, -d; 0, 1] from the left on [X, 1]'.
+  const int64_t p = features();
+  const at::Tensor dx = new_x_offset - x_offset;
+  const at::Tensor dy = new_y_offset - y_offset;
+  at::Tensor shift = at::eye(p + 1, gram.options());
+  shift.narrow(0, 0, p).narrow(1, p, 1).sub_(dx.unsqueeze(1));
+  const at::Tensor sums = gram.narrow(2, p, 1);  // [X, 1]'1 of each fold
+  const at::Tensor y_sums = cross.select(1, p);
+  FoldStatistics moved{new_x_offset, new_y_offset, {}, {}, {}};
+  moved.gram = at::matmul(at::matmul(shift, gram), shift.t());
+  moved.cross = at::matmul(shift, cross - sums * dy);
+  moved.y_squares = y_squares - y_sums * dy * 2 + gram.select(1, p).narrow(1, p, 1) * dy.square();
+  return moved;
+}
+
+FoldStatistics FoldStatistics::operator+(const FoldStatistics& other) const {
+  require(gram.sizes() == other.gram.sizes() && cross.sizes() == other.cross.sizes(), "ridge.FoldStatistics",
+          "statistics that are added must have equal folds, features and targets; got ", gram.sizes(), " and ",
+          cross.sizes(), " beside ", other.gram.sizes(), " and ", other.cross.sizes());
+  const FoldStatistics moved = other.about(x_offset, y_offset);
+  return {x_offset, y_offset, gram + moved.gram, cross + moved.cross, y_squares + moved.y_squares};
+}
+
+FoldStatistics fold_statistics(const at::Tensor& x, const at::Tensor& y, const Folds& folds) {
+  constexpr auto where = "ridge.fold_statistics";
+  check_matrix(x, "X", where);
+  check_matrix(y, "Y", where);
+  require(x.size(0) == y.size(0) && x.size(0) == folds.rows, where, "X, Y and folds must have equal rows; got ",
+          x.sizes(), ", ", y.sizes(), " and folds of ", folds.rows, " rows");
+  const Folds sorted = sorted_folds(folds, x.size(0), where);
+  const at::ScalarType type = at::promote_types(working_type(x.scalar_type()), working_type(y.scalar_type()));
+  require_finite(x, "X", where);
+  require_finite(y, "Y", where);
+  const CenteredRows a = centered_rows(x.to(type), /*ones=*/true, /*zero=*/false);
+  const CenteredRows b = centered_rows(y.to(type), /*ones=*/false, /*zero=*/false);
+  return {a.offset, b.offset, fold_gram(a.values, sorted), fold_products(a.values, b.values, sorted),
+          fold_squares(b.values, sorted)};
+}
+
+}  // namespace brain2music::ridge

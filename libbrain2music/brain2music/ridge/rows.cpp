@@ -1,0 +1,194 @@
+#include "brain2music/ridge/rows.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/isfinite.h>
+#include <ATen/ops/mean.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/nonzero.h>
+#include <ATen/ops/sub.h>
+#include <ATen/ops/sum.h>
+#include <ATen/ops/zeros.h>
+#include <c10/core/ScalarType.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "brain2music/check.h"
+
+namespace brain2music::ridge {
+namespace {
+
+// Rows of a float32 product: rounding grows with them, so longer sums are added up in float64.
+constexpr int64_t rows_at_once = 256;
+
+// Below so many columns the two halves of a symmetric product are not worth telling apart.
+constexpr int64_t gram_columns = 96;
+
+/// Adds x'x to `sum`, all but what symmetry gives.
+void add_lower_gram(const at::Tensor& x, const at::Tensor& sum) {  // NOLINT(misc-no-recursion)
+  const int64_t columns = x.size(1);
+  if (columns <= gram_columns) {
+    at::addmm_out(const_cast<at::Tensor&>(sum), sum, x.t(), x);
+    return;
+  }
+  const int64_t half = columns / 2;
+  const at::Tensor left = x.narrow(1, 0, half);
+  const at::Tensor right = x.narrow(1, half, columns - half);
+  at::Tensor corner = sum.narrow(0, half, columns - half).narrow(1, 0, half);
+  at::addmm_out(corner, corner, right.t(), left);
+  add_lower_gram(left, sum.narrow(0, 0, half).narrow(1, 0, half));
+  add_lower_gram(right, sum.narrow(0, half, columns - half).narrow(1, half, columns - half));
+}
+
+/// Fills in what add_lower_gram left to symmetry.
+void mirror(const at::Tensor& sums) {  // NOLINT(misc-no-recursion)
+  const int64_t columns = sums.size(2);
+  if (columns <= gram_columns) {
+    return;
+  }
+  const int64_t half = columns / 2;
+  const at::Tensor corner = sums.narrow(1, half, columns - half).narrow(2, 0, half);
+  sums.narrow(1, 0, half).narrow(2, half, columns - half).copy_(corner.transpose(1, 2));
+  mirror(sums.narrow(1, 0, half).narrow(2, 0, half));
+  mirror(sums.narrow(1, half, columns - half).narrow(2, half, columns - half));
+}
+
+bool is_partition(const Folds& folds) {
+  int64_t held_out = 0;
+  std::vector<bool> seen(static_cast<std::size_t>(folds.rows));
+  for (const at::Tensor& rows : folds.held_out) {
+    const auto* index = rows.const_data_ptr<int64_t>();
+    for (int64_t i = 0; i < rows.numel(); ++i) {
+      held_out += seen[static_cast<std::size_t>(index[i])] ? 0 : 1;
+      if (seen[static_cast<std::size_t>(index[i])]) {
+        return false;
+      }
+      seen[static_cast<std::size_t>(index[i])] = true;
+    }
+  }
+  return held_out == folds.rows;
+}
+
+/// Calls add(slot, rows) for all rows of each fold, then makes the last slot: the sum of the others where each row is
+/// held out once, else a pass over all rows.
+template <class Add>
+void each_fold(const Folds& folds, const at::Tensor& sums, const Add& add) {
+  for (int64_t fold = 0; fold < folds.size(); ++fold) {
+    add(sums[fold], folds.held_out[static_cast<std::size_t>(fold)]);
+  }
+  at::Tensor all = sums[folds.size()];
+  if (is_partition(folds)) {
+    at::sum_out(all, sums.narrow(0, 0, folds.size()), at::IntArrayRef{0});
+  } else {
+    add(all, at::arange(folds.rows, at::kLong));
+  }
+}
+
+at::TensorOptions float64_like(const at::Tensor& x) { return x.options().dtype(at::kDouble); }
+
+}  // namespace
+
+bool has_values(const at::Tensor& x) { return !x.is_meta() && !x.unsafeGetTensorImpl()->is_python_dispatch(); }
+
+at::ScalarType working_type(at::ScalarType type) {
+  switch (type) {
+    case at::kFloat:
+    case at::kHalf:
+    case at::kBFloat16:
+    case at::kChar:
+    case at::kByte:
+    case at::kShort:
+    case at::kUInt16:
+      return at::kFloat;
+    default:
+      return at::kDouble;
+  }
+}
+
+void check_matrix(const at::Tensor& x, std::string_view name, std::string_view where) {
+  require(x.dim() == 2, where, name, " must have two dimensions, rows first; got shape ", x.sizes());
+  require(x.size(0) > 0 && x.size(1) > 0, where, name, " must have a row and a column; got shape ", x.sizes());
+  require(at::isFloatingType(x.scalar_type()) || at::isIntegralType(x.scalar_type(), /*includeBool=*/true), where, name,
+          " must hold real numbers; got ", x.scalar_type());
+}
+
+void require_finite(const at::Tensor& x, std::string_view name, std::string_view where) {
+  // NaN and Inf survive a sum, so one pass at the speed of memory clears nearly all input; a sum that overflows by
+  // itself is cleared by the search.
+  if (!has_values(x) || std::isfinite(at::sum(x).item<double>())) {
+    return;
+  }
+  constexpr int64_t values_at_once = int64_t{1} << 24;
+  const int64_t step = std::max<int64_t>(1, values_at_once / std::max<int64_t>(1, x.size(1)));
+  for (int64_t first = 0; first < x.size(0); first += step) {
+    const at::Tensor part = x.narrow(0, first, std::min(step, x.size(0) - first));
+    const at::Tensor bad = at::nonzero(at::isfinite(part).logical_not());
+    if (bad.size(0) > 0) {
+      const auto row = bad[0][0].item<int64_t>();
+      const auto column = bad[0][1].item<int64_t>();
+      require(false, where, name, " must be finite, without NaN or infinity; got ", part[row][column].item<double>(),
+              " at row ", first + row, ", column ", column);
+    }
+  }
+}
+
+CenteredRows centered_rows(const at::Tensor& x, bool ones, bool zero) {
+  const int64_t columns = x.size(1);
+  CenteredRows rows;
+  // Of the first rows only: near enough to the middle of the data for the digits to be kept, and read once.
+  at::Tensor offset =
+      zero ? at::zeros({columns}, x.options())
+           : at::mean(x.narrow(0, 0, std::min(x.size(0), rows_at_once)), at::IntArrayRef{0}, false, at::kDouble)
+                 .to(x.scalar_type());
+  rows.values = at::empty({x.size(0), columns + (ones ? 1 : 0)}, x.options());
+  at::Tensor centered = rows.values.narrow(1, 0, columns);
+  at::sub_out(centered, x, offset);
+  if (ones) {
+    rows.values.narrow(1, columns, 1).fill_(1);
+  }
+  rows.offset = offset.to(at::kDouble);
+  return rows;
+}
+
+at::Tensor fold_products(const at::Tensor& a, const at::Tensor& b, const Folds& folds) {
+  at::Tensor sums = at::zeros({folds.size() + 1, a.size(1), b.size(1)}, float64_like(a));
+  at::Tensor product = at::empty({a.size(1), b.size(1)}, a.options());
+  each_fold(folds, sums, [&](const at::Tensor& sum, const at::Tensor& rows) {
+    for (int64_t first = 0; first < rows.numel(); first += rows_at_once) {
+      const at::Tensor block = rows.narrow(0, first, std::min(rows_at_once, rows.numel() - first));
+      at::mm_out(product, take_rows(a, block).t(), take_rows(b, block));
+      sum.add_(product);
+    }
+  });
+  return sums;
+}
+
+at::Tensor fold_gram(const at::Tensor& a, const Folds& folds) {
+  at::Tensor sums = at::zeros({folds.size() + 1, a.size(1), a.size(1)}, float64_like(a));
+  each_fold(folds, sums, [&](const at::Tensor& sum, const at::Tensor& rows) {
+    for (int64_t first = 0; first < rows.numel(); first += rows_at_once) {
+      const at::Tensor block = rows.narrow(0, first, std::min(rows_at_once, rows.numel() - first));
+      add_lower_gram(take_rows(a, block).to(at::kDouble), sum);
+    }
+  });
+  mirror(sums);
+  return sums;
+}
+
+at::Tensor fold_squares(const at::Tensor& b, const Folds& folds) {
+  at::Tensor sums = at::zeros({folds.size() + 1, b.size(1)}, float64_like(b));
+  each_fold(folds, sums, [&](const at::Tensor& sum, const at::Tensor& rows) {
+    for (int64_t first = 0; first < rows.numel(); first += rows_at_once) {
+      const at::Tensor block = rows.narrow(0, first, std::min(rows_at_once, rows.numel() - first));
+      sum.add_(at::sum(take_rows(b, block).to(at::kDouble).square(), at::IntArrayRef{0}));
+    }
+  });
+  return sums;
+}
+
+}  // namespace brain2music::ridge

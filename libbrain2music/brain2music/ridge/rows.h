@@ -1,0 +1,46 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+#include <string_view>
+
+#include "brain2music/ridge/folds.h"
+
+/// The one pass over the rows of X and Y: checks, provisional means, and products added up fold by fold.
+namespace brain2music::ridge {
+
+/// Rows about provisional means that their type can hold: `values + offset` are the rows.
+struct CenteredRows {
+  at::Tensor values;  // (n, columns), with a last column of ones where asked for
+  at::Tensor offset;  // (columns,) float64, without the ones
+};
+
+/// @param x    (n, columns) float32 or float64.
+/// @param ones appends a column of ones.
+/// @param zero takes 0 for means: regression without intercept.
+CenteredRows centered_rows(const at::Tensor& x, bool ones, bool zero);
+
+/// (folds + 1, p, q) float64: a'b over the rows that each fold holds out; last: over all rows. In blocks of at most 256
+/// rows of the type of `a` and `b`, added up in float64.
+at::Tensor fold_products(const at::Tensor& a, const at::Tensor& b, const Folds& folds);
+
+/// (folds + 1, p, p) float64: a'a, in float64 throughout; each product is taken once though it stands there twice.
+at::Tensor fold_gram(const at::Tensor& a, const Folds& folds);
+
+/// (folds + 1, q) float64: sums of squares.
+at::Tensor fold_squares(const at::Tensor& b, const Folds& folds);
+
+/// Float32 or float64: what a number of that type is worked on in.
+at::ScalarType working_type(at::ScalarType type);
+
+/// Throws, signed `where`, unless `x` is a matrix of real numbers with a row and a column.
+void check_matrix(const at::Tensor& x, std::string_view name, std::string_view where);
+
+/// Throws, signed `where`, naming row and column, unless all of `x` is finite.
+void require_finite(const at::Tensor& x, std::string_view name, std::string_view where);
+
+/// Meta and fake tensors have a shape and a device, but no values to look at.
+bool has_values(const at::Tensor& x);
+
+}  // namespace brain2music::ridge

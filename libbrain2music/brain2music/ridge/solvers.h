@@ -1,0 +1,95 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <vector>
+
+#include "brain2music/ridge/folds.h"
+#include "brain2music/ridge/options.h"
+
+/// Ways to fit all folds and penalties of one X; what they share is below, what differs is in a file each.
+namespace brain2music::ridge {
+
+/// Sums over the rows held out in a fold, of predictions less the training mean of the target: what every score is
+/// made of. No prediction is stored.
+struct HeldOutSums {
+  at::Tensor predicted;  // (penalties, t) float64: sum of predictions
+  at::Tensor product;    // sum of predictions times targets, these too less their training mean
+  at::Tensor squares;    // sum of squared predictions
+};
+
+/// One X and its folds, made ready for any number of targets.
+class Problem {
+ public:
+  virtual ~Problem() = default;
+
+  /// What is needed of targets: computed once for a tile, passed to the functions below.
+  /// @param y (n, t) about provisional means, of the type of X.
+  virtual at::Tensor products(const at::Tensor& y) const = 0;
+
+  virtual HeldOutSums held_out(int64_t fold, const at::Tensor& products) const = 0;
+
+  /// (p, t) float64: coefficients fitted to the rows that fold `slot` trains on, or to all rows where `slot` is the
+  /// number of folds, each target with its penalty `best` (t,).
+  virtual at::Tensor coefficients(int64_t slot, const at::Tensor& products, const at::Tensor& best) const = 0;
+
+  /// (p,) float64: mean of those rows about the offset of X; 0 without an intercept.
+  virtual at::Tensor mean(int64_t slot) const = 0;
+};
+
+/// X about provisional means, (n, p + 1) with a column of ones, and what is asked of it.
+struct Design {
+  at::Tensor rows;
+  Folds folds;
+  std::vector<double> alphas;
+  bool intercept = true;
+  bool single = false;  // may be worked on in float32 where conditioning allows
+
+  at::Tensor x() const { return rows.narrow(1, 0, rows.size(1) - 1); }
+};
+
+/// One fold's Gram matrices, about the means of its training rows; or of all rows.
+struct FoldGram {
+  at::Tensor shift;     // (p, p + 1) float64: [I, -mean], what takes [X, 1]' to centred rows
+  at::Tensor mean;      // (p,)
+  at::Tensor train;     // (p, p)
+  at::Tensor held_out;  // (p, p)
+  at::Tensor held_sum;  // (p,): sum of centred held-out rows
+};
+
+/// Of one fold, or of all rows where `slot` is the number of folds; `gram` as in FoldStatistics.
+FoldGram fold_gram_of(const at::Tensor& gram, int64_t slot, bool intercept);
+
+std::unique_ptr<Problem> cholesky_problem(const Design& design, const at::Tensor& gram);
+std::unique_ptr<Problem> eigenbasis_problem(const Design& design, const at::Tensor& gram);
+std::unique_ptr<Problem> kernel_problem(const Design& design);
+
+/// (p, t) float64: (gram + alphas[best] I)^-1 cross, by Cholesky in float64, target by target.
+at::Tensor solve_chosen(const at::Tensor& gram, const at::Tensor& cross, const std::vector<double>& alphas,
+                        const at::Tensor& best);
+
+/// Factors of gram + alpha I for many alphas: float32 where their condition allows and `single`, else float64.
+class Factors {
+ public:
+  Factors(const at::Tensor& gram, const std::vector<double>& alphas, bool single);
+
+  /// What to make of (alphas, p, t) solutions, of float32 or float64, part by part of the alphas.
+  template <class Use>
+  void solve(const at::Tensor& right, const Use& use) const {
+    for (const Part& part : parts_) {
+      use(part.first, part.solve(right));
+    }
+  }
+
+ private:
+  struct Part {
+    int64_t first;      // alpha
+    at::Tensor factor;  // (alphas, p, p), lower
+
+    at::Tensor solve(const at::Tensor& right) const;
+  };
+  std::vector<Part> parts_;
+};
+
+}  // namespace brain2music::ridge

@@ -1,0 +1,5 @@
+"""The music library to retrieve from."""
+
+from brain2music.retrieval.corpus import Corpus, Skipped
+
+__all__ = ["Corpus", "Skipped"]

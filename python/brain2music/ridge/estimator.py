@@ -1,0 +1,214 @@
+"""Ridge regression of many targets on one set of features."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin  # type: ignore[import-untyped]
+from sklearn.metrics import r2_score  # type: ignore[import-untyped]
+from sklearn.utils.validation import check_is_fitted  # type: ignore[import-untyped]
+
+from brain2music import _core
+from brain2music.ridge.arrays import check_features, check_targets, refuse_non_finite
+from brain2music.ridge.folds import held_out_rows
+
+__all__ = ["RidgeCV"]
+
+
+class RidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    r"""Ridge regression, the penalty of each target chosen by cross-validation.
+
+    Minimises :math:`\lVert y - X w - b \rVert^2 + \alpha \lVert w \rVert^2` for each target; scores are averaged over
+    folds, the best :math:`\alpha` is taken, and the fit repeated on all rows. The intercept is exact in each training
+    fold: features and targets are centred by its own means. All arithmetic that decides is in float64, or in float32
+    where the conditioning of ``X`` allows.
+
+    Parameters
+    ----------
+    alphas : sequence of float, optional
+        Penalties, absolute. By default ten from 0.001 to 1,000,000 times the mean eigenvalue of ``X'X`` (``X`` centred
+        where there is an intercept), so that the unit of ``X`` does not matter.
+    cv : int, scikit-learn splitter, or iterable of (train, test), default 5
+        An integer k is ``KFold(k)``, with groups ``GroupKFold(k)``. A fold trains on all other rows.
+    fit_intercept : bool, default True
+    scoring : {"r2", "correlation"}, default "r2"
+        A target that is constant in a fold scores 0 there.
+    alpha_per_target : bool, default True
+        If False, one penalty for all targets, the best on average.
+    solver : {"auto", "eigenbasis", "cholesky", "kernel"}, default "auto"
+        All give the same result up to rounding. "auto" counts operations, with n rows, p features, t targets, k folds
+        and a penalties: "eigenbasis" ``k (60 p^3 + 8 p^2 t)``, "cholesky" ``2 k a (p^3 / 3 + 4 p^2 t)``, "kernel",
+        where p > n, ``4 n^2 p + 2 k a (n^3 / 3 + 4 n^2 t)``.
+    keep_path : bool, default False
+        Keep the scores of all penalties.
+    keep_predictions : bool, default False
+        Keep the held-out predictions with the chosen penalties.
+
+    Attributes
+    ----------
+    coef_ : array of shape (p, t), or (p,) for ``y`` of shape (n,)
+    intercept_ : array of shape (t,), or a scalar array
+    best_alphas_ : array of shape (t,)
+    cv_scores_ : array of shape (t,)
+        Score of the best penalty, averaged over folds.
+    cv_correlations_ : array of shape (t,)
+        Pearson's r on held-out rows with the best penalty, averaged over folds.
+    cv_scores_path_ : array of shape (penalties, t)
+        With ``keep_path``.
+    cv_predictions_ : array of shape (n, t)
+        With ``keep_predictions``; NaN in rows that no fold holds out.
+    alphas_ : array of shape (penalties,), float64
+    solver_ : str
+        The solver that was used.
+
+    Notes
+    -----
+    NumPy arrays and torch tensors go in; what comes out is of the kind of the targets, on their device: float32, or
+    float64 where ``X`` or ``y`` is float64 or an integer wider than 16 bits. A warning counts the targets whose penalty
+    lies at an edge of the grid and is better than its neighbour by more than 0.001, with a positive score.
+
+    References
+    ----------
+    Denk, Takagi et al. (2023), *Brain2Music*, sections 3.3 and 3.4. ``coef_`` and ``best_alphas_`` are as in himalaya
+    (Dupré la Tour et al., 2022).
+
+    Examples
+    --------
+    >>> import brain2music as b2m, numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> X, W = rng.standard_normal((100, 5)), rng.standard_normal((5, 3))
+    >>> model = b2m.ridge.RidgeCV(alphas=np.logspace(-1, 3, 5)).fit(X, X @ W + rng.standard_normal((100, 3)))
+    >>> model.coef_.shape, model.best_alphas_.shape
+    ((5, 3), (3,))
+    """
+
+    def __init__(
+        self,
+        alphas: Any = None,
+        cv: Any = 5,
+        fit_intercept: bool = True,
+        scoring: str = "r2",
+        *,
+        alpha_per_target: bool = True,
+        solver: str = "auto",
+        keep_path: bool = False,
+        keep_predictions: bool = False,
+    ) -> None:
+        self.alphas = alphas
+        self.cv = cv
+        self.fit_intercept = fit_intercept
+        self.scoring = scoring
+        self.alpha_per_target = alpha_per_target
+        self.solver = solver
+        self.keep_path = keep_path
+        self.keep_predictions = keep_predictions
+
+    def fit(self, X: Any, y: Any, groups: npt.ArrayLike | None = None) -> "RidgeCV":
+        """Choose penalties and fit.
+
+        Parameters
+        ----------
+        X : array of shape (n, p)
+        y : array of shape (n, t) or (n,)
+        groups : array-like of shape (n,), optional
+            Rows of a group (a run, a clip) are held out together.
+
+        Returns
+        -------
+        RidgeCV
+            This estimator.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not fit, ``X`` or ``y`` holds NaN or Inf (named by row and column), a penalty is not positive,
+            or a fold has fewer than two rows.
+        """
+        where = f"ridge.{type(self).__name__}"
+        X = check_features(self, X, where, reset=True)
+        y = check_targets(y, where)
+        _check_rows([X], y, where)
+        held_out = held_out_rows(self.cv, len(X), groups, y, where)
+        result = _core.ridge.ridge_cv(X, y[:, None] if y.ndim == 1 else y, held_out, self._options(where))
+        self._one_target = y.ndim == 1
+        self.alphas_ = result["alphas"]
+        self.best_alphas_ = result["best_alphas"]
+        self.cv_scores_ = result["cv_scores"]
+        self.cv_correlations_ = result["correlations"]
+        self.coef_ = result["coef"][:, 0] if y.ndim == 1 else result["coef"]
+        self.intercept_ = result["intercept"][0] if y.ndim == 1 else result["intercept"]
+        if self.keep_path:
+            self.cv_scores_path_ = result["cv_path"]
+        if self.keep_predictions:
+            self.cv_predictions_ = result["predictions"][:, 0] if y.ndim == 1 else result["predictions"]
+        self.solver_ = result["solver"]
+        _warn_of_edges([result], where)
+        return self
+
+    def predict(self, X: Any) -> Any:
+        """Predict targets.
+
+        Parameters
+        ----------
+        X : array of shape (n, p)
+
+        Returns
+        -------
+        array of shape (n, t), or (n,)
+            Of the kind and type of ``coef_``.
+        """
+        check_is_fitted(self)
+        where = f"ridge.{type(self).__name__}"
+        X = check_features(self, X, where, reset=False)
+        return predict_from(X, self.coef_, self.intercept_, where)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """R2 on given data, averaged over targets."""
+        predicted = self.predict(X)
+        true, predicted = (v.cpu().numpy() if isinstance(v, torch.Tensor) else v for v in (y, predicted))
+        return float(r2_score(true, predicted, sample_weight=sample_weight))
+
+    def _options(self, where: str) -> dict[str, Any]:
+        alphas = [] if self.alphas is None else np.ravel(self.alphas).astype(float).tolist()
+        if self.alphas is not None and not alphas:
+            raise ValueError(f"[{where}] alphas must hold a penalty; got none")
+        return {
+            "alphas": alphas,
+            "fit_intercept": bool(self.fit_intercept),
+            "scoring": self.scoring,
+            "alpha_per_target": bool(self.alpha_per_target),
+            "solver": self.solver,
+            "keep_path": bool(self.keep_path),
+            "keep_predictions": bool(self.keep_predictions),
+        }
+
+
+def predict_from(X: Any, coef: Any, intercept: Any, where: str) -> Any:
+    """``X @ coef + intercept``, of the kind and type of ``coef``."""
+    refuse_non_finite(X, "X", where)
+    if isinstance(coef, torch.Tensor):
+        return torch.as_tensor(X, dtype=coef.dtype, device=coef.device) @ coef + intercept
+    return np.asarray(X, dtype=coef.dtype) @ coef + intercept
+
+
+def _check_rows(xs: list[Any], y: Any, where: str) -> None:
+    for X in xs:
+        if len(X) != len(y):
+            raise ValueError(
+                f"[{where}] X and y must have equal rows; got inconsistent numbers of samples: {tuple(X.shape)} and "
+                f"{tuple(y.shape)}"
+            )
+
+
+def _warn_of_edges(results: list[dict[str, Any]], where: str) -> None:
+    lower = sum(result["at_lower_edge"] for result in results)
+    upper = sum(result["at_upper_edge"] for result in results)
+    if lower or upper:
+        targets = sum(len(result["best_alphas"]) for result in results)
+        warnings.warn(
+            f"[{where}] the grid of alphas should reach beyond the best; got {lower} of {targets} targets at its "
+            f"smallest, {upper} at its largest alpha, better there than one step inside",
+            stacklevel=3,
+        )

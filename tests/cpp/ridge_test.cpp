@@ -1,0 +1,145 @@
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/allclose.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/zeros.h>
+
+#include <limits>
+#include <vector>
+
+#include "brain2music/decoding/brain_decoder.h"
+#include "brain2music/ridge/batched_ridge_cv.h"
+#include "brain2music/ridge/fold_statistics.h"
+#include "brain2music/ridge/folds.h"
+#include "brain2music/ridge/ridge.h"
+#include "brain2music/ridge/ridge_cv.h"
+#include "catch.h"
+#include "oracle.h"
+
+namespace ridge = brain2music::ridge;
+
+namespace {
+
+at::Tensor with_ones(const at::Tensor& x) { return at::cat({x, at::ones({x.size(0), 1}, x.options())}, 1); }
+
+bool close(const at::Tensor& a, const at::Tensor& b, double tolerance) {
+  return at::allclose(a.to(at::kDouble).cpu(), b.to(at::kDouble).cpu(), tolerance, tolerance);
+}
+
+}  // namespace
+
+TEST_CASE("ridge_cv equals a loop of scikit-learn's Ridge", "[ridge][cuda]") {
+  ridge::RidgeOptions options;
+  options.alphas = {0.1, 1, 10, 100, 1000};
+  options.keep_path = true;
+  for (const at::Device device : devices()) {
+    for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
+      const double tolerance = type == at::kFloat ? 1e-5 : 1e-10;
+      const at::Tensor x = oracle("ridge_x").to(device, type);
+      const at::Tensor y = oracle("ridge_y").to(device, type);
+      for (const auto solver :
+           {ridge::Solver::automatic, ridge::Solver::eigenbasis, ridge::Solver::cholesky, ridge::Solver::kernel}) {
+        options.solver = solver;
+        const ridge::RidgeFit fit = ridge::ridge_cv(x, y, ridge::k_folds(x.size(0), 5), options);
+        CHECK(close(fit.cv_path, oracle("ridge_path"), tolerance));
+        CHECK(close(fit.best_alphas, oracle("ridge_alphas"), 1e-6));
+        CHECK(close(fit.coef, oracle("ridge_coef"), tolerance));
+        CHECK(close(fit.intercept, oracle("ridge_intercept"), tolerance));
+        CHECK(fit.coef.device() == device);
+      }
+      const ridge::RidgeModel model = ridge::ridge(x, y, oracle("ridge_alphas").to(device));
+      CHECK(close(model.coef, oracle("ridge_coef"), tolerance));
+      CHECK(close(model.intercept, oracle("ridge_intercept"), tolerance));
+      const auto fits = ridge::batched_ridge_cv({x, x.narrow(1, 0, 3), x}, y, ridge::k_folds(x.size(0), 5), options);
+      CHECK(close(fits[2].coef, oracle("ridge_coef"), tolerance));
+      CHECK(fits[1].coef.size(0) == 3);
+    }
+  }
+}
+
+TEST_CASE("fold statistics are sums about provisional means, and add up", "[ridge][cuda]") {
+  for (const at::Device device : devices()) {
+    const at::Tensor x = oracle("ridge_x").to(device) + 100;
+    const at::Tensor y = oracle("ridge_y").to(device) - 1000;
+    const int64_t n = x.size(0);
+    const ridge::Folds folds = ridge::k_folds(n, 3);
+    const ridge::FoldStatistics all = ridge::fold_statistics(x, y, folds);
+    CHECK(all.folds() == 3);
+    CHECK(all.features() == x.size(1));
+    const ridge::FoldStatistics raw = all.about(at::zeros_like(all.x_offset), at::zeros_like(all.y_offset));
+    CHECK(close(raw.gram[3], at::mm(with_ones(x).t(), with_ones(x)), 1e-12));
+    CHECK(close(raw.cross[3], at::mm(with_ones(x).t(), y), 1e-12));
+    CHECK(close(raw.y_squares[3], y.square().sum(0), 1e-12));
+    const at::Tensor first = at::arange(folds.held_out[0].numel());
+    CHECK(close(raw.cross[0], at::mm(with_ones(x.narrow(0, 0, first.numel())).t(), y.narrow(0, 0, first.numel())),
+                1e-12));
+
+    // The same rows in two parts, of which each holds but some of the folds.
+    const int64_t cut = folds.held_out[0].numel() + 5;
+    const at::Tensor none = at::empty({0}, at::kLong);
+    const ridge::Folds left{cut, {folds.held_out[0], at::arange(folds.held_out[0].numel(), cut), none}};
+    const ridge::Folds right{n - cut, {none, at::arange(folds.held_out[1].numel() - 5), folds.held_out[2] - cut}};
+    const ridge::FoldStatistics sum =
+        ridge::fold_statistics(x.narrow(0, 0, cut), y.narrow(0, 0, cut), left) +
+        ridge::fold_statistics(x.narrow(0, cut, n - cut), y.narrow(0, cut, n - cut), right);
+    const ridge::FoldStatistics same = sum.about(all.x_offset, all.y_offset);
+    CHECK(close(same.gram, all.gram, 1e-9));
+    CHECK(close(same.cross, all.cross, 1e-9));
+    CHECK(close(same.y_squares, all.y_squares, 1e-9));
+    CHECK_THROWS_WITH(all + ridge::fold_statistics(x, y, ridge::k_folds(n, 4)), ContainsSubstring("equal folds"));
+  }
+}
+
+TEST_CASE("folds hold out each row once", "[ridge]") {
+  const ridge::Folds folds = ridge::k_folds(7, 3);
+  CHECK(at::equal(folds.held_out[0], at::arange(3)));
+  CHECK(at::equal(folds.held_out[2], at::arange(5, 7)));
+  const std::vector<int64_t> groups{5, 5, 5, 1, 1, 9, 9, 2};
+  const ridge::Folds whole = ridge::group_folds(groups, 2);
+  CHECK(whole.held_out[0].numel() + whole.held_out[1].numel() == 8);
+  CHECK(at::equal(whole.held_out[0], at::cat({at::arange(3), at::full({1}, 7, at::kLong)})));
+  CHECK_THROWS_WITH(ridge::k_folds(3, 4), ContainsSubstring("got 4 folds of 3 rows"));
+  CHECK_THROWS_WITH(ridge::group_folds(groups, 5), ContainsSubstring("got 5 folds of 4 groups"));
+}
+
+TEST_CASE("bad input of a ridge regression is named", "[ridge]") {
+  const at::Tensor x = oracle("ridge_x").clone();
+  const at::Tensor y = oracle("ridge_y");
+  const ridge::Folds folds = ridge::k_folds(x.size(0), 5);
+  CHECK_THROWS_WITH(ridge::ridge_cv(x, y.narrow(0, 0, 9), folds), ContainsSubstring("folds must be of the rows of X"));
+  CHECK_THROWS_WITH(ridge::ridge_cv(x.narrow(0, 0, 9), y, folds), ContainsSubstring("equal rows"));
+  CHECK_THROWS_WITH(ridge::ridge_cv(x, y, {x.size(0), {}}), ContainsSubstring("two folds or more; got 0"));
+  ridge::Folds twice = folds;
+  twice.held_out[1] = at::zeros({3}, at::kLong);
+  CHECK_THROWS_WITH(ridge::ridge_cv(x, y, twice), ContainsSubstring("got row 0 twice in fold 1"));
+  twice.held_out[1] = at::full({3}, 1000, at::kLong);
+  CHECK_THROWS_WITH(ridge::ridge_cv(x, y, twice), ContainsSubstring("must lie in [0, "));
+  x[4][2] = std::numeric_limits<double>::infinity();
+  CHECK_THROWS_WITH(ridge::ridge_cv(x, y, folds), ContainsSubstring("got inf at row 4, column 2"));
+}
+
+TEST_CASE("a brain decoder finds the region that holds the targets", "[decoding][cuda]") {
+  for (const at::Device device : devices()) {
+    // Region 7 is the design of the oracle in every scan, region 3 something else.
+    const at::Tensor x = oracle("ridge_x").to(device);
+    const at::Tensor y = oracle("ridge_y").to(device).unsqueeze(1);
+    const int64_t p = x.size(1);
+    const at::Tensor brain = at::cat({x.flip(0), x}, 1).unsqueeze(1).repeat({1, 2, 1});
+    const at::Tensor labels = at::cat({at::full({p}, 3, at::kLong), at::full({p}, 7, at::kLong)}).to(device);
+    const at::Tensor members = at::ones({1, 2}, at::kBool).to(device);
+    brain2music::decoding::DecoderOptions options{1, {0.1, 1, 10, 100, 1000}, 2, {}};
+    const auto fit =
+        brain2music::decoding::fit_brain_decoder(brain, y, members, labels, ridge::k_folds(x.size(0), 5), options);
+    CHECK(fit.decoder.rois[0].label == 7);
+    CHECK(close(fit.decoder.rois[0].alphas, oracle("ridge_alphas"), 1e-6));
+    const at::Tensor expected = at::mm(x, oracle("ridge_coef").to(device)) + oracle("ridge_intercept").to(device);
+    CHECK(close(fit.decoder.predict(brain).squeeze(1), expected, 1e-9));
+    CHECK_THROWS_WITH(fit.decoder.predict(brain.narrow(2, 0, p)), ContainsSubstring("voxels of the fit"));
+  }
+}

@@ -1,0 +1,171 @@
+"""The main job, from a simulated study to the report; and that it finds nothing where there is nothing."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import brain2music as b2m
+import brain2music.simulation.study
+from brain2music import metrics, pipeline
+from brain2music.cli import main
+from brain2music.evaluation import read_rows
+from brain2music.simulation import simulate
+
+#: Little to do, all of it real.
+OPTIONS = ["--subjects", "001", "--embeddings", "music_embedder", "--no-held-out-genres", "--examples", "2", "--quiet"]
+
+
+@pytest.fixture(scope="module")
+def results(simulated, tmp_path_factory):
+    out = tmp_path_factory.mktemp("run") / "results"
+    assert main(["run", str(simulated), str(out), "--examples", "2", "--quiet"]) == 0
+    return out
+
+
+def test_every_figure_stands_beside_chance_and_oracle(results):
+    rows = read_rows(results / "evaluate.tsv")
+    stages = {"decode-test", "decode-train", "decode-heldout", "retrieve-test"}
+    assert {row.stage for row in rows} == stages
+    assert {row.subject for row in rows} == {"001", "002"}
+    assert {row.embedding for row in rows} == {"music_embedder", "codec"}
+    headline = [row for row in rows if row.genre == "all" and row.metric == "identification"]
+    assert len(headline) == 2 * (2 * 3 + 1)
+    for row in headline:
+        # The oracle cannot be beaten; chance is that of a random pick.
+        assert row.value <= row.oracle
+        assert row.chance == pytest.approx(0.5, abs=0.02)
+    assert all(row.oracle == 1 for row in headline if row.stage.startswith("decode"))
+
+
+def test_music_is_decoded_where_there_is_music(results):
+    rows = read_rows(results / "evaluate.tsv")
+    found = [
+        row.value for row in rows if (row.stage, row.genre, row.metric) == ("decode-test", "all", "identification")
+    ]
+    assert np.mean(found) > 0.6
+
+
+def test_regions_that_predict_best_are_those_that_hear(simulated, results):
+    context = pipeline.Context.open(results, progress=False)
+    decoded = pipeline.decode(context, "001", "music_embedder")
+    best = [decoded.roi_names[label] for label in decoded.rois]
+    heard = ("transv", "temp_sup", "Lat_Fis-post", "temporal_sup")
+    assert sum(any(part in name for part in heard) for name in best) >= 3, best
+
+
+def test_the_report_says_what_the_table_says(results):
+    page = (results / "report.html").read_text()
+    rows = read_rows(results / "evaluate.tsv")
+    values = [
+        row.value
+        for row in rows
+        if (row.stage, row.embedding, row.genre, row.metric)
+        == ("decode-test", "music_embedder", "all", "identification")
+    ]
+    assert f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}" in page
+    assert page.count("<audio") == 2 * 3
+    assert len(page) < 25_000_000
+    assert "Never seen" in page
+
+
+def test_no_track_of_the_study_is_in_its_library(simulated, results, tmp_path):
+    context = pipeline.Context.open(results, progress=False)
+    corpus = pipeline.library(context).corpus
+    heard = set(context.tracks)
+    assert not heard & {track.rpartition("/")[2] for track in corpus.ids}
+    # A library that holds them: they are taken out, unless asked for.
+    mixed = tmp_path / "mixed"
+    shutil.copytree(simulated / "corpus", mixed, copy_function=os.link)
+    name = sorted(heard)[0]
+    genre = name.partition(".")[0]
+    os.link(simulated / f"stimuli/genres/{genre}/{name}.wav", mixed / f"genres/{genre}/{name}.wav")
+    b2m.Corpus.build(mixed, context.bundle, tmp_path / "mixed.index", progress=False)
+    for include, expected in ((False, 30), (True, 31)):
+        settings = pipeline.Settings(str(simulated), corpus=str(tmp_path / "mixed.index"), include_stimuli=include)
+        assert len(pipeline.library(pipeline.Context(settings, tmp_path / "out", False)).corpus) == expected
+
+
+def test_a_second_run_does_nothing_again(results):
+    before = {path: path.stat().st_mtime_ns for path in results.rglob("*") if path.is_file()}
+    assert main(["decode", str(results), "--quiet"]) == 0
+    assert {path: path.stat().st_mtime_ns for path in results.rglob("*") if path.is_file()} == before
+    assert json.loads((results / "config.json").read_text())["examples"] == 2
+
+
+def tree(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    }
+
+
+def test_killed_at_random_points_it_ends_with_the_same_bytes(simulated, tmp_path):
+    command = [sys.executable, "-m", "brain2music", "run", str(simulated)]
+    start = time.monotonic()
+    subprocess.run([*command, str(tmp_path / "whole"), *OPTIONS], check=True)
+    duration = time.monotonic() - start
+    draw = random.Random(0)
+    kills = 0
+    for _ in range(3):
+        run = subprocess.Popen([*command, str(tmp_path / "killed"), *OPTIONS])
+        try:
+            run.wait(timeout=draw.uniform(0.3, 0.9) * duration)
+        except subprocess.TimeoutExpired:
+            run.send_signal(signal.SIGKILL)
+            run.wait()
+            kills += 1
+    subprocess.run([*command, str(tmp_path / "killed"), *OPTIONS], check=True)
+    assert kills >= 1
+    whole, killed = tree(tmp_path / "whole"), tree(tmp_path / "killed")
+    assert whole.keys() == killed.keys()
+    assert [name for name in whole if whole[name] != killed[name]] == []
+
+
+def test_twenty_null_studies_decode_at_chance(simulated, simulated_settings, tmp_path):
+    folder = tmp_path / "null"
+    settings = {**simulated_settings, "subjects": 20, "voxel_size": 6.0, "signal": 0.0, "corpus": 0}
+    brain2music.simulation.study._claim(folder, brain2music.simulation.study._Settings(**settings))
+    shutil.copytree(simulated / "stimuli", folder / "stimuli", copy_function=os.link)
+    simulate(folder, **settings, progress=False)
+    study = b2m.Study(folder, rois="destrieux", cache=False)
+    assert len(study.subjects) == 20
+    music = b2m.Bundle.default().embed("music_embedder", study.stimuli)
+    scores, nulls = [], []
+    for subject in study.subjects:
+        brain = study.responses(subject)
+        decoder = b2m.BrainDecoder(min_voxels=5)
+        decoder.fit(brain.train, music[brain.train_clips], rois=brain.rois, groups=brain.train_clips.run)
+        predicted, target = decoder.predict(brain.test, missing="nan"), music[brain.test_clips].values
+        pair = pipeline.average(predicted, target)
+        scores.append(metrics.identification_accuracy(*pair).mean)
+        nulls.append(np.mean(metrics.permutation_null(*pair, n_permutations=200, seed=0)))
+    apart = np.array(scores) - np.array(nulls)
+    assert abs(apart.mean()) < 3 * apart.std(ddof=1) / np.sqrt(len(apart))
+    assert 0.02 < apart.std(ddof=1) < 0.2
+
+
+def test_bad_settings_are_named(simulated, tmp_path, capsys):
+    for options, words in (
+        (["--n-rois", "0"], "n_rois must be a whole number from 1; got 0"),
+        (["--cv", "folds"], "cv must be 'runs' or a number of folds from 2; got 'folds'"),
+        (["--subjects", "009"], "subjects must be among 001, 002; got 009"),
+        (["--embeddings", "text_embedder"], "the bundle must fill the roles asked for"),
+        (["--corpus", str(tmp_path / "none.index")], "none.index"),
+    ):
+        assert main(["run", str(simulated), str(tmp_path / "out"), *options, "--quiet"]) == 1
+        assert words in capsys.readouterr().err
+    assert main(["report", str(tmp_path / "nowhere"), "--quiet"]) == 1
+    assert "must hold config.json" in capsys.readouterr().err
+    path = tmp_path / "config.json"
+    path.write_text('{"study": "x", "nois": 3}')
+    assert main(["run", str(tmp_path / "out"), "--config", str(path), "--quiet"]) == 1
+    assert "got ['nois']" in capsys.readouterr().err
