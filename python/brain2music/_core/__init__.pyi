@@ -7,14 +7,11 @@ from . import decoding
 from . import io
 from . import kernels
 from . import metrics
-from . import signal
-__all__: list[str] = ['audio', 'cuda_architectures', 'io', 'kernels', 'metrics', 'signal', 'torch_version', 'version']
+from . import models
 from . import ridge
-from . import signal
-__all__: list[str] = ['audio', 'cuda_architectures', 'decoding', 'io', 'kernels', 'ridge', 'signal', 'torch_version', 'version']
 from . import retrieval
 from . import signal
-__all__: list[str] = ['audio', 'cuda_architectures', 'io', 'kernels', 'retrieval', 'signal', 'torch_version', 'version']
+__all__: list[str] = ['audio', 'cuda_architectures', 'decoding', 'io', 'kernels', 'metrics', 'models', 'retrieval', 'ridge', 'signal', 'torch_version', 'version']
 def cuda_architectures() -> str:
     """
     CUDA architectures that the kernels were compiled for; empty in a CPU build.

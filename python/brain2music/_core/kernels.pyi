@@ -4,7 +4,7 @@ Operations that LibTorch lacks, on CPU and CUDA.
 from __future__ import annotations
 import collections.abc
 import typing
-__all__: list[str] = ['cosine_sketch', 'cosine_top_k', 'median_filter', 'standardize']
+__all__: list[str] = ['cosine_sketch', 'cosine_top_k', 'fold_scores', 'median_filter', 'standardize']
 def cosine_sketch(items: typing.Any) -> typing.Any:
     """
     What makes repeated searches of the same items faster on the CPU.
@@ -12,7 +12,7 @@ def cosine_sketch(items: typing.Any) -> typing.Any:
 def cosine_top_k(queries: typing.Any, items: typing.Any, k: typing.SupportsInt, sketch: typing.Any | None = None) -> tuple:
     """
     Items of greatest cosine with each query: (scores, indices), each (queries, k), equal scores by index.
-__all__: list[str] = ['fold_scores', 'median_filter', 'standardize']
+    """
 def fold_scores(products: typing.Any, weights: typing.Any) -> typing.Any:
     """
     Held-out sums that ridge scores are made of: (3, penalties, targets).
