@@ -109,7 +109,7 @@ def decode(context: Context, subject: str, role: str) -> Decoded:
 
 def measured(predicted: _Floats) -> npt.NDArray[np.bool_]:
     """Which windows (n, r) of predictions (n, r, d) were measured."""
-    return ~np.isnan(predicted).any(axis=2)
+    return np.asarray(~np.isnan(predicted).any(axis=2), bool)
 
 
 def average(predicted: _Floats, target: _Floats) -> tuple[_Floats, _Floats]:

@@ -119,7 +119,10 @@ class Settings:
         for name, value in values.items():
             if not _fits(value, str(known[name].type)):
                 raise ValueError(f"[{_WHERE}] {name} must be {known[name].type}; got {value!r} in {where}")
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        fitting: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+        }
+        return cls(**fitting)
 
     def as_json(self) -> dict[str, Any]:
         """Return the settings as JSON has them."""
