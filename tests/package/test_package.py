@@ -54,6 +54,9 @@ def test_the_wheel_holds_kernels_stubs_and_headers():
         "brain2music/py.typed",
         "brain2music/_core/__init__.pyi",
         "brain2music/_core/signal.pyi",
+        "brain2music/bundles/default/bundle.json",
+        "brain2music/bundles/default/music_embedder.pt",
+        "brain2music/bundles/schema.json",
         "brain2music/lib/libbrain2music.so",
         "brain2music/include/brain2music/retrieval/index.h",
         "brain2music/include/brain2music/signal/detrend.h",
@@ -156,13 +159,17 @@ def test_another_torch_is_refused_in_one_sentence(tmp_path):
     assert "needs torch 2.11.*; got torch 2.9.1" in " ".join(printed.split())
 
 
-def test_missing_torch_and_catch2_are_named(tmp_path):
+def test_missing_torch_catch2_and_json_are_named(tmp_path):
     status, printed = configure(tmp_path, "-DB2M_TORCH_ROOT=/nowhere", "-DB2M_TESTS=OFF")
     assert status != 0
     assert "needs LibTorch 2.11; got '/nowhere'" in " ".join(printed.split())
     status, printed = configure(tmp_path, "-DCMAKE_DISABLE_FIND_PACKAGE_Catch2=ON", "-DB2M_TESTS=ON")
     assert status != 0
     assert "apt install catch2" in " ".join(printed.split())
+    hidden = "-DCMAKE_IGNORE_PATH=/usr/include;/usr/local/include"
+    status, printed = configure(tmp_path, hidden, "-DB2M_TESTS=OFF", "-DB2M_CUDA=OFF")
+    assert status != 0
+    assert "needs the header nlohmann/json.hpp: 'apt install nlohmann-json3-dev'" in " ".join(printed.split())
 
 
 def test_cuda_that_cannot_be_had_is_an_error_when_asked_for_and_a_remark_otherwise(tmp_path):

@@ -51,14 +51,14 @@ constexpr std::array<TypeName, 16> type_names{{{"BOOL", at::kBool},
                                                {"U64", at::kUInt64}}};
 
 std::optional<at::ScalarType> type_of(const nlohmann::json& name) {
-  const auto known = std::ranges::find_if(type_names, [&](const TypeName& type) {
+  const auto* const known = std::ranges::find_if(type_names, [&](const TypeName& type) {
     return name.is_string() && name.get_ref<const std::string&>() == type.name;
   });
   return known == type_names.end() ? std::nullopt : std::optional(known->type);
 }
 
 std::string_view name_of(at::ScalarType type) {
-  const auto known = std::ranges::find_if(type_names, [&](const TypeName& each) { return each.type == type; });
+  const auto* const known = std::ranges::find_if(type_names, [&](const TypeName& each) { return each.type == type; });
   require(known != type_names.end(), saving, "the type must be one that .safetensors knows; got ", type);
   return known->name;
 }
@@ -74,7 +74,7 @@ struct Entry {
 
 class Header {
  public:
-  Header(const nlohmann::json& header, uint64_t data_bytes, const std::filesystem::path& file) : file_(file) {
+  Header(const nlohmann::json& header, uint64_t data_bytes, std::filesystem::path file) : file_(std::move(file)) {
     expect(header.is_object(), "the header must be an object; got ", header.type_name());
     for (const auto& [name, value] : header.items()) {
       if (name == metadata_key) {
@@ -113,8 +113,9 @@ class Header {
     const bool complete = value.is_object() && value.size() == 3 && value.contains("dtype") &&
                           value.contains("shape") && value.contains("data_offsets");
     expect(complete, "a tensor has dtype, shape and data_offsets; got ", value.type_name(), " for '", name, "'");
-    const auto type = type_of(value["dtype"]);
-    expect(type.has_value(), "the dtype must be a known one; got ", value["dtype"].dump(), " for '", name, "'");
+    const at::ScalarType type = type_of(value["dtype"]).value_or(at::ScalarType::Undefined);
+    expect(type != at::ScalarType::Undefined, "the dtype must be a known one; got ", value["dtype"].dump(), " for '",
+           name, "'");
     const std::vector<uint64_t> shape = numbers(value["shape"], name);
     const std::vector<uint64_t> offsets = numbers(value["data_offsets"], name);
     expect(offsets.size() == 2 && offsets[0] <= offsets[1], "data_offsets must be [begin, end]; got ",
@@ -122,7 +123,7 @@ class Header {
     constexpr std::size_t most_dimensions = 64;
     expect(shape.size() <= most_dimensions, "a tensor has at most 64 dimensions; got ", shape.size(), " for '", name,
            "'");
-    int64_t bytes = static_cast<int64_t>(at::elementSize(*type));
+    auto bytes = static_cast<int64_t>(at::elementSize(type));
     bool fits = true;
     for (const uint64_t size : shape) {  // sizes beside a zero count too: strides must not overflow either
       fits = fits && size <= INT64_MAX && !__builtin_mul_overflow(bytes, std::max<int64_t>(size, 1), &bytes);
@@ -131,7 +132,7 @@ class Header {
     expect(fits && offsets[1] - offsets[0] == (empty ? 0 : static_cast<uint64_t>(bytes)),
            "a tensor must fill its place; got ", offsets[1] - offsets[0], " bytes for shape ", value["shape"].dump(),
            " of ", value["dtype"].dump(), " for '", name, "'");
-    return {name, *type, {shape.begin(), shape.end()}, offsets[0], offsets[1]};
+    return {name, type, {shape.begin(), shape.end()}, offsets[0], offsets[1]};
   }
 
   std::vector<uint64_t> numbers(const nlohmann::json& list, const std::string& name) const {

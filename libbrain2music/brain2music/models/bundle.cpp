@@ -73,8 +73,9 @@ Bundle Bundle::open(const std::filesystem::path& folder) {
   }
   std::vector<std::string> hashes(wanted.size());
   at::parallel_for(0, static_cast<int64_t>(wanted.size()), 1, [&](int64_t begin, int64_t end) {
-    for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
-      hashes[i] = io::sha256(state->files.at(wanted[i].file->name)->bytes());
+    for (int64_t i = begin; i < end; ++i) {
+      const auto file = static_cast<std::size_t>(i);
+      hashes[file] = io::sha256(state->files.at(wanted[file].file->name)->bytes());
     }
   });
   for (std::size_t i = 0; i < wanted.size(); ++i) {
@@ -107,8 +108,9 @@ const Role& Bundle::role(std::string_view name) const {
 
 std::string_view Bundle::tokenizer(std::string_view name) const {
   const Role& filled = role(name);
-  require(filled.tokenizer.has_value(), where, "role '", name, "' must name a tokenizer; got none");
-  return state_->files.at(filled.tokenizer->name)->bytes();
+  const std::string file = filled.tokenizer.value_or(BundleFile{}).name;
+  require(!file.empty(), where, "role '", name, "' must name a tokenizer; got none");
+  return state_->files.at(file)->bytes();
 }
 
 std::shared_ptr<const Script> Bundle::script(std::string_view name, at::Device device,
@@ -117,7 +119,7 @@ std::shared_ptr<const Script> Bundle::script(std::string_view name, at::Device d
   const at::ScalarType type = dtype.value_or(filled.dtypes.front());
   require(std::ranges::find(filled.dtypes, type) != filled.dtypes.end(), where, "role '", name, "' runs in ",
           names_of(filled.dtypes), "; got ", dtype_name(type));
-  const std::lock_guard locked(state_->mutex);
+  const std::scoped_lock locked(state_->mutex);
   auto& held = state_->scripts[{filled.name, device.str(), type}];
   if (!held) {
     const std::string named = "role '" + filled.name + "' (" + filled.file.name + ")";

@@ -53,7 +53,7 @@ class B2M_API Bundle {
 
   /// Loads every role, in every type that it declares.
   /// @param device where to.
-  /// @throws as script() does.
+  /// @throws std::runtime_error as script() does.
   void verify(at::Device device = at::kCPU) const;
 
  private:

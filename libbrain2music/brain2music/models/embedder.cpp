@@ -5,6 +5,7 @@
 #include <ATen/ops/stack.h>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "brain2music/check.h"
@@ -35,7 +36,7 @@ at::Tensor Embedder::embed(const std::vector<Clip>& clips, const EmbedOptions& o
   check_batch(options.batch);
   const int64_t dimension = role_.dimension.value_or(0);
   const auto n = static_cast<int64_t>(clips.size());
-  const WindowOptions windowing{*role_.sample_rate, role_.window.value_or(0), options.hop};
+  const WindowOptions windowing{role_.sample_rate.value_or(0), role_.window.value_or(0), options.hop};
   at::Tensor result = at::empty({0, dimension}, at::kFloat);
   int64_t per_clip = 0;
   int64_t done = 0;  // rows of the result
@@ -66,7 +67,7 @@ at::Tensor Embedder::embed(const std::vector<Clip>& clips, const EmbedOptions& o
     require(r == per_clip, where, "every clip must give as many windows; got ", per_clip, " for ", clips.front().name,
             " and ", r, " for ", clip.name, ": cut them to one length");
     waiting.insert(waiting.end(), std::make_move_iterator(windows.begin()), std::make_move_iterator(windows.end()));
-    while (static_cast<int64_t>(waiting.size()) >= options.batch) {
+    while (std::ssize(waiting) >= options.batch) {
       run(static_cast<std::size_t>(options.batch));
     }
   }

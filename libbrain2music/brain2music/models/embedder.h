@@ -29,7 +29,7 @@ class B2M_API Embedder {
   /// @param role   one that declares `embed` or `embed_ids`, e.g. "music_embedder" or "codec".
   /// @param device where the network runs.
   /// @param dtype  of its weights; the manifest's first when it is not given.
-  /// @throws as Bundle::script() does; std::invalid_argument when the role does not embed.
+  /// @throws std::invalid_argument when the role does not embed; otherwise as Bundle::script() does.
   Embedder(const Bundle& bundle, std::string_view role, at::Device device = at::kCPU,
            std::optional<at::ScalarType> dtype = std::nullopt);
 

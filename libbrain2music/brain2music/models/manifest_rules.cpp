@@ -46,10 +46,15 @@ using Rule = std::function<void(const Json&, const Place&)>;
 
 /// A key of an object: what its value keeps to, and whether it must be there: always, never, or with certain methods.
 struct Field {
+  enum Need : std::uint8_t { required, optional, with_methods };
+
+  Field(std::string name, Rule keeps_to, Need is_needed = required, std::vector<std::string> of_methods = {})
+      : key(std::move(name)), rule(std::move(keeps_to)), need(is_needed), methods(std::move(of_methods)) {}
+
   std::string key;
   Rule rule;
-  enum Need : std::uint8_t { required, optional, with_methods } need = required;
-  std::vector<std::string> methods = {};
+  Need need;
+  std::vector<std::string> methods;
 };
 
 bool is_whole(const Json& value) {
@@ -116,7 +121,7 @@ Rule one_of(std::vector<std::string> names) {
   };
 }
 
-Rule list_of(Rule item, std::size_t fewest = 1, bool unique = false) {
+Rule list_of(const Rule& item, std::size_t fewest = 1, bool unique = false) {
   return [=](const Json& value, const Place& place) {
     place.expect(value.is_array() && value.size() >= fewest,
                  fewest > 0 ? "a list that is not empty" : std::string("a list"), value);
@@ -128,7 +133,7 @@ Rule list_of(Rule item, std::size_t fewest = 1, bool unique = false) {
   };
 }
 
-Rule map_of(Rule item) {
+Rule map_of(const Rule& item) {
   return [=](const Json& value, const Place& place) {
     place.expect(value.is_object(), "an object", value);
     for (const auto& [key, each] : value.items()) {
@@ -186,14 +191,12 @@ Rule methods(const std::vector<std::string>& names, bool all) {
 /// The fields of a role: those that all have, then its own.
 std::vector<Field> role_fields(const std::vector<std::string>& method_names, std::initializer_list<Field> own,
                                bool all_methods = false) {
+  const Rule card = object(
+      {{"name", text}, {"source", text}, {"licence", text}, {"replaces", text}, {"notes", text, Field::optional}});
   std::vector<Field> fields = file_fields;
-  fields.push_back({"methods", methods(method_names, all_methods)});
-  fields.push_back({"dtypes", list_of(one_of({"float32", "bfloat16", "float16"}), 1, true)});
-  fields.push_back({"card", object({{"name", text},
-                                    {"source", text},
-                                    {"licence", text},
-                                    {"replaces", text},
-                                    {"notes", text, Field::optional}})});
+  fields.emplace_back("methods", methods(method_names, all_methods));
+  fields.emplace_back("dtypes", list_of(one_of({"float32", "bfloat16", "float16"}), 1, true));
+  fields.emplace_back("card", card);
   fields.insert(fields.end(), own);
   return fields;
 }
@@ -233,10 +236,11 @@ std::vector<Field> stage_fields() {
       /*all_methods=*/true);
 }
 
-std::vector<Field> fields_of_roles() {
+/// The roles and their fields.
+std::vector<std::pair<std::string, std::vector<Field>>> every_role() {
   const std::vector<Field> stage = stage_fields();
   const Rule names = list_of(text, 1, true);
-  const std::vector<std::pair<std::string, std::vector<Field>>> roles{
+  return {
       {"music_embedder", role_fields({"embed"}, {{"sample_rate", hertz}, {"window", seconds}, {"dimension", count}})},
       {"text_embedder",
        role_fields({"embed", "embed_ids"}, {{"window", seconds},
@@ -268,14 +272,16 @@ std::vector<Field> fields_of_roles() {
                                        {"window", seconds},
                                        {"classes", names},
                                        {"groups", map_of(names), Field::optional}})}};
-  std::vector<Field> fields;
-  for (const auto& [role, inside] : roles) {
-    const Rule rule = [role = role, inside = inside](const Json& value, const Place& place) {
-      check_fields(value, {role, "", place.file}, inside);
-    };
-    fields.push_back({role, rule, Field::optional});
+}
+
+void check_roles(const Json& roles, const Place& place) {
+  static const auto known = every_role();
+  place.expect(roles.is_object() && !roles.empty(), "an object of one role or more", roles);
+  for (const auto& [role, entry] : roles.items()) {
+    const auto found = std::ranges::find(known, role, [](const auto& each) { return each.first; });
+    place.inside(role).expect(found != known.end(), "a role that the schema knows", entry);
+    check_fields(entry, {role, "", place.file}, found->second);
   }
-  return fields;
 }
 
 // ---- what a schema cannot say
@@ -333,16 +339,9 @@ void check_tagger(const Json& tagger, const Place& place) {
 }  // namespace
 
 void check_manifest(const Json& manifest, const std::filesystem::path& file) {
-  static const std::vector<Field> roles = fields_of_roles();
-  const Place top{"", "", &file};
-  check_fields(manifest, top,
-               {{"schema", [](const Json& value, const Place& place) { place.expect(value == 1, "version 1", value); }},
-                {"name", text},
-                {"description", text},
-                {"roles", [](const Json& value, const Place& place) {
-                   place.expect(value.is_object() && !value.empty(), "an object of one role or more", value);
-                   check_fields(value, place, roles);
-                 }}});
+  const Rule version = [](const Json& value, const Place& place) { place.expect(value == 1, "version 1", value); };
+  check_fields(manifest, {"", "", &file},
+               {{"schema", version}, {"name", text}, {"description", text}, {"roles", check_roles}});
   for (const auto& [role, value] : manifest.at("roles").items()) {
     const Place place{role, "", &file};
     if (role.starts_with("stage_")) {

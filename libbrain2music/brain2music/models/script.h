@@ -18,6 +18,8 @@ class Script {
  public:
   /// @param bytes   the file, whose hash has been checked.
   /// @param methods those that must be there; nothing else of the module is kept.
+  /// @param device  where to.
+  /// @param dtype   of its weights.
   /// @param named   how messages call it, e.g. "role 'codec' (codec.pt)".
   /// @throws std::runtime_error when the bytes are no module or lack a method.
   Script(std::string_view bytes, const std::vector<std::string>& methods, at::Device device, at::ScalarType dtype,

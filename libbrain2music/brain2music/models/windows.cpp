@@ -25,7 +25,7 @@ at::Tensor mono(const Clip& clip) {
   require(at::isFloatingType(waveform.scalar_type()), where,
           "a waveform must be of a floating type, full scale 1; got ", waveform.scalar_type(), " for ", clip.name,
           ": divide 16-bit samples by 32768");
-  const at::Tensor samples = waveform.detach().to(at::kFloat);
+  at::Tensor samples = waveform.detach().to(at::kFloat);
   if (samples.dim() == 1) {
     return samples;
   }

@@ -324,5 +324,7 @@ def main() -> None:
     print(build(arguments.out, arguments.tracks, arguments.replace))
 
 
-if __name__ == "__main__":
-    main()
+if __name__ == "__main__":  # under its own name: TorchScript writes a class's module into the file
+    from brain2music.bundles import acoustic
+
+    acoustic.main()

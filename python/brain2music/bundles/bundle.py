@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
 from brain2music import _core
 from brain2music.bundles.embeddings import Embeddings
@@ -197,6 +196,8 @@ class Bundle:
     def _embed_texts(
         self, embedder: _core.models.Embedder, texts: list[str], batch: int, progress: bool
     ) -> npt.NDArray[np.float32]:
+        from tqdm.auto import tqdm  # type: ignore[import-untyped]
+
         entry = self.roles["text_embedder"]
         tokenize = None
         if "embed" not in entry["methods"]:
@@ -212,6 +213,8 @@ def _embed_music(
     embedder: Any, clips: Music, entry: Mapping[str, Any], hop: float, batch: int, progress: bool
 ) -> npt.NDArray[np.float32]:
     """Batch by batch, so that few waveforms are held at once and Ctrl-C is heard between two batches."""
+    from tqdm.auto import tqdm
+
     parts: list[npt.NDArray[np.float32]] = []
     with tqdm(total=len(clips.ids), desc="clips", unit="clip", disable=not progress) as bar:
         for chunk in _chunks(clips, float(entry["window"]), hop, batch):
