@@ -175,6 +175,7 @@ void count_edges(const at::Tensor& path, const at::Tensor& best, RidgeFit& fit) 
 
 std::vector<double> default_alphas() { return {1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6}; }
 
+// NOLINTNEXTLINE(modernize-use-string-view): part of the interface, and handed to Python
 std::string solver_name(Solver solver) {
   switch (solver) {
     case Solver::eigenbasis:
