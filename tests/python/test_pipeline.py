@@ -130,6 +130,8 @@ def test_killed_at_random_points_it_ends_with_the_same_bytes(simulated, tmp_path
     assert [name for name in whole if whole[name] != killed[name]] == []
 
 
+# Where there is nothing to find, the best penalty may well be the greatest.
+@pytest.mark.filterwarnings("ignore:.*the grid of alphas should reach")
 def test_twenty_null_studies_decode_at_chance(simulated, simulated_settings, tmp_path):
     folder = tmp_path / "null"
     settings = {**simulated_settings, "subjects": 20, "voxel_size": 6.0, "signal": 0.0, "corpus": 0}
