@@ -152,7 +152,7 @@ def test_twenty_null_studies_decode_at_chance(simulated, simulated_settings, tmp
         nulls.append(np.mean(metrics.permutation_null(*pair, n_permutations=200, seed=0)))
     apart = np.array(scores) - np.array(nulls)
     assert abs(apart.mean()) < 3 * apart.std(ddof=1) / np.sqrt(len(apart))
-    assert 0.02 < apart.std(ddof=1) < 0.2
+    assert 0.005 < apart.std(ddof=1) < 0.2  # they differ: it is no constant that was compared
 
 
 def test_bad_settings_are_named(simulated, tmp_path, capsys):
