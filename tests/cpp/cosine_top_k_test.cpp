@@ -192,9 +192,9 @@ TEST_CASE("sketches err by less than is allowed for", "[kernels]") {
     for (int64_t query = 0; query < n; query += QuerySketch::group) {
       for (int64_t block = 0; block < sketch_blocks(n); ++block) {
         BlockProducts<4> products;
-        const std::array<int32_t, 4> floors{std::numeric_limits<int32_t>::min()};
-        block_products<4>(sketch.const_data_ptr<int16_t>() + block * sketch_block_values(d), queries.at(query),
-                          sketch_pairs(d), floors.data(), products);
+        const std::array<int32_t, 4> floors{std::numeric_limits<int32_t>::min()};  // for all of them to be written
+        (void)next_hits<4>(sketch.const_data_ptr<int16_t>() + block * sketch_block_values(d), 1, queries.at(query),
+                           sketch_pairs(d), floors.data(), products);
         for (int64_t q = 0; q < 4; ++q) {
           for (int64_t r = 0; r < sketch_rows; ++r) {
             const auto expected = exact[query + q][block * sketch_rows + r].item<double>();
@@ -209,40 +209,49 @@ TEST_CASE("sketches err by less than is allowed for", "[kernels]") {
 }
 
 template <int width>
-void check_block_products() {
+void check_next_hits() {
   constexpr int64_t pairs = 37;
+  constexpr int64_t blocks = 5;
   const auto values = [](int64_t count) {  // the extremes among them
     at::Tensor random = (at::randn({count}) * 3000).clamp(-32767, 32767).to(at::kShort);
     random.slice(0, 0, count, 5).fill_(32767);
     random.slice(0, 1, count, 7).fill_(-32767);
     return random;
   };
-  const at::Tensor items = values(pairs * sketch_rows * 2);
-  const at::Tensor queries = values(pairs * width * 2).div(8, "floor").to(at::kShort);
+  const at::Tensor items = values(blocks * pairs * sketch_rows * 2);
+  const at::Tensor queries = values(pairs * width * 2).div(64, "floor").to(at::kShort);
   const auto* item_values = items.const_data_ptr<int16_t>();
   const auto* query_values = reinterpret_cast<const int32_t*>(queries.const_data_ptr<int16_t>());
-  std::array<int32_t, width> floors{};
-  BlockProducts<width> plain;
-  (void)plain_block_products<width>(item_values, query_values, pairs, floors.data(), plain);
+  const at::Tensor all =
+      items.view({blocks, pairs, sketch_rows, 2}).to(at::kLong).transpose(1, 2).reshape({-1, pairs * 2});
+  const at::Tensor exact =
+      all.matmul(queries.view({pairs, width, 2}).to(at::kLong).transpose(0, 1).reshape({width, -1}).t());
   for (int q = 0; q < width; ++q) {
+    std::array<int32_t, width> floors{};
     floors.fill(std::numeric_limits<int32_t>::max());
-    floors[q] = plain[q][11];
+    floors[q] = exact.select(1, q).max().item<int32_t>();
+    const auto best = exact.select(1, q).argmax().item<int64_t>();
     BlockProducts<width> fast;
-    const uint64_t hits = block_products<width>(item_values, query_values, pairs, floors.data(), fast);
-    CHECK((hits >> (16 * q + 11) & 1U) == 1U);
-    CHECK(hits == plain_block_products<width>(item_values, query_values, pairs, floors.data(), plain));
+    BlockProducts<width> plain;
+    const BlockHits hits = next_hits<width>(item_values, blocks, query_values, pairs, floors.data(), fast);
+    const BlockHits same = plain_next_hits<width>(item_values, blocks, query_values, pairs, floors.data(), plain);
+    CHECK(hits.block == best / sketch_rows);
+    CHECK(hits.bits == uint64_t{1} << (sketch_rows * q + best % sketch_rows));
+    CHECK(same.block == hits.block);
+    CHECK(same.bits == hits.bits);
     CHECK(fast == plain);
-    floors[q] = std::ranges::max(plain[q]) + 1;
-    CHECK(block_products<width>(item_values, query_values, pairs, floors.data(), fast) == 0);
-    CHECK(plain_block_products<width>(item_values, query_values, pairs, floors.data(), plain) == 0);
+    CHECK(fast[q][best % sketch_rows] == floors[q]);
+    ++floors[q];
+    CHECK(next_hits<width>(item_values, blocks, query_values, pairs, floors.data(), fast).block == blocks);
+    CHECK(plain_next_hits<width>(item_values, blocks, query_values, pairs, floors.data(), plain).bits == 0);
   }
 }
 
 TEST_CASE("vector instructions and plain C++ give the same products", "[kernels]") {
-  check_block_products<1>();
-  check_block_products<2>();
-  check_block_products<3>();
-  check_block_products<4>();
+  check_next_hits<1>();
+  check_next_hits<2>();
+  check_next_hits<3>();
+  check_next_hits<4>();
 }
 
 TEST_CASE("keys order scores and rows, and give both back", "[kernels]") {

@@ -46,24 +46,40 @@ struct Search {
   }
 };
 
-/// Offers a block's products to the candidates of the `width` queries from `query` on.
+/// Blocks [first, last) of the sketch, and the `width` queries of a group, from number `query` of the panel on.
+struct Tile {
+  const int16_t* values;
+  int64_t first;
+  int64_t last;
+  const int32_t* group;
+  int64_t query;
+};
+
+/// Offers a tile's products to the candidates of its queries.
 template <int width>
-void scan_block(const Search& search, const int16_t* block, int64_t first_row, const int32_t* group, int64_t query,
-                Candidates& found) {
+void scan_tile(const Search& search, const Tile& tile, Candidates& found) {
+  const int64_t values = sketch_block_values(search.d);
+  const int64_t pairs = sketch_pairs(search.d);
+  const int32_t* floors = found.floors(tile.query);
   BlockProducts<width> products;
-  uint64_t hits = block_products<width>(block, group, sketch_pairs(search.d), found.floors(query), products);
-  for (; hits != 0; hits &= hits - 1) {
-    const int64_t q = std::countr_zero(hits) / sketch_rows;
-    const int64_t r = std::countr_zero(hits) % sketch_rows;
-    if (products[q][r] >= *found.floors(query + q) && first_row + r < search.n) {  // the floor may have risen
-      found.add(query + q, products[q][r], first_row + r);
+  for (int64_t block = tile.first; block < tile.last; ++block) {
+    auto [skipped, bits] = next_hits<width>(tile.values + (block - tile.first) * values, tile.last - block, tile.group,
+                                            pairs, floors, products);
+    block += skipped;
+    for (; bits != 0; bits &= bits - 1) {
+      const int64_t q = std::countr_zero(bits) / sketch_rows;
+      const int64_t row = block * sketch_rows + std::countr_zero(bits) % sketch_rows;
+      const int32_t product = products[q][row % sketch_rows];
+      if (product >= floors[q] && row < search.n) {  // the floor may have risen
+        found.add(tile.query + q, product, row);
+      }
     }
   }
 }
 
-using ScanBlock = void(const Search&, const int16_t*, int64_t, const int32_t*, int64_t, Candidates&);
-constexpr std::array<ScanBlock*, QuerySketch::group> scan_block_of_width{scan_block<1>, scan_block<2>, scan_block<3>,
-                                                                         scan_block<4>};
+using ScanTile = void(const Search&, const Tile&, Candidates&);
+constexpr std::array<ScanTile*, QuerySketch::group> scan_tile_of_width{scan_tile<1>, scan_tile<2>, scan_tile<3>,
+                                                                       scan_tile<4>};
 
 /// Screens blocks [first, last) for a panel of queries, tile by tile.
 void scan(const Search& search, const QuerySketch& panel, int64_t queries, int64_t first, int64_t last,
@@ -83,10 +99,8 @@ void scan(const Search& search, const QuerySketch& panel, int64_t queries, int64
       }
     }
     for (int64_t query = 0; query < queries; query += QuerySketch::group) {
-      ScanBlock* const scan_one = scan_block_of_width[std::min(QuerySketch::group, queries - query) - 1];
-      for (int64_t block = begin; block < end; ++block) {
-        scan_one(search, blocks + (block - begin) * values, block * sketch_rows, panel.at(query), query, found);
-      }
+      const int64_t width = std::min(QuerySketch::group, queries - query);
+      scan_tile_of_width[width - 1](search, {blocks, begin, end, panel.at(query), query}, found);
     }
   }
 }

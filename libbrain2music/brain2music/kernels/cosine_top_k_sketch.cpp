@@ -132,26 +132,30 @@ QuerySketch::QuerySketch(const at::Tensor& queries, int64_t first, int64_t last)
 }
 
 template <int width>
-uint64_t plain_block_products(const int16_t* items, const int32_t* queries, int64_t pairs, const int32_t* floors,
-                              BlockProducts<width>& products) {
-  products = {};
-  for (int64_t pair = 0; pair < pairs; ++pair) {
-    for (int q = 0; q < width; ++q) {
-      std::array<int16_t, 2> query{};
-      std::memcpy(query.data(), queries + pair * width + q, sizeof query);
-      for (int64_t r = 0; r < sketch_rows; ++r) {
-        const int16_t* item = items + (pair * sketch_rows + r) * 2;
-        products[q][r] += int32_t{item[0]} * query[0] + int32_t{item[1]} * query[1];
+BlockHits plain_next_hits(const int16_t* items, int64_t blocks, const int32_t* queries, int64_t pairs,
+                          const int32_t* floors, BlockProducts<width>& products) {
+  for (int64_t block = 0; block < blocks; ++block) {
+    products = {};
+    for (int64_t pair = 0; pair < pairs; ++pair, items += sketch_rows * 2) {
+      for (int q = 0; q < width; ++q) {
+        std::array<int16_t, 2> query{};
+        std::memcpy(query.data(), queries + pair * width + q, sizeof query);
+        for (int64_t r = 0; r < sketch_rows; ++r) {
+          products[q][r] += int32_t{items[r * 2]} * query[0] + int32_t{items[r * 2 + 1]} * query[1];
+        }
       }
     }
-  }
-  uint64_t hits = 0;
-  for (int q = 0; q < width; ++q) {
-    for (int64_t r = 0; r < sketch_rows; ++r) {
-      hits |= uint64_t{products[q][r] >= floors[q]} << (sketch_rows * q + r);
+    uint64_t bits = 0;
+    for (int q = 0; q < width; ++q) {
+      for (int64_t r = 0; r < sketch_rows; ++r) {
+        bits |= uint64_t{products[q][r] >= floors[q]} << (sketch_rows * q + r);
+      }
+    }
+    if (bits != 0) {
+      return {block, bits};
     }
   }
-  return hits;
+  return {blocks, 0};
 }
 
 #if defined(__AVX2__)
@@ -164,52 +168,54 @@ uint64_t bits_of(Eight hits) { return static_cast<unsigned>(_mm256_movemask_ps(r
 }  // namespace
 
 template <int width>
-uint64_t block_products(const int16_t* items, const int32_t* queries, int64_t pairs, const int32_t* floors,
-                        BlockProducts<width>& products) {
+BlockHits next_hits(const int16_t* items, int64_t blocks, const int32_t* queries, int64_t pairs, const int32_t* floors,
+                    BlockProducts<width>& products) {
   struct Sums {
     Eight lower{};  // items 0 to 7
     Eight upper{};
   };
-  std::array<Sums, width> sums;
-  int64_t pair = 0;
-  do {  // at least once: a loop that might not run would keep the sums in memory
-    const auto* block = reinterpret_cast<const __m256i*>(items + pair * sketch_rows * 2);
-    const __m256i lower = _mm256_loadu_si256(block);
-    const __m256i upper = _mm256_loadu_si256(block + 1);
+  const auto* values = reinterpret_cast<const __m256i*>(items);
+  for (int64_t block = 0; block < blocks; ++block) {
+    std::array<Sums, width> sums;
+    int64_t pair = 0;
+    do {  // at least once: a loop that might not run would keep the sums in memory
+      const __m256i lower = _mm256_loadu_si256(values++);
+      const __m256i upper = _mm256_loadu_si256(values++);
+      for (int q = 0; q < width; ++q) {
+        const __m256i query = _mm256_set1_epi32(queries[pair * width + q]);
+        sums[q].lower += reinterpret_cast<Eight>(_mm256_madd_epi16(lower, query));
+        sums[q].upper += reinterpret_cast<Eight>(_mm256_madd_epi16(upper, query));
+      }
+    } while (++pair < pairs);
+    Eight any{};
     for (int q = 0; q < width; ++q) {
-      const __m256i query = _mm256_set1_epi32(queries[pair * width + q]);
-      sums[q].lower += reinterpret_cast<Eight>(_mm256_madd_epi16(lower, query));
-      sums[q].upper += reinterpret_cast<Eight>(_mm256_madd_epi16(upper, query));
+      any |= (sums[q].lower >= floors[q]) | (sums[q].upper >= floors[q]);
     }
-  } while (++pair < pairs);
-  Eight any{};
-  for (int q = 0; q < width; ++q) {
-    any |= (sums[q].lower >= floors[q]) | (sums[q].upper >= floors[q]);
+    if (bits_of(any) != 0) [[unlikely]] {
+      uint64_t bits = 0;
+      for (int q = 0; q < width; ++q) {
+        std::memcpy(products[q].data(), &sums[q].lower, sizeof(Eight));
+        std::memcpy(products[q].data() + 8, &sums[q].upper, sizeof(Eight));
+        bits |= (bits_of(sums[q].lower >= floors[q]) | bits_of(sums[q].upper >= floors[q]) << 8) << (sketch_rows * q);
+      }
+      return {block, bits};
+    }
   }
-  if (bits_of(any) == 0) {
-    return 0;
-  }
-  uint64_t hits = 0;
-  for (int q = 0; q < width; ++q) {
-    std::memcpy(products[q].data(), &sums[q].lower, sizeof(Eight));
-    std::memcpy(products[q].data() + 8, &sums[q].upper, sizeof(Eight));
-    hits |= (bits_of(sums[q].lower >= floors[q]) | bits_of(sums[q].upper >= floors[q]) << 8) << (sketch_rows * q);
-  }
-  return hits;
+  return {blocks, 0};
 }
 #else
 template <int width>
-uint64_t block_products(const int16_t* items, const int32_t* queries, int64_t pairs, const int32_t* floors,
-                        BlockProducts<width>& products) {
-  return plain_block_products<width>(items, queries, pairs, floors, products);
+BlockHits next_hits(const int16_t* items, int64_t blocks, const int32_t* queries, int64_t pairs, const int32_t* floors,
+                    BlockProducts<width>& products) {
+  return plain_next_hits<width>(items, blocks, queries, pairs, floors, products);
 }
 #endif
 
-#define B2M_INSTANTIATE(width)                                                                                   \
-  template B2M_API uint64_t block_products<width>(const int16_t*, const int32_t*, int64_t, const int32_t*,       \
-                                                  BlockProducts<width>&);                                        \
-  template B2M_API uint64_t plain_block_products<width>(const int16_t*, const int32_t*, int64_t, const int32_t*, \
-                                                        BlockProducts<width>&)
+#define B2M_INSTANTIATE(width)                                                                                        \
+  template B2M_API BlockHits next_hits<width>(const int16_t*, int64_t, const int32_t*, int64_t, const int32_t*,       \
+                                              BlockProducts<width>&);                                                 \
+  template B2M_API BlockHits plain_next_hits<width>(const int16_t*, int64_t, const int32_t*, int64_t, const int32_t*, \
+                                                    BlockProducts<width>&)
 B2M_INSTANTIATE(1);
 B2M_INSTANTIATE(2);
 B2M_INSTANTIATE(3);

@@ -72,16 +72,22 @@ class B2M_API QuerySketch {  // exported, as are the products below, for the tes
 template <int width>
 using BlockProducts = std::array<std::array<int32_t, sketch_rows>, width>;
 
-/// Products of a block of 16 items with the `width` queries of a group, and which of them reach the query's floor: bit
-/// 16 q + r for query q and item r; unless one does, `products` stays as it was. Exact: 32 bits hold them, since by
+/// Which items of a block reach the floor of a query: bit 16 q + r for query q and item r.
+struct BlockHits {
+  int64_t block;
+  uint64_t bits;
+};
+
+/// Multiplies blocks of 16 items with the `width` queries of a group until products reach the floor of their query.
+/// Returns that block and its products, or `blocks` and no bits. Exact: 32 bits hold the products, since by
 /// Cauchy-Schwarz no partial sum exceeds (sketch_one + 0.51 sqrt(d))^2. `pairs` is at least 1.
 template <int width>
-B2M_API uint64_t block_products(const int16_t* items, const int32_t* queries, int64_t pairs, const int32_t* floors,
-                                BlockProducts<width>& products);
+B2M_API BlockHits next_hits(const int16_t* items, int64_t blocks, const int32_t* queries, int64_t pairs,
+                            const int32_t* floors, BlockProducts<width>& products);
 
-/// The same without instructions of a certain processor; `products` is always written.
+/// The same without instructions of a certain processor.
 template <int width>
-B2M_API uint64_t plain_block_products(const int16_t* items, const int32_t* queries, int64_t pairs,
-                                      const int32_t* floors, BlockProducts<width>& products);
+B2M_API BlockHits plain_next_hits(const int16_t* items, int64_t blocks, const int32_t* queries, int64_t pairs,
+                                  const int32_t* floors, BlockProducts<width>& products);
 
 }  // namespace brain2music::kernels
