@@ -25,8 +25,10 @@ struct ProductSum {
         chain[c] += static_cast<double>(x[(i + c) * x_stride]) * static_cast<double>(y[i + c]);
       }
     }
-    for (int c = 0; i + c < count; ++c) {
-      chain[c] += static_cast<double>(x[(i + c) * x_stride]) * static_cast<double>(y[i + c]);
+    for (int c = 0; c < chains; ++c) {
+      if (i + c < count) {
+        chain[c] += static_cast<double>(x[(i + c) * x_stride]) * static_cast<double>(y[i + c]);
+      }
     }
   }
 

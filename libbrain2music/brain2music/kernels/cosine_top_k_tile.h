@@ -49,11 +49,11 @@ struct CosineBlock {
     }
   }
 
-  /// The loaded dimensions of this thread's item, times those of all queries.
-  B2M_HOST_DEVICE void add(std::int64_t first, int thread, const Memory& memory, Sums& sums) const {
-    const std::int64_t count = d - first < chunk ? d - first : chunk;
+  /// The loaded dimensions of this thread's item, times those of all queries. The zeros beyond the last dimension add
+  /// nothing, and with a number of dimensions known to the compiler the sums stay in registers.
+  B2M_HOST_DEVICE void add(int thread, const Memory& memory, Sums& sums) const {
     for (int w = 0; w < width; ++w) {
-      sums[w].add(&memory.items[0][thread], threads + 1, memory.queries[w].data(), count);
+      sums[w].add(&memory.items[0][thread], threads + 1, memory.queries[w].data(), chunk);
     }
   }
 
