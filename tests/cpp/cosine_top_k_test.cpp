@@ -78,7 +78,7 @@ TopK top_k_as_a_gpu_would(const at::Tensor& queries, const at::Tensor& items, in
           work.load(block, group, first, thread, memory);
         }
         for (int thread = 0; thread < CosineBlock::threads; ++thread) {
-          work.add(thread, memory, sums[thread]);
+          CosineBlock::add(thread, memory, sums[thread]);
         }
       }
       for (int thread = 0; thread < CosineBlock::threads; ++thread) {

@@ -26,7 +26,7 @@ __global__ void cosine_keys_kernel(CosineBlock work) {
   for (std::int64_t first = 0; first < work.d; first += CosineBlock::chunk) {
     work.load(blockIdx.x, blockIdx.y, first, thread, memory);
     __syncthreads();
-    work.add(thread, memory, sums);
+    CosineBlock::add(thread, memory, sums);
     __syncthreads();
   }
   work.store(blockIdx.x, blockIdx.y, thread, sums);

@@ -51,7 +51,7 @@ struct CosineBlock {
 
   /// The loaded dimensions of this thread's item, times those of all queries. The zeros beyond the last dimension add
   /// nothing, and with a number of dimensions known to the compiler the sums stay in registers.
-  B2M_HOST_DEVICE void add(int thread, const Memory& memory, Sums& sums) const {
+  B2M_HOST_DEVICE static void add(int thread, const Memory& memory, Sums& sums) {
     for (int w = 0; w < width; ++w) {
       sums[w].add(&memory.items[0][thread], threads + 1, memory.queries[w].data(), chunk);
     }
