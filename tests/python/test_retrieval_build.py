@@ -256,7 +256,7 @@ killed = 0
 while True:
     child = os.fork()
     if child == 0:
-        fake.build(fake.Path({library!r}), fake.Path({out!r}), fake.FakeBundle(before=lambda: time.sleep(0.01)))
+        fake.build(fake.Path({library!r}), fake.Path({out!r}), fake.FakeBundle(before=lambda: time.sleep(0.04)))
         os._exit(0)
     time.sleep(chance.uniform(0.01, 0.15) * (1 + killed / 20))
     os.kill(child, signal.SIGKILL)
@@ -276,7 +276,7 @@ def test_a_killed_build_ends_with_the_same_bytes(tmp_path):
     program = KILL_BUILDS.format(tests=str(Path(__file__).parent), library=str(library), out=str(out))
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    assert int(result.stdout) > 3
+    assert int(result.stdout) > 3  # 25 parts take a second or more, four children live for 0.65 s at most
     build(library, out)
     assert bytes_of(out) == bytes_of(tmp_path / "whole.index")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["library", "whole.index", "x.index"]
