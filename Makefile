@@ -24,6 +24,7 @@ CMAKE_ARGS = -G Ninja -DPython_EXECUTABLE=$(VENV)/bin/python
 export CCACHE_DIR := $(CURDIR)/build/ccache
 export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := 1
+export CCACHE_SLOPPINESS := pch_defines,time_macros
 # One name for the compiler, which the cache goes by; asked anew by each recipe: the first one installs it.
 export CXX
 export CMAKE_CXX_COMPILER_LAUNCHER = $(shell command -v ccache)
@@ -150,10 +151,16 @@ check: build/setup/package
 .PHONY: tidy
 tidy: $(TIDIED:%=build/tidy/%.ok)
 
-build/tidy/%.ok: % $(HEADERS) .clang-tidy | build/release/build.ninja
+# Configured, never built: how each file is compiled, without the precompiled headers that would hide a missing include.
+build/tidy/build.ninja: build/setup/venv $(wildcard cmake/*) $(shell find . -name CMakeLists.txt -not -path './build/*' -not -path './.venv/*')
+	@cmake -S . -B build/tidy $(CMAKE_ARGS) -DB2M_PYTHON=ON -DB2M_CUDA=ON -DB2M_TESTS=OFF \
+	  -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON > /dev/null
+	@touch $@
+
+build/tidy/%.ok: % $(HEADERS) .clang-tidy | build/tidy/build.ninja
 	@echo $<
 	@mkdir -p $(@D)
-	@clang-tidy -p build/release --quiet --extra-arg=-fno-openmp $< > $@.log 2>&1 || { cat $@.log; exit 1; }
+	@clang-tidy -p build/tidy --quiet --extra-arg=-fno-openmp $< > $@.log 2>&1 || { cat $@.log; exit 1; }
 	@touch $@
 
 .PHONY: docs

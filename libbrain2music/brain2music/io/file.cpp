@@ -76,7 +76,7 @@ WrittenFile::~WrittenFile() {
 }
 
 void WrittenFile::write(std::string_view bytes) {
-  if (std::fwrite(bytes.data(), 1, bytes.size(), file_) != bytes.size()) {
+  if (!bytes.empty() && std::fwrite(bytes.data(), 1, bytes.size(), file_) != bytes.size()) {
     refused("written");
   }
 }

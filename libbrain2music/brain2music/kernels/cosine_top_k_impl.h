@@ -3,6 +3,7 @@
 #include <tuple>
 
 #include "brain2music/kernels/cosine_top_k.h"
+#include "brain2music/kernels/with_cuda.h"
 
 /// The implementations behind cosine_top_k; shapes, types and k already checked, values not.
 namespace brain2music::kernels {

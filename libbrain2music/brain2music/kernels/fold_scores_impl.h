@@ -2,6 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "brain2music/kernels/with_cuda.h"
+
 /// The two implementations behind fold_scores; input already checked.
 namespace brain2music::kernels {
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "brain2music/kernels/median_filter.h"
+#include "brain2music/kernels/with_cuda.h"
 
 /// The two implementations behind median_filter; input already checked.
 namespace brain2music::kernels {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "brain2music/kernels/standardize.h"
+#include "brain2music/kernels/with_cuda.h"
 
 /// The two implementations behind standardize; input already checked.
 namespace brain2music::kernels {
