@@ -81,8 +81,11 @@ demo: build/setup/package
 
 # ---- tests -----------------------------------------------------------------------------------------------------------
 
+# The steps of a test one after the other, so that what they print can be read; make 4.3 takes that for all targets.
+ifneq ($(MAKECMDGOALS),tidy)
+.NOTPARALLEL:
+endif
 .PHONY: test
-.NOTPARALLEL: test
 test: check test-cpp test-sanitized test-python test-package
 	$(call say,All checks and tests passed)
 
@@ -90,6 +93,8 @@ test: check test-cpp test-sanitized test-python test-package
 test-python: build/setup/package
 	$(call say,Python tests)
 	@python -m pytest
+	$(call say,Notebooks)
+	@python -m pytest --nbmake --nbmake-timeout=600 examples/notebooks
 
 .PHONY: test-cpp
 test-cpp: build/release/build.ninja

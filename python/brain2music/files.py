@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,7 @@ def replacing(path: Path) -> Iterator[Path]:
     mark = f".part-{socket.gethostname()}-"
     for stale in path.parent.glob(f"{glob.escape(mark)}*-{glob.escape(path.name)}"):
         _remove_if_orphaned(stale, int(stale.name.removeprefix(mark).partition("-")[0]))
-    temporary = path.with_name(f"{mark}{os.getpid()}-{path.name}")
+    temporary = path.with_name(f"{mark}{os.getpid()}-{threading.get_ident()}-{path.name}")
     try:
         yield temporary
         temporary.replace(path)

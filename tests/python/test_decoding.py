@@ -192,6 +192,8 @@ def test_a_saved_decoder_predicts_the_same(rng, tmp_path):
     (tmp_path / "other.safetensors").write_bytes(path.read_bytes()[:100])
     with pytest.raises(ValueError, match=r"\[brain2music.load\] a model that brain2music saved is expected"):
         b2m.load(tmp_path / "other.safetensors")
+    with pytest.raises(FileNotFoundError):
+        b2m.load(tmp_path / "none.safetensors")
     with pytest.raises(ValueError, match=r"must end in \.safetensors"):
         model.save(tmp_path / "decoder.pickle")
 

@@ -54,7 +54,7 @@ def figures(rng, clips, labels):
         "embedding": plotting.plot_embedding(*embeddings, clips.genre),
         "scores": plotting.plot_scores(rows()),
         "spectrograms": plotting.plot_spectrograms([wave, wave[:9000]], 16000, ["original", "retrieved"]),
-        "slices": plotting.plot_roi_map({7: 0.2, 8: 0.1, 9: -0.1}, labels, selected=[7]),
+        "slices": plotting.plot_roi_map({7: 0.2, 8: 0.1, 9: -0.1}, labels, selected=np.array([7])),
         "glass brain": plotting.plot_roi_map({7: 0.2, 8: 0.1, 9: -0.1}, labels, mni=True),
     }
 
@@ -83,6 +83,11 @@ def test_figures_are_written_whole_and_alike_and_nothing_is_left_behind(rng, cli
     assert len(list(tmp_path.iterdir())) == 2 * len(first)
     assert plt.get_fignums() == []
     assert dict(mpl.rcParams) == before
+
+
+def test_a_notebook_shows_a_figure_that_is_returned(rng, clips):
+    figure = plotting.plot_identification(rng.uniform(-1, 1, (12, 12)), clips, ROW)
+    assert figure._repr_png_().startswith(b"\x89PNG")
 
 
 def test_identification_is_sorted_by_genre(rng, clips):

@@ -362,5 +362,13 @@ def test_missing_fluidsynth_is_told(monkeypatch):
 
 
 def test_the_library_itself_needs_no_synthesiser():
-    code = "import sys, brain2music.simulation; assert not {'pretty_midi', 'fluidsynth'} & set(sys.modules)"
+    code = (
+        "import sys, brain2music.cli, brain2music.pipeline; assert not {'pretty_midi', 'fluidsynth'} & set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_missing_packages_are_told():
+    code = "import sys; sys.modules['pretty_midi'] = None; import brain2music.simulation"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "pip install 'brain2music[simulate]'" in run.stderr

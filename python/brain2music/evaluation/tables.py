@@ -2,12 +2,12 @@
 
 import json
 import os
-import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
 
 from brain2music.evaluation.rows import METRICS, Row, Summary
+from brain2music.files import write_bytes
 from brain2music.study.tables import read_table
 
 __all__ = ["read_rows", "write_rows", "write_summary"]
@@ -110,8 +110,8 @@ def _write(path: str | os.PathLike[str], columns: Sequence[str], rows: Iterable[
         raise ValueError(f"[evaluation.tables] a table must end in .tsv; got {path}")
     lines = ["\t".join(columns), *("\t".join(_field(value) for value in row) for row in rows)]
     sidecar = {column: _COLUMNS[column] for column in columns}
-    _replace(path.with_suffix(".json"), json.dumps(sidecar, indent=2, ensure_ascii=False) + "\n")
-    _replace(path, "\n".join(lines) + "\n")
+    write_bytes(path.with_suffix(".json"), (json.dumps(sidecar, indent=2, ensure_ascii=False) + "\n").encode())
+    write_bytes(path, ("\n".join(lines) + "\n").encode())
     return path
 
 
@@ -120,16 +120,3 @@ def _field(value: object) -> str:
         return "n/a"
     # Adding zero makes a negative zero positive.
     return f"{round(value, 6) + 0.0:.6f}" if isinstance(value, float) else str(value)
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write under another name and rename: a reader sees the old file or the new one, never half of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    try:
-        with temporary.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

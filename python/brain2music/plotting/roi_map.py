@@ -43,7 +43,7 @@ def plot_roi_map(
         Three-dimensional, the label of each voxel, 0 outside; as ``roi_scores`` numbers them.
     background : nibabel image or path, optional
         Drawn under plain slices, e.g. an anatomical image on the grid of ``labels``.
-    selected : sequence of int, optional
+    selected : sequence or array of int, optional
         Labels of the regions that the decoder uses, set off from the others.
     names : mapping from int to str, optional
         Names of the regions, e.g. ``RegionLabels.names``.
@@ -76,6 +76,7 @@ def plot_roi_map(
         volume[values == label] = score
     if np.isnan(volume).all():
         raise ValueError(f"[{where}] roi_scores must be of labels in the image; got {sorted(scores)[:5]} ...")
+    selected = [int(label) for label in selected]
     unknown = set(selected) - set(scores)
     if unknown:
         raise ValueError(f"[{where}] selected must be labels of roi_scores; got {sorted(unknown)}")

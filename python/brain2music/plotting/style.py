@@ -2,7 +2,6 @@
 
 import io
 import os
-import secrets
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import Any, ParamSpec, TypeVar
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from brain2music.files import write_bytes
 
 __all__ = ["CHANCE", "INK", "ONE_COLUMN", "ORACLE", "TWO_COLUMNS", "genre_styles", "house_style", "new_figure", "save"]
 
@@ -81,9 +82,18 @@ def house_style(function: Callable[P, T]) -> Callable[P, T]:
     return styled
 
 
+class _Shown(Figure):
+    """A figure that a notebook shows, with pyplot or without."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=150)
+        return buffer.getvalue()
+
+
 def new_figure(width: float, height: float) -> Figure:
     """Return a figure of so many inches that belongs to nobody."""
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    figure = _Shown(figsize=(width, height), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
@@ -121,11 +131,6 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> tuple[Path, Path]:
         buffer = io.BytesIO()
         figure.savefig(buffer, format=ending, metadata=metadata)
         to = path.with_name(f"{stem}.{ending}")
-        temporary = to.with_name(f".{to.name}.{os.getpid()}.{secrets.token_hex(4)}")
-        try:
-            temporary.write_bytes(buffer.getvalue())
-            temporary.replace(to)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_bytes(to, buffer.getvalue())
         written.append(to)
     return written[0], written[1]

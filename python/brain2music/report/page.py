@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from pathlib import Path
 
+from brain2music.files import write_bytes
 from brain2music.report.markup import Writer
 from brain2music.report.parts import Column, Example, Figure, Headline, Page, Player, Section, Table
 
@@ -73,12 +74,7 @@ def write(page: Page, path: str | os.PathLike[str]) -> Path:
             f"{_breakdown(writer.sizes, len(data))}. Show fewer examples, or save large figures as PNG."
         )
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_bytes(path, data)
     return path
 
 
