@@ -36,10 +36,8 @@ def run_of_bold(tmp_path_factory):
 def test_the_wheel_works_outside_the_source_tree(run_of_bold):
     folder, expected = run_of_bold
     program = (
-        "import numpy as np, brain2music as b2m\n"
-        "b2m.show_versions()\n"
-        "print(b2m.__file__)\n"
-        "np.save('from-wheel.npy', b2m.signal.median_detrend(np.load('bold.npy')))\n"
+        "import numpy as np, brain2music as b2m\nb2m.show_versions()\nprint(b2m.__file__)\nnp.save('from-wheel.npy', "
+        "b2m.signal.median_detrend(np.load('bold.npy')))\n"
     )
     status, printed = run([PYTHON, "-c", program], cwd=folder)
     assert status == 0, printed

@@ -351,9 +351,9 @@ def test_the_same_network_gives_the_same_bytes_wherever_its_source_lies(tmp_path
     start = source.index("class Frames")
     code = "import torch\n\n\n" + source[start : source.index("class Texts")]
     program = (
-        "import sys, warnings; warnings.simplefilter('ignore'); sys.path[0] = sys.argv[1]; import network, torch\n"
-        "from brain2music.bundles.writer import _saved\n"
-        "import hashlib; print(hashlib.sha256(_saved(torch.jit.script(network.Frames().eval()))).hexdigest())"
+        "import sys, warnings; warnings.simplefilter('ignore'); sys.path[0] = sys.argv[1]; import network, "
+        "torch\nfrom brain2music.bundles.writer import _saved\nimport hashlib; "
+        "print(hashlib.sha256(_saved(torch.jit.script(network.Frames().eval()))).hexdigest())"
     )
     printed = set()
     for name in ("here", "elsewhere"):
@@ -368,9 +368,8 @@ def test_nothing_is_printed(tiny, tmp_path):
     """torch.jit warns of its future; users of a bundle cannot help it."""
     soundfile.write(tmp_path / "x.wav", np.zeros(900), RATE)
     program = (
-        "import sys, brain2music as b2m\n"
-        "b2m.Bundle(sys.argv[1]).embed('codec', [sys.argv[2]])\n"
-        "b2m.Bundle.default().load('codec')"
+        "import sys, brain2music as b2m\nb2m.Bundle(sys.argv[1]).embed('codec', "
+        "[sys.argv[2]])\nb2m.Bundle.default().load('codec')"
     )
     arguments = [sys.executable, "-W", "always", "-c", program, str(tiny), str(tmp_path / "x.wav")]
     done = subprocess.run(

@@ -37,11 +37,9 @@ class Writer:
             plotting.plot_identification(matrix, clips, row),
             f"Identification matrix of sub-{row.subject}",
             "Pearson correlation of each predicted embedding (row) with each true one (column), clips sorted by "
-            "genre. A "
-            "clip is told apart from those whose cells in its row lie below its own on the diagonal.",
+            "genre. A clip is told apart from those whose cells in its row lie below its own on the diagonal.",
             f"Matrix of correlations of {len(matrix)} predictions with as many true embeddings. The diagonal, each "
-            "clip "
-            f"with itself, has a mean of {own:.2f}; all other cells have a mean of {other:.2f}.",
+            f"clip with itself, has a mean of {own:.2f}; all other cells have a mean of {other:.2f}.",
         )
 
     def scores(self, rows: Sequence[Row]) -> pages.Figure:
@@ -56,8 +54,7 @@ class Writer:
             plotting.plot_scores(rows, by="genre"),
             "By genre",
             "Identification accuracy on test clips; dots are subjects, bars their mean and standard deviation. A "
-            "genre's "
-            "clips compete with those of all genres.",
+            "genre's clips compete with those of all genres.",
             f"Identification accuracy of all clips and of each genre, with chance and oracle. The best genre is {best} "
             f"with {means[best]:.2f}, the worst {worst} with {means[worst]:.2f}.",
             wide=True,
@@ -81,8 +78,7 @@ class Writer:
             plotting.plot_embedding(*average(one.test, one.test_target), one.test_clips.genre),
             f"Embeddings of sub-{one.subject} by genre",
             "Test clips in the plane in which their true embeddings vary most. Predictions are shrunk towards the "
-            "mean, as "
-            "a ridge regression's are, and have a scale of their own.",
+            "mean, as a ridge regression's are, and have a scale of their own.",
             "Two scatter plots of clips marked by genre: true embeddings, and embeddings predicted from brain "
             "activity.",
             wide=True,
@@ -96,8 +92,7 @@ class Writer:
             plotting.plot_roi_map(one.roi_scores, one.folder / "labels.nii.gz", selected=one.rois, names=one.roi_names),
             f"Regions of sub-{one.subject}",
             "Mean cross-validated correlation of each region's own decoder on training clips; chance is 0. Regions "
-            "whose "
-            "predictions are averaged stand out.",
+            "whose predictions are averaged stand out.",
             f"Brain with regions coloured by score, and the best regions as bars. The best is "
             f"{one.roi_names.get(best, best)} with r = {one.roi_scores[best]:.2f}.",
             wide=True,

@@ -61,11 +61,11 @@ def _lead(context: Context, decoded: Sequence[Decoded]) -> str:
     card = context.bundle.roles[context.settings.embeddings[0]]["card"]
     return (
         "While people lay in a scanner and listened to music, their brain activity was recorded. From it alone, a "
-        "ridge "
-        "regression predicts an embedding of the music: a point in a space where like music lies together. The "
-        "prediction is then asked which of the clips was heard (identification), and fetches music from a library that "
-        f"holds none of it (retrieval). The embedding here is {card['name']}, in place of {card['replaces']}. Every "
-        "figure stands beside chance and beside the oracle, which has the true embedding in place of the predicted one."
+        "ridge regression predicts an embedding of the music: a point in a space where like music lies together. The "
+        "prediction is then asked which of the clips was heard (identification), and fetches music from a library "
+        f"that holds none of it (retrieval). The embedding here is {card['name']}, in place of {card['replaces']}. "
+        "Every figure stands beside chance and beside the oracle, which has the true embedding in place of the "
+        "predicted one."
     )
 
 
@@ -78,13 +78,14 @@ def _headlines(role: str, decoded: Sequence[Decoded], summaries: Sequence[Summar
     }
     found = {(one.stage, one.metric): one for one in summaries if one.embedding == role and one.genre == "all"}
     detail = f"{len(decoded[0].test)} test clips, mean of {_counted(len(decoded), 'subject')}"
+    spread = {key: "" if one.sd is None else f" ± {one.sd:.3f}" for key, one in found.items()}
     return tuple(
         pages.Headline(
-            value=_number(one.mean, one.sd),
+            value=f"{one.mean:.3f}",
             label=label,
             chance=f"{one.chance:.3f}",
             oracle=f"{one.oracle:.3f}",
-            detail=detail,
+            detail=f"{detail}{spread[key]}",
         )
         for key, label in labels.items()
         if (one := found.get(key)) is not None
@@ -108,8 +109,7 @@ def _decoding(
     return pages.Section(
         title="What was decoded",
         text="Identification compares the predicted embedding of a clip with the true embeddings of all test clips: "
-        "how "
-        "often is the clip's own the more similar one? Correlation follows every dimension of the embedding over "
+        "how often is the clip's own the more similar one? Correlation follows every dimension of the embedding over "
         "clips.",
         figures=shown,
         tables=(_main_table(context, summaries), _subject_table(role, rows)),
@@ -234,11 +234,8 @@ def _retrieval(context: Context, decoded: Sequence[Decoded], summaries: Sequence
     return pages.Section(
         title="Music retrieved",
         text=f"The decoded embedding of a clip fetches the nearest of {len(found.corpus)} tracks by cosine "
-        "similarity; the "
-        "library "
-        f"{inside}. The examples are subject {decoded[0].subject}'s, from the best identified clip to the worst in "
-        "even "
-        "steps: none is picked by ear.",
+        f"similarity; the library {inside}. The examples are subject {decoded[0].subject}'s, from the best "
+        "identified clip to the worst in even steps: none is picked by ear.",
         tables=(pages.Table("Retrieval", "Test clips.", columns, rows),),
         examples=tuple(_examples(context, decoded[0], found)),
     )
