@@ -1,6 +1,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/any.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linalg_eigh.h>
 #include <ATen/ops/minimum.h>
@@ -19,6 +20,7 @@
 #include <limits>
 
 #include "brain2music/kernels/fold_scores.h"
+#include "brain2music/ridge/factors.h"
 #include "brain2music/ridge/rows.h"
 #include "brain2music/ridge/solvers.h"
 
@@ -85,7 +87,8 @@ EigenFold eigen_fold(const FoldGram& gram, const Spectrum& spectrum, const std::
   const bool real = has_values(values);
   const int64_t p = values.numel();
   fold.scale = real ? penalised[-1].item<double>() : 1.0;
-  fold.to_basis = (at::mm(spectrum.basis.t(), gram.shift) / fold.scale).to(type);
+  const at::Tensor to_mean = at::mv(spectrum.basis.t(), gram.mean).neg_().unsqueeze(1);
+  fold.to_basis = (at::cat({spectrum.basis.t(), to_mean}, 1) / fold.scale).to(type);
   fold.held_sum = (at::mv(spectrum.basis.t(), gram.held_sum) / fold.scale).to(type);
   const at::Tensor all = at::tensor(alphas, at::kDouble).to(values.device()).unsqueeze(1);
   const at::Tensor weights = fold.scale / (values + all);
@@ -174,7 +177,7 @@ class EigenProblem final : public Problem {
     if (slot < design_.folds.size()) {
       cross = cross - products[slot];
     }
-    return solve_chosen(gram.train, at::mm(gram.shift, cross), design_.alphas, best);
+    return solve_chosen(gram.train, centered_cross(gram, cross.to(at::kDouble)), design_.alphas, best, design_.single);
   }
 
   at::Tensor mean(int64_t slot) const override { return grams_[static_cast<std::size_t>(slot)].mean; }

@@ -1,7 +1,9 @@
 #include "brain2music/ridge/fit.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/all.h>
 #include <ATen/ops/argmax.h>
 #include <ATen/ops/empty.h>
@@ -13,7 +15,6 @@
 #include <ATen/ops/mean.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/mv.h>
-#include <ATen/ops/ones.h>
 #include <ATen/ops/promote_types.h>
 #include <ATen/ops/sqrt.h>
 #include <ATen/ops/std_mean.h>
@@ -26,11 +27,14 @@
 #include <c10/core/ScalarType.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "brain2music/check.h"
 #include "brain2music/ridge/rows.h"
@@ -48,11 +52,8 @@ constexpr double edge_gain = 1e-3;
 // What a tile of targets may take while it is worked on: a share of the last-level cache.
 constexpr int64_t tile_bytes = int64_t{10} << 20;
 
-/// Sums of the targets over the rows held out in each fold and over all rows (last).
-struct TargetSums {
-  at::Tensor sums;     // (folds + 1, t) float64
-  at::Tensor squares;  // (folds + 1, t) float64
-};
+// The same where every tile costs a factor for each fold and penalty: the fewer tiles, the better.
+constexpr int64_t factored_tile_bytes = int64_t{160} << 20;
 
 struct Scores {
   at::Tensor chosen_by;    // (penalties, t): by what the penalty is chosen
@@ -60,7 +61,7 @@ struct Scores {
 };
 
 /// Adds one fold's scores.
-void add_scores(const HeldOutSums& sums, const TargetSums& targets, int64_t fold, const RidgeOptions& options,
+void add_scores(const HeldOutSums& sums, const Moments& targets, int64_t fold, const RidgeOptions& options,
                 double held_rows, double train_rows, const Scores& scores) {
   const int64_t all = targets.sums.size(0) - 1;
   const at::Tensor sum = targets.sums[fold];
@@ -136,12 +137,18 @@ std::vector<double> grid(const RidgeOptions& options, const Design& design, cons
 }
 
 /// No column's mean is larger than its spread.
-bool is_centered(const at::Tensor& x) {
+bool is_centered(const at::Tensor& x, const at::Tensor& gram) {
   if (!has_values(x)) {
     return true;
   }
-  const auto [spread, mean] = at::std_mean(x, at::IntArrayRef{0}, std::optional<at::Scalar>(0));
-  return at::all(mean.abs() <= spread).item<bool>();
+  if (!gram.defined()) {
+    const auto [spread, mean] = at::std_mean(x, at::IntArrayRef{0}, std::optional<at::Scalar>(0));
+    return at::all(mean.abs() <= spread).item<bool>();
+  }
+  const at::Tensor all = gram[gram.size(0) - 1];
+  const int64_t p = all.size(0) - 1;
+  const at::Tensor mean = all[p].narrow(0, 0, p) / all[p][p];
+  return at::all(2 * mean.square() <= all.diagonal().narrow(0, 0, p) / all[p][p]).item<bool>();
 }
 
 std::unique_ptr<Problem> make_problem(Solver solver, const Design& design, const at::Tensor& gram) {
@@ -155,21 +162,185 @@ std::unique_ptr<Problem> make_problem(Solver solver, const Design& design, const
   }
 }
 
-void count_edges(const at::Tensor& path, const at::Tensor& best, RidgeFit& fit) {
+/// Targets best at an edge of the grid, by more than rounding.
+std::pair<int64_t, int64_t> count_edges(const at::Tensor& path, const at::Tensor& best) {
   const int64_t last = path.size(0) - 1;
   if (last < 1 || !has_values(path)) {
-    return;
+    return {0, 0};
   }
   const auto count = [&](int64_t edge, int64_t neighbour) {
     const at::Tensor gains = at::logical_and(path[edge] - path[neighbour] > edge_gain, path[edge] > 0);
     return at::sum(at::logical_and(gains, best == edge)).item<int64_t>();
   };
-  const bool increasing = fit.alphas[last].item<double>() > fit.alphas[0].item<double>();
-  const int64_t first_count = count(0, 1);
-  const int64_t last_count = count(last, last - 1);
-  fit.at_lower_edge += increasing ? first_count : last_count;
-  fit.at_upper_edge += increasing ? last_count : first_count;
+  return {count(0, 1), count(last, last - 1)};
 }
+
+/// Some neighbouring targets, and what the problem wants to know of them.
+struct Tile {
+  int64_t first;
+  int64_t targets;
+  CenteredRows y;
+  at::Tensor products;
+};
+
+/// All targets of one X, tile by tile; the tiles do not depend on the number of threads, nor does the result.
+class Fitting {
+ public:
+  Fitting(const Design& design, const at::Tensor& x_offset, const Problem& problem, const at::Tensor& y,
+          const RidgeOptions& options, RidgeFit& fit)
+      : design_(design), x_offset_(x_offset), problem_(problem), y_(y), options_(options), fit_(fit) {
+    const at::TensorOptions out = design.rows.options();
+    const auto penalties = static_cast<int64_t>(design.alphas.size());
+    const int64_t t = y.size(1);
+    fit.alphas = at::tensor(design.alphas, at::kDouble);
+    fit.best = at::empty({t}, out.dtype(at::kLong));
+    fit.cv_scores = at::empty({t}, out);
+    fit.correlations = at::empty({t}, out);
+    if (options.keep_path) {
+      fit.cv_path = at::empty({penalties, t}, out);
+    }
+    if (options.keep_predictions) {
+      fit.predictions = at::full({rows(), t}, std::numeric_limits<double>::quiet_NaN(), out);
+    }
+    if (options.refit) {
+      fit.coef = at::empty({features(), t}, out);
+      fit.intercept = at::zeros({t}, out);
+    }
+    const bool factored = fit.solver != Solver::eigenbasis;
+    const int64_t solved = factored ? 3 * (y.is_cuda() ? penalties : 1) : 0;  // solutions held at once
+    const int64_t size = fit.solver == Solver::kernel ? rows() : features() + 1;
+    const int64_t per_target = 8 * (rows() + size * (folds() + 1 + solved));
+    const int64_t bytes = factored ? factored_tile_bytes : tile_bytes;
+    width_ = std::clamp<int64_t>(bytes / per_target / 64 * 64, 64, factored ? 4096 : 2048);
+  }
+
+  void run() {
+    if (options_.alpha_per_target) {
+      each_tile([&](const Tile& tile) {
+        const Scores scores = score(tile);
+        const at::Tensor best = at::argmax(scores.chosen_by, 0);
+        record(tile, scores, best);
+        finish(tile, best);
+      });
+    } else {  // one penalty for all targets is known only once all are scored
+      std::vector<Scores> scored(static_cast<std::size_t>(tiles()));
+      each_tile([&](const Tile& tile) { scored[static_cast<std::size_t>(tile.first / width_)] = score(tile); });
+      at::Tensor total = at::zeros({fit_.alphas.numel()}, y_.options().dtype(at::kDouble));
+      for (const Scores& scores : scored) {
+        total.add_(at::sum(scores.chosen_by, 1));
+      }
+      const at::Tensor best = at::argmax(total);
+      each_tile([&](const Tile& tile) {
+        record(tile, scored[static_cast<std::size_t>(tile.first / width_)], best.expand({tile.targets}));
+        finish(tile, best.expand({tile.targets}));
+      });
+    }
+    const bool increasing = fit_.alphas[-1].item<double>() > fit_.alphas[0].item<double>();
+    fit_.at_lower_edge = increasing ? at_first_ : at_last_;
+    fit_.at_upper_edge = increasing ? at_last_ : at_first_;
+    fit_.best_alphas = fit_.alphas.to(y_.device()).index_select(0, fit_.best).to(design_.rows.scalar_type());
+  }
+
+ private:
+  int64_t rows() const { return design_.rows.size(0); }
+  int64_t features() const { return design_.rows.size(1) - 1; }
+  int64_t folds() const { return design_.folds.size(); }
+  int64_t tiles() const { return (y_.size(1) + width_ - 1) / width_; }
+  const at::Tensor& held_out(int64_t fold) const { return design_.folds.held_out[static_cast<std::size_t>(fold)]; }
+
+  /// Calls use(tile) for all tiles: several at a time on a CPU, whose threads would wait for each other within one.
+  template <class Use>
+  void each_tile(const Use& use) {
+    std::atomic<int64_t> next = 0;
+    const auto work = [&] {
+      const at::NoGradGuard no_grad_on_this_thread;
+      for (int64_t number = next++; number < tiles(); number = next++) {
+        const int64_t first = number * width_;
+        const int64_t targets = std::min(width_, y_.size(1) - first);
+        const CenteredRows y = nearly_centered_rows(y_.narrow(1, first, targets).to(design_.rows.scalar_type()),
+                                                    /*zero=*/!options_.fit_intercept);
+        use(Tile{first, targets, y, problem_.products(y.values)});
+      }
+    };
+    const int64_t threads = std::min<int64_t>(at::get_num_threads(), tiles());
+    if (!y_.is_cpu() || threads < 2 || !has_values(y_) || at::in_parallel_region()) {
+      work();
+    } else {
+      at::parallel_for(0, threads, 1, [&](int64_t first, int64_t last) {
+        for (int64_t thread = first; thread < last; ++thread) {
+          work();
+        }
+      });
+    }
+  }
+
+  Scores score(const Tile& tile) const {
+    const Moments moments = fold_moments(tile.y.values, design_.folds);
+    const at::Tensor zero = at::zeros({fit_.alphas.numel(), tile.targets}, y_.options().dtype(at::kDouble));
+    const Scores scores{zero, zero.clone()};
+    for (int64_t fold = 0; fold < folds(); ++fold) {
+      const auto held_rows = static_cast<double>(held_out(fold).numel());
+      add_scores(problem_.held_out(fold, tile.products), moments, fold, options_, held_rows,
+                 static_cast<double>(rows()) - held_rows, scores);
+    }
+    scores.chosen_by.div_(folds());
+    scores.correlation.div_(folds());
+    return scores;
+  }
+
+  void record(const Tile& tile, const Scores& scores, const at::Tensor& best) {
+    const at::Tensor index = best.unsqueeze(0);
+    fit_.best.narrow(0, tile.first, tile.targets).copy_(best);
+    fit_.cv_scores.narrow(0, tile.first, tile.targets).copy_(at::gather(scores.chosen_by, 0, index).squeeze(0));
+    fit_.correlations.narrow(0, tile.first, tile.targets).copy_(at::gather(scores.correlation, 0, index).squeeze(0));
+    if (options_.keep_path) {
+      fit_.cv_path.narrow(1, tile.first, tile.targets).copy_(scores.chosen_by);
+    }
+    const auto [first, last] = count_edges(scores.chosen_by, best);
+    at_first_ += first;
+    at_last_ += last;
+  }
+
+  void finish(const Tile& tile, const at::Tensor& best) const {
+    if (options_.refit) {
+      const at::Tensor coef = problem_.coefficients(folds(), tile.products, best);
+      fit_.coef.narrow(1, tile.first, tile.targets).copy_(coef);
+      if (options_.fit_intercept) {
+        const at::Tensor y_mean = at::mean(tile.y.values, at::IntArrayRef{0}, false, at::kDouble) + tile.y.offset;
+        fit_.intercept.narrow(0, tile.first, tile.targets)
+            .copy_(y_mean - at::mv(coef.t(), problem_.mean(folds()) + x_offset_));
+      }
+    }
+    if (options_.keep_predictions) {
+      for (int64_t fold = 0; fold < folds(); ++fold) {
+        predict(tile, fold, best);
+      }
+    }
+  }
+
+  void predict(const Tile& tile, int64_t fold, const at::Tensor& best) const {
+    const at::Tensor& held = held_out(fold);
+    const at::Tensor coef = problem_.coefficients(fold, tile.products, best);
+    at::Tensor predicted = at::mm(take_rows(design_.x(), held).to(at::kDouble) - problem_.mean(fold), coef);
+    if (options_.fit_intercept) {
+      const at::Tensor train = at::sum(tile.y.values, at::IntArrayRef{0}, false, at::kDouble) -
+                               at::sum(take_rows(tile.y.values, held), at::IntArrayRef{0}, false, at::kDouble);
+      predicted.add_(train / static_cast<double>(rows() - held.numel()) + tile.y.offset);
+    }
+    fit_.predictions.narrow(1, tile.first, tile.targets)
+        .index_copy_(0, held.to(y_.device()), predicted.to(design_.rows.scalar_type()));
+  }
+
+  const Design& design_;
+  const at::Tensor& x_offset_;
+  const Problem& problem_;
+  const at::Tensor& y_;
+  const RidgeOptions& options_;
+  RidgeFit& fit_;
+  int64_t width_ = 0;
+  std::atomic<int64_t> at_first_ = 0;  // targets best at the first penalty given
+  std::atomic<int64_t> at_last_ = 0;
+};
 
 }  // namespace
 
@@ -223,114 +394,9 @@ RidgeFit fit_problem(const at::Tensor& x, const at::Tensor& y, const Folds& fold
   }
   design.alphas = grid(options, design, gram);
   // Without an intercept, means many times the spread leave float32 few digits of what varies.
-  design.single = type == at::kFloat && (options.fit_intercept || is_centered(design.x()));
-  const auto penalties = static_cast<int64_t>(design.alphas.size());
+  design.single = type == at::kFloat && (options.fit_intercept || is_centered(design.x(), gram));
   const std::unique_ptr<Problem> problem = make_problem(fit.solver, design, gram);
-
-  const at::TensorOptions out = centered.values.options();
-  fit.alphas = at::tensor(design.alphas, at::kDouble);
-  const at::Tensor grid_there = fit.alphas.to(x.device());
-  fit.best = at::empty({t}, out.dtype(at::kLong));
-  fit.cv_scores = at::empty({t}, out);
-  fit.correlations = at::empty({t}, out);
-  if (options.keep_path) {
-    fit.cv_path = at::empty({penalties, t}, out);
-  }
-  if (options.keep_predictions) {
-    fit.predictions = at::full({x.size(0), t}, std::numeric_limits<double>::quiet_NaN(), out);
-  }
-  if (options.refit) {
-    fit.coef = at::empty({p, t}, out);
-    fit.intercept = at::zeros({t}, out);
-  }
-
-  const auto each_tile = [&](const auto& use) {
-    const int64_t per_target =
-        8 * (x.size(0) + (p + 1) * (count + 1) + (fit.solver == Solver::cholesky ? 2 * p * penalties : 0) +
-             (fit.solver == Solver::kernel ? 2 * x.size(0) * penalties : 0));
-    const int64_t width = std::clamp<int64_t>(tile_bytes / per_target / 64 * 64, 64, 2048);
-    for (int64_t first = 0; first < t; first += width) {
-      const int64_t targets = std::min(width, t - first);
-      const CenteredRows tile =
-          centered_rows(y.narrow(1, first, targets).to(type), /*ones=*/false, /*zero=*/!options.fit_intercept);
-      use(first, targets, tile, problem->products(tile.values));
-    }
-  };
-
-  const auto score = [&](const CenteredRows& tile, const at::Tensor& products) {
-    const at::Tensor ones = at::ones({x.size(0), 1}, out);
-    const TargetSums sums{fold_products(ones, tile.values, folds).squeeze(1), fold_squares(tile.values, folds)};
-    const at::Tensor zero = at::zeros({penalties, tile.values.size(1)}, out.dtype(at::kDouble));
-    const Scores scores{zero, zero.clone()};
-    for (int64_t fold = 0; fold < count; ++fold) {
-      const auto held_rows = static_cast<double>(folds.held_out[static_cast<std::size_t>(fold)].numel());
-      add_scores(problem->held_out(fold, products), sums, fold, options, held_rows,
-                 static_cast<double>(x.size(0)) - held_rows, scores);
-    }
-    scores.chosen_by.div_(count);
-    scores.correlation.div_(count);
-    return scores;
-  };
-
-  const auto finish = [&](int64_t first, int64_t targets, const CenteredRows& tile, const at::Tensor& products,
-                          const at::Tensor& best) {
-    if (options.refit) {
-      const at::Tensor coef = problem->coefficients(count, products, best);
-      fit.coef.narrow(1, first, targets).copy_(coef);
-      if (options.fit_intercept) {
-        const at::Tensor y_mean = at::mean(tile.values, at::IntArrayRef{0}, false, at::kDouble) + tile.offset;
-        fit.intercept.narrow(0, first, targets)
-            .copy_(y_mean - at::mv(coef.t(), problem->mean(count) + centered.offset));
-      }
-    }
-    if (options.keep_predictions) {
-      for (int64_t fold = 0; fold < count; ++fold) {
-        const at::Tensor& rows = folds.held_out[static_cast<std::size_t>(fold)];
-        const at::Tensor coef = problem->coefficients(fold, products, best);
-        at::Tensor predicted = at::mm(take_rows(design.x(), rows).to(at::kDouble) - problem->mean(fold), coef);
-        if (options.fit_intercept) {
-          const at::Tensor train = at::sum(tile.values, at::IntArrayRef{0}, false, at::kDouble) -
-                                   at::sum(take_rows(tile.values, rows), at::IntArrayRef{0}, false, at::kDouble);
-          predicted.add_(train / static_cast<double>(x.size(0) - rows.numel()) + tile.offset);
-        }
-        fit.predictions.narrow(1, first, targets).index_copy_(0, rows.to(x.device()), predicted.to(type));
-      }
-    }
-  };
-
-  const auto record = [&](int64_t first, int64_t targets, const Scores& scores, const at::Tensor& best) {
-    const at::Tensor index = best.unsqueeze(0);
-    fit.best.narrow(0, first, targets).copy_(best);
-    fit.cv_scores.narrow(0, first, targets).copy_(at::gather(scores.chosen_by, 0, index).squeeze(0));
-    fit.correlations.narrow(0, first, targets).copy_(at::gather(scores.correlation, 0, index).squeeze(0));
-    if (options.keep_path) {
-      fit.cv_path.narrow(1, first, targets).copy_(scores.chosen_by);
-    }
-    count_edges(scores.chosen_by, best, fit);
-  };
-
-  if (options.alpha_per_target) {
-    each_tile([&](int64_t first, int64_t targets, const CenteredRows& tile, const at::Tensor& products) {
-      const Scores scores = score(tile, products);
-      const at::Tensor best = at::argmax(scores.chosen_by, 0);
-      record(first, targets, scores, best);
-      finish(first, targets, tile, products, best);
-    });
-  } else {  // one penalty for all targets is known only once all are scored
-    std::vector<Scores> scored;
-    at::Tensor total = at::zeros({penalties}, out.dtype(at::kDouble));
-    each_tile([&](int64_t, int64_t, const CenteredRows& tile, const at::Tensor& products) {
-      scored.push_back(score(tile, products));
-      total.add_(at::sum(scored.back().chosen_by, 1));
-    });
-    const at::Tensor best = at::argmax(total);
-    std::size_t number = 0;
-    each_tile([&](int64_t first, int64_t targets, const CenteredRows& tile, const at::Tensor& products) {
-      record(first, targets, scored[number++], best.expand({targets}));
-      finish(first, targets, tile, products, best.expand({targets}));
-    });
-  }
-  fit.best_alphas = grid_there.index_select(0, fit.best).to(type);
+  Fitting(design, centered.offset, *problem, y, options, fit).run();
   return fit;
 }
 

@@ -48,8 +48,8 @@ FoldStatistics fold_statistics(const at::Tensor& x, const at::Tensor& y, const F
   require_finite(y, "Y", where);
   const CenteredRows a = centered_rows(x.to(type), /*ones=*/true, /*zero=*/false);
   const CenteredRows b = centered_rows(y.to(type), /*ones=*/false, /*zero=*/false);
-  return {a.offset, b.offset, fold_gram(a.values, sorted), fold_products(a.values, b.values, sorted),
-          fold_squares(b.values, sorted)};
+  return {a.offset, b.offset, fold_gram(a.values, sorted), fold_products(a.values, b.values, sorted).to(at::kDouble),
+          fold_moments(b.values, sorted).squares.contiguous()};
 }
 
 }  // namespace brain2music::ridge

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 
+#include "brain2music/ridge/factors.h"
 #include "brain2music/ridge/rows.h"
 #include "brain2music/ridge/solvers.h"
 
@@ -41,8 +42,8 @@ class KernelProblem final : public Problem {
       trained_on_.push_back(at::nonzero(in_training).squeeze(1));
     }
     trained_on_.push_back(at::arange(n, at::kLong));
-    for (int64_t fold = 0; fold < design.folds.size(); ++fold) {
-      factors_.emplace_back(block(fold, trained_on(fold)), design.alphas, design.single);
+    for (int64_t slot = 0; slot <= design.folds.size(); ++slot) {
+      training_.push_back(block(slot, trained_on(slot)));
     }
   }
 
@@ -58,22 +59,22 @@ class KernelProblem final : public Problem {
     sums.predicted = at::empty({alphas, y.size(1)}, y.options());
     sums.product = at::empty_like(sums.predicted);
     sums.squares = at::empty_like(sums.predicted);
-    factors_[static_cast<std::size_t>(fold)].solve(
-        take_rows(y, trained_on(fold)) - mean, [&](int64_t first, const at::Tensor& dual) {
-          const at::ScalarType type = dual.scalar_type();
-          const int64_t count = dual.size(0);
-          at::Tensor predicted = at::matmul(across.to(type), dual);
-          sums.predicted.narrow(0, first, count).copy_(at::sum(predicted, 1));
-          sums.product.narrow(0, first, count).copy_(at::sum(predicted * held.to(type), 1));
-          sums.squares.narrow(0, first, count).copy_(at::sum(predicted.square_(), 1));
-        });
+    const auto add = [&](int64_t first, const at::Tensor& dual) {
+      const at::ScalarType type = dual.scalar_type();
+      const int64_t count = dual.size(0);
+      at::Tensor predicted = at::matmul(across.to(type), dual);
+      sums.predicted.narrow(0, first, count).copy_(at::sum(predicted, 1));
+      sums.product.narrow(0, first, count).copy_(at::sum(predicted * held.to(type), 1));
+      sums.squares.narrow(0, first, count).copy_(at::sum(predicted.square_(), 1));
+    };
+    each_solution(training(fold), take_rows(y, trained_on(fold)) - mean, design_.alphas, design_.single, add);
     return sums;
   }
 
   at::Tensor coefficients(int64_t slot, const at::Tensor& y, const at::Tensor& best) const override {
     const at::Tensor& rows = trained_on(slot);
     const at::Tensor centered = take_rows(y, rows) - target_mean(slot, y);
-    const at::Tensor dual = solve_chosen(block(slot, rows), centered, design_.alphas, best);
+    const at::Tensor dual = solve_chosen(training(slot), centered, design_.alphas, best, design_.single);
     const at::Tensor x = take_rows(design_.x(), rows);
     at::Tensor result = at::empty({x.size(1), y.size(1)}, y.options());
     constexpr int64_t columns_at_once = 1024;
@@ -93,6 +94,8 @@ class KernelProblem final : public Problem {
 
  private:
   const at::Tensor& trained_on(int64_t slot) const { return trained_on_[static_cast<std::size_t>(slot)]; }
+
+  const at::Tensor& training(int64_t slot) const { return training_[static_cast<std::size_t>(slot)]; }
 
   at::Tensor target_mean(int64_t slot, const at::Tensor& y) const {
     return design_.intercept ? at::mean(take_rows(y, trained_on(slot)), at::IntArrayRef{0})
@@ -114,7 +117,7 @@ class KernelProblem final : public Problem {
   Design design_;
   at::Tensor kernel_;
   std::vector<at::Tensor> trained_on_;
-  std::vector<Factors> factors_;
+  std::vector<at::Tensor> training_;
 };
 
 }  // namespace

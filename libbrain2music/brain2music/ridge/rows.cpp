@@ -3,6 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/addmm.h>
+#include <ATen/ops/all.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/isfinite.h>
@@ -12,10 +13,12 @@
 #include <ATen/ops/sub.h>
 #include <ATen/ops/sum.h>
 #include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 #include <c10/core/ScalarType.h>
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "brain2music/check.h"
@@ -25,6 +28,10 @@ namespace {
 
 // Rows of a float32 product: rounding grows with them, so longer sums are added up in float64.
 constexpr int64_t rows_at_once = 256;
+
+// Up to so many rows in all, their blocks may be added up in the type of the product: that adds less than the product's
+// own rounding.
+constexpr int64_t few_rows = 4096;
 
 // Below so many columns the two halves of a symmetric product are not worth telling apart.
 constexpr int64_t gram_columns = 96;
@@ -91,6 +98,42 @@ void each_fold(const Folds& folds, const at::Tensor& sums, const Add& add) {
 
 at::TensorOptions float64_like(const at::Tensor& x) { return x.options().dtype(at::kDouble); }
 
+template <class Real>
+void add_moments(const at::Tensor& x, const at::Tensor& rows, double* sums, double* squares) {
+  const Real* values = x.const_data_ptr<Real>();
+  const auto* row = rows.const_data_ptr<int64_t>();
+  const int64_t columns = x.size(1);
+  for (int64_t i = 0; i < rows.numel(); ++i) {
+    const Real* from = values + row[i] * x.stride(0);
+    for (int64_t column = 0; column < columns; ++column) {
+      const auto value = static_cast<double>(from[column]);
+      sums[column] += value;
+      squares[column] += value * value;
+    }
+  }
+}
+
+/// Sums and sums of squares, (columns,) float64 each, of some rows of x: read once, in float64 throughout.
+std::pair<at::Tensor, at::Tensor> moments(const at::Tensor& x, const at::Tensor& rows) {
+  at::Tensor sums = at::zeros({x.size(1)}, float64_like(x));
+  at::Tensor squares = at::zeros_like(sums);
+  if (x.is_cpu() && has_values(x) && x.stride(1) == 1) {
+    if (x.scalar_type() == at::kFloat) {
+      add_moments<float>(x, rows, sums.mutable_data_ptr<double>(), squares.mutable_data_ptr<double>());
+    } else {
+      add_moments<double>(x, rows, sums.mutable_data_ptr<double>(), squares.mutable_data_ptr<double>());
+    }
+    return {sums, squares};
+  }
+  for (int64_t first = 0; first < rows.numel(); first += rows_at_once) {
+    const at::Tensor block = rows.narrow(0, first, std::min(rows_at_once, rows.numel() - first));
+    const at::Tensor values = take_rows(x, block).to(at::kDouble);
+    sums.add_(at::sum(values, at::IntArrayRef{0}));
+    squares.add_(at::sum(values.square(), at::IntArrayRef{0}));
+  }
+  return {sums, squares};
+}
+
 }  // namespace
 
 bool has_values(const at::Tensor& x) { return !x.is_meta() && !x.unsafeGetTensorImpl()->is_python_dispatch(); }
@@ -155,14 +198,30 @@ CenteredRows centered_rows(const at::Tensor& x, bool ones, bool zero) {
   return rows;
 }
 
+CenteredRows nearly_centered_rows(const at::Tensor& x, bool zero) {
+  if (!zero && has_values(x)) {
+    const int64_t rows = std::min(x.size(0), rows_at_once);
+    const auto [sums, squares] = moments(x, at::arange(rows, at::kLong));
+    zero = at::all(2 * sums.square() <= squares * rows).item<bool>();
+  }
+  return zero ? CenteredRows{x, at::zeros({x.size(1)}, float64_like(x))} : centered_rows(x, /*ones=*/false, zero);
+}
+
 at::Tensor fold_products(const at::Tensor& a, const at::Tensor& b, const Folds& folds) {
-  at::Tensor sums = at::zeros({folds.size() + 1, a.size(1), b.size(1)}, float64_like(a));
-  at::Tensor product = at::empty({a.size(1), b.size(1)}, a.options());
-  each_fold(folds, sums, [&](const at::Tensor& sum, const at::Tensor& rows) {
+  const bool few = folds.rows <= few_rows;
+  at::Tensor sums = at::zeros({folds.size() + 1, a.size(1), b.size(1)}, few ? a.options() : float64_like(a));
+  at::Tensor product = few ? at::Tensor() : at::empty({a.size(1), b.size(1)}, a.options());
+  each_fold(folds, sums, [&](at::Tensor sum, const at::Tensor& rows) {
     for (int64_t first = 0; first < rows.numel(); first += rows_at_once) {
       const at::Tensor block = rows.narrow(0, first, std::min(rows_at_once, rows.numel() - first));
-      at::mm_out(product, take_rows(a, block).t(), take_rows(b, block));
-      sum.add_(product);
+      const at::Tensor left = take_rows(a, block).t();
+      const at::Tensor right = take_rows(b, block);
+      if (few) {
+        at::addmm_out(sum, sum, left, right);
+      } else {
+        at::mm_out(product, left, right);
+        sum.add_(product);
+      }
     }
   });
   return sums;
@@ -180,15 +239,14 @@ at::Tensor fold_gram(const at::Tensor& a, const Folds& folds) {
   return sums;
 }
 
-at::Tensor fold_squares(const at::Tensor& b, const Folds& folds) {
-  at::Tensor sums = at::zeros({folds.size() + 1, b.size(1)}, float64_like(b));
-  each_fold(folds, sums, [&](const at::Tensor& sum, const at::Tensor& rows) {
-    for (int64_t first = 0; first < rows.numel(); first += rows_at_once) {
-      const at::Tensor block = rows.narrow(0, first, std::min(rows_at_once, rows.numel() - first));
-      sum.add_(at::sum(take_rows(b, block).to(at::kDouble).square(), at::IntArrayRef{0}));
-    }
+Moments fold_moments(const at::Tensor& b, const Folds& folds) {
+  const at::Tensor both = at::zeros({folds.size() + 1, 2, b.size(1)}, float64_like(b));
+  each_fold(folds, both, [&](const at::Tensor& sum, const at::Tensor& rows) {
+    const auto [sums, squares] = moments(b, rows);
+    sum[0].copy_(sums);
+    sum[1].copy_(squares);
   });
-  return sums;
+  return {both.select(1, 0), both.select(1, 1)};
 }
 
 }  // namespace brain2music::ridge

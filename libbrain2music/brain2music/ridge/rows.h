@@ -21,15 +21,23 @@ struct CenteredRows {
 /// @param zero takes 0 for means: regression without intercept.
 CenteredRows centered_rows(const at::Tensor& x, bool ones, bool zero);
 
-/// (folds + 1, p, q) float64: a'b over the rows that each fold holds out; last: over all rows. In blocks of at most 256
-/// rows of the type of `a` and `b`, added up in float64.
+/// The same without ones; where means are small beside the spread, they are taken for 0, and x is not copied.
+CenteredRows nearly_centered_rows(const at::Tensor& x, bool zero);
+
+/// (folds + 1, p, q): a'b over the rows that each fold holds out; last: over all rows. In blocks of at most 256 rows of
+/// the type of `a` and `b`, added up in float64; in that type itself where a few blocks are all.
 at::Tensor fold_products(const at::Tensor& a, const at::Tensor& b, const Folds& folds);
 
 /// (folds + 1, p, p) float64: a'a, in float64 throughout; each product is taken once though it stands there twice.
 at::Tensor fold_gram(const at::Tensor& a, const Folds& folds);
 
-/// (folds + 1, q) float64: sums of squares.
-at::Tensor fold_squares(const at::Tensor& b, const Folds& folds);
+/// Sums over the rows held out in each fold, and over all rows (last).
+struct Moments {
+  at::Tensor sums;     // (folds + 1, q) float64
+  at::Tensor squares;  // (folds + 1, q) float64
+};
+
+Moments fold_moments(const at::Tensor& b, const Folds& folds);
 
 /// Float32 or float64: what a number of that type is worked on in.
 at::ScalarType working_type(at::ScalarType type);

@@ -51,8 +51,7 @@ struct Design {
 
 /// One fold's Gram matrices, about the means of its training rows; or of all rows.
 struct FoldGram {
-  at::Tensor shift;     // (p, p + 1) float64: [I, -mean], what takes [X, 1]' to centred rows
-  at::Tensor mean;      // (p,)
+  at::Tensor mean;      // (p,) float64
   at::Tensor train;     // (p, p)
   at::Tensor held_out;  // (p, p)
   at::Tensor held_sum;  // (p,): sum of centred held-out rows
@@ -65,31 +64,7 @@ std::unique_ptr<Problem> cholesky_problem(const Design& design, const at::Tensor
 std::unique_ptr<Problem> eigenbasis_problem(const Design& design, const at::Tensor& gram);
 std::unique_ptr<Problem> kernel_problem(const Design& design);
 
-/// (p, t) float64: (gram + alphas[best] I)^-1 cross, by Cholesky in float64, target by target.
-at::Tensor solve_chosen(const at::Tensor& gram, const at::Tensor& cross, const std::vector<double>& alphas,
-                        const at::Tensor& best);
-
-/// Factors of gram + alpha I for many alphas: float32 where their condition allows and `single`, else float64.
-class Factors {
- public:
-  Factors(const at::Tensor& gram, const std::vector<double>& alphas, bool single);
-
-  /// What to make of (alphas, p, t) solutions, of float32 or float64, part by part of the alphas.
-  template <class Use>
-  void solve(const at::Tensor& right, const Use& use) const {
-    for (const Part& part : parts_) {
-      use(part.first, part.solve(right));
-    }
-  }
-
- private:
-  struct Part {
-    int64_t first;      // alpha
-    at::Tensor factor;  // (alphas, p, p), lower
-
-    at::Tensor solve(const at::Tensor& right) const;
-  };
-  std::vector<Part> parts_;
-};
+/// (p, t): products of targets with rows of [X, 1], `cross` (p + 1, t), with X about its training mean.
+at::Tensor centered_cross(const FoldGram& gram, const at::Tensor& cross);
 
 }  // namespace brain2music::ridge

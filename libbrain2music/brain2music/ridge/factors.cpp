@@ -1,0 +1,170 @@
+#include "brain2music/ridge/factors.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/any.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cholesky_solve.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/linalg_cholesky_ex.h>
+#include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/max.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/nonzero.h>
+#include <ATen/ops/sin.h>
+#include <ATen/ops/sub.h>
+
+#include <algorithm>
+#include <optional>
+#include <vector>
+
+#include "brain2music/check.h"
+#include "brain2music/ridge/blocked_cholesky.h"
+#include "brain2music/ridge/rows.h"
+
+namespace brain2music::ridge {
+namespace {
+
+// Up to this ratio of penalised eigenvalues a float32 factor leaves solutions exact to a few millionths.
+constexpr double single_precision_condition = 200;
+
+/// Factors of gram + alpha I for some alphas: one at a time on a CPU, which keeps it in its cache; all at once on a
+/// GPU, which they keep busy.
+class Factors {
+ public:
+  Factors(const at::Tensor& gram, const double* alphas, int64_t count) {
+    if (gram.is_cpu() && has_values(gram) && count == 1) {
+      blocked_ = BlockedCholesky::of(gram, *alphas);
+      failed_ = blocked_ ? -1 : 0;
+      return;
+    }
+    at::Tensor shifted = gram.unsqueeze(0).repeat({count, 1, 1});
+    for (int64_t i = 0; i < count; ++i) {
+      shifted[i].diagonal().add_(alphas[i]);
+    }
+    const auto [lower, info] = at::linalg_cholesky_ex(shifted);
+    lower_ = lower;
+    if (has_values(info) && at::any(info != 0).item<bool>()) {
+      failed_ = at::nonzero(info)[0][0].item<int64_t>();
+    }
+  }
+
+  /// Number of the first alpha for which the matrix is not positive definite in its precision, or -1.
+  int64_t failed() const { return failed_; }
+
+  /// @param right (p, t)
+  /// @return (alphas, p, t)
+  at::Tensor solve(const at::Tensor& right) const {
+    if (blocked_) {
+      return blocked_->solve(right).unsqueeze(0);
+    }
+    return at::cholesky_solve(right.unsqueeze(0).expand({lower_.size(0), right.size(0), right.size(1)}), lower_);
+  }
+
+ private:
+  std::optional<BlockedCholesky> blocked_;
+  at::Tensor lower_;
+  int64_t failed_ = -1;
+};
+
+Factors certain_factors(const at::Tensor& gram, const double* alphas, int64_t count) {
+  Factors factors(gram, alphas, count);
+  require(factors.failed() < 0, "ridge.cholesky",
+          "X'X + alpha I must be positive definite in float64: alpha is too small for columns of X that nearly repeat "
+          "one another; got alpha ",
+          alphas[std::max<int64_t>(factors.failed(), 0)]);
+  return factors;
+}
+
+at::Tensor unit_columns(const at::Tensor& v) {
+  return v / at::linalg_vector_norm(v, 2, at::IntArrayRef{0}, true).clamp_min(1e-30);
+}
+
+}  // namespace
+
+SinglePrecision::SinglePrecision(const at::Tensor& gram, const std::vector<double>& alphas) {
+  if (!gram.defined() || !has_values(gram)) {
+    return;
+  }
+  constexpr int64_t vectors = 2;
+  constexpr int iterations = 4;
+  least_ = *std::ranges::min_element(alphas);
+  const Factors factors(gram, &least_, 1);
+  at::Tensor v = at::sin(at::arange(1, gram.size(0) * vectors + 1, gram.options()).mul_(1.7)).view({-1, vectors});
+  at::Tensor w = v;
+  for (int i = 0; i < iterations; ++i) {
+    v = at::mm(gram, unit_columns(v));
+    if (factors.failed() < 0) {
+      w = factors.solve(unit_columns(w))[0];
+    }
+  }
+  const auto growth = [](const at::Tensor& x) {
+    return at::max(at::linalg_vector_norm(x, 2, at::IntArrayRef{0})).item<double>();
+  };
+  largest_ = 1.3 * growth(v) + least_;
+  smallest_ = factors.failed() < 0 ? 1 / (4 * growth(w)) : 0;
+}
+
+bool SinglePrecision::suffices(double alpha) const {
+  return largest_ > 0 && largest_ + alpha - least_ <= single_precision_condition * (smallest_ + alpha - least_);
+}
+
+void each_solution(const at::Tensor& gram, const at::Tensor& right, const std::vector<double>& alphas, bool single,
+                   c10::function_ref<void(int64_t, const at::Tensor&)> use) {
+  const auto count = static_cast<int64_t>(alphas.size());
+  const at::Tensor gram_single = single ? gram.to(at::kFloat) : at::Tensor();
+  const at::Tensor right_single = single ? right.to(at::kFloat) : at::Tensor();
+  const SinglePrecision precision(gram_single, alphas);
+  // A CPU keeps one factor in its cache; a GPU is kept busy by all of them at once.
+  const int64_t at_once = gram.is_cuda() ? count : 1;
+  for (int64_t first = 0; first < count;) {
+    const double* alpha = &alphas[static_cast<std::size_t>(first)];
+    const bool in_single = precision.suffices(*alpha);
+    int64_t number = 1;
+    while (number < at_once && first + number < count && precision.suffices(alpha[number]) == in_single) {
+      ++number;
+    }
+    std::optional<Factors> factors;
+    if (in_single) {
+      factors.emplace(gram_single, alpha, number);
+    }
+    if (factors && factors->failed() < 0) {
+      use(first, factors->solve(right_single));
+    } else {
+      use(first, certain_factors(gram, alpha, number).solve(right));
+    }
+    first += number;
+  }
+}
+
+at::Tensor solve_chosen(const at::Tensor& gram, const at::Tensor& cross, const std::vector<double>& alphas,
+                        const at::Tensor& best, bool single) {
+  at::Tensor result = at::empty_like(cross);
+  const at::Tensor gram_single = single ? gram.to(at::kFloat) : at::Tensor();
+  const SinglePrecision precision(gram_single, alphas);
+  for (std::size_t i = 0; i < alphas.size(); ++i) {
+    const at::Tensor targets = at::nonzero(best == static_cast<int64_t>(i)).squeeze(1);
+    if (targets.numel() == 0) {
+      continue;
+    }
+    const at::Tensor right = cross.index_select(1, targets);
+    std::optional<Factors> factors;
+    if (precision.suffices(alphas[i])) {
+      factors.emplace(gram_single, &alphas[i], 1);
+    }
+    if (!factors || factors->failed() >= 0) {
+      result.index_copy_(1, targets, certain_factors(gram, &alphas[i], 1).solve(right)[0]);
+      continue;
+    }
+    // What float32 leaves over is solved for once more: the error is squared.
+    const auto solve = [&](const at::Tensor& columns) {
+      return factors->solve(columns.to(at::kFloat))[0].to(at::kDouble);
+    };
+    const at::Tensor rough = solve(right);
+    const at::Tensor rest = at::sub(right, at::mm(gram, rough)).sub_(rough, alphas[i]);
+    result.index_copy_(1, targets, rough + solve(rest));
+  }
+  return result;
+}
+
+}  // namespace brain2music::ridge
