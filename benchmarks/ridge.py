@@ -18,7 +18,7 @@ ALPHAS = np.logspace(-2, 4, 10)
 def cases(device: torch.device, targets: int = 60_000, regions: int = 150) -> list[Case]:
     return [
         _encoding("encoding, 128 features", 128, targets, 20_000, 30, device),
-        _encoding("encoding, 1,024 features", 1_024, targets // 10, 3_000, 2.5, device),
+        _encoding("encoding, 1,024 features", 1_024, targets, 3_000, 2.5, device),
         _decoding(regions, device),
     ]
 
