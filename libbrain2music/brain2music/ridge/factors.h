@@ -13,7 +13,7 @@ namespace brain2music::ridge {
 /// with room for where they have not converged.
 class SinglePrecision {
  public:
-  /// @param gram (p, p) float32; undefined where float32 must not be used.
+  /// Of `gram` (p, p) float32, undefined where float32 must not be used, and all penalties that may be asked for.
   SinglePrecision(const at::Tensor& gram, const std::vector<double>& alphas);
 
   bool suffices(double alpha) const;
