@@ -165,7 +165,7 @@ def test_missing_torch_catch2_and_json_are_named(tmp_path):
     assert status != 0
     assert "apt install catch2" in " ".join(printed.split())
     hidden = "-DCMAKE_IGNORE_PATH=/usr/include;/usr/local/include"
-    status, printed = configure(tmp_path, hidden, "-DB2M_TESTS=OFF", "-DB2M_CUDA=OFF")
+    status, printed = configure(tmp_path / "json", hidden, "-DB2M_TESTS=OFF", "-DB2M_CUDA=OFF")
     assert status != 0
     assert "needs the header nlohmann/json.hpp: 'apt install nlohmann-json3-dev'" in " ".join(printed.split())
 
