@@ -1,13 +1,11 @@
 #include "brain2music/ridge/batched_ridge_cv.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
-#include <algorithm>
-#include <atomic>
 #include <cstddef>
 
 #include "brain2music/ridge/fit.h"
+#include "brain2music/ridge/side_by_side.h"
 
 namespace brain2music::ridge {
 
@@ -19,23 +17,8 @@ std::vector<RidgeFit> batched_ridge_cv(int64_t problems, const std::function<at:
   check_targets(y, where);
   const Folds checked = checked_folds(folds, y.size(0), where);
   std::vector<RidgeFit> fits(static_cast<std::size_t>(problems));
-  std::atomic<int64_t> next = 0;
-  const auto work = [&] {
-    const at::NoGradGuard no_grad_on_this_thread;
-    for (int64_t i = next++; i < problems; i = next++) {
-      fits[static_cast<std::size_t>(i)] = fit_problem(x(i), y, checked, options, where);
-    }
-  };
-  const int64_t threads = std::min<int64_t>(at::get_num_threads(), problems);
-  if (!y.is_cpu() || threads < 2 || at::in_parallel_region()) {
-    work();  // a GPU is kept busy by one problem's folds and penalties
-  } else {
-    at::parallel_for(0, threads, 1, [&](int64_t first, int64_t last) {
-      for (int64_t thread = first; thread < last; ++thread) {
-        work();
-      }
-    });
-  }
+  side_by_side(problems, y,
+               [&](int64_t i) { fits[static_cast<std::size_t>(i)] = fit_problem(x(i), y, checked, options, where); });
   return fits;
 }
 

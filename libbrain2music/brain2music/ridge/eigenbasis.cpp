@@ -20,7 +20,7 @@
 #include <limits>
 
 #include "brain2music/kernels/fold_scores.h"
-#include "brain2music/ridge/factors.h"
+#include "brain2music/ridge/gram_problem.h"
 #include "brain2music/ridge/rows.h"
 #include "brain2music/ridge/solvers.h"
 
@@ -117,34 +117,29 @@ EigenFold eigen_fold(const FoldGram& gram, const Spectrum& spectrum, const std::
   return fold;
 }
 
-class EigenProblem final : public Problem {
+class EigenProblem final : public GramProblem {
  public:
-  EigenProblem(const Design& design, const at::Tensor& gram) : design_(design) {
+  EigenProblem(const Design& design, const at::Tensor& gram) : GramProblem(design, gram) {
     const double smallest = *std::ranges::min_element(design.alphas);
     std::vector<Spectrum> spectra;
     bool single = design.single;
-    for (int64_t slot = 0; slot <= design.folds.size(); ++slot) {
-      grams_.push_back(fold_gram_of(gram, slot, design.intercept));
-      if (slot < design.folds.size()) {
-        spectra.push_back(spectrum_of(grams_.back(), smallest));
-        single = single && spectra.back().growth <= single_precision_growth;
-      }
+    for (int64_t fold = 0; fold < design.folds.size(); ++fold) {
+      spectra.push_back(spectrum_of(this->gram(fold), smallest));
+      single = single && spectra.back().growth <= single_precision_growth;
     }
     type_ = single ? at::kFloat : at::kDouble;
-    for (std::size_t fold = 0; fold < spectra.size(); ++fold) {
-      folds_.push_back(eigen_fold(grams_[fold], spectra[fold], design.alphas, type_));
-      grams_[fold].held_out.reset();
+    for (int64_t fold = 0; fold < design.folds.size(); ++fold) {
+      folds_.push_back(eigen_fold(this->gram(fold), spectra[static_cast<std::size_t>(fold)], design.alphas, type_));
+      this->gram(fold).held_out.reset();
     }
-    design_.rows = design.rows.to(type_);
+    rows_ = design.rows.to(type_);
   }
 
-  at::Tensor products(const at::Tensor& y) const override {
-    return fold_products(design_.rows, y.to(type_), design_.folds);
-  }
+  at::Tensor products(const at::Tensor& y) const override { return fold_products(rows_, y.to(type_), design().folds); }
 
   HeldOutSums held_out(int64_t number, const at::Tensor& products) const override {
     const EigenFold& fold = folds_[static_cast<std::size_t>(number)];
-    const int64_t all = design_.folds.size();
+    const int64_t all = design().folds.size();
     const int64_t p = fold.divided.size(0);
     at::Tensor buffer = at::empty({5, p, products.size(2)}, products.options().dtype(type_));
     at::Tensor c = buffer[0];
@@ -153,11 +148,8 @@ class EigenProblem final : public Problem {
     at::mm_out(held, fold.to_basis, products[number].to(type_));
     at::mm_out(c, fold.to_basis, products[all].to(type_));
     c.sub_(held);
-    if (design_.intercept) {
-      const auto train_rows =
-          static_cast<double>(design_.rows.size(0) - design_.folds.held_out[static_cast<std::size_t>(number)].numel());
-      const at::Tensor y_mean = (products[all][p] - products[number][p]) / train_rows;
-      held.addr_(fold.held_sum, y_mean.to(type_), 1, -1);
+    if (design().intercept) {
+      held.addr_(fold.held_sum, training_mean(products, number).to(type_), 1, -1);
     }
     at::mm_out(far, fold.divided, c);
     for (const Band& band : fold.near) {
@@ -171,21 +163,9 @@ class EigenProblem final : public Problem {
     return {sums[0].mul_(fold.scale), sums[1].mul_(fold.scale), sums[2]};
   }
 
-  at::Tensor coefficients(int64_t slot, const at::Tensor& products, const at::Tensor& best) const override {
-    const FoldGram& gram = grams_[static_cast<std::size_t>(slot)];
-    at::Tensor cross = products[design_.folds.size()];
-    if (slot < design_.folds.size()) {
-      cross = cross - products[slot];
-    }
-    return solve_chosen(gram.train, centered_cross(gram, cross.to(at::kDouble)), design_.alphas, best, design_.single);
-  }
-
-  at::Tensor mean(int64_t slot) const override { return grams_[static_cast<std::size_t>(slot)].mean; }
-
  private:
-  Design design_;
-  std::vector<FoldGram> grams_;
   std::vector<EigenFold> folds_;
+  at::Tensor rows_;  // of the design, in type_
   at::ScalarType type_ = at::kDouble;
 };
 

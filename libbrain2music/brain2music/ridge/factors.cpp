@@ -15,6 +15,8 @@
 #include <ATen/ops/sub.h>
 
 #include <algorithm>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <vector>
 
@@ -23,16 +25,12 @@
 #include "brain2music/ridge/rows.h"
 
 namespace brain2music::ridge {
-namespace {
-
-// Up to this ratio of penalised eigenvalues a float32 factor leaves solutions exact to a few millionths.
-constexpr double single_precision_condition = 200;
 
 /// Factors of gram + alpha I for some alphas: one at a time on a CPU, which keeps it in its cache; all at once on a
 /// GPU, which they keep busy.
 class Factors {
  public:
-  Factors(const at::Tensor& gram, const double* alphas, int64_t count) {
+  Factors(const at::Tensor& gram, const double* alphas, int64_t count) : type_(gram.scalar_type()) {
     if (gram.is_cpu() && has_values(gram) && count == 1) {
       blocked_ = BlockedCholesky::of(gram, *alphas);
       failed_ = blocked_ ? -1 : 0;
@@ -61,20 +59,19 @@ class Factors {
     return at::cholesky_solve(right.unsqueeze(0).expand({lower_.size(0), right.size(0), right.size(1)}), lower_);
   }
 
+  at::ScalarType type() const { return type_; }
+
  private:
+  at::ScalarType type_;
   std::optional<BlockedCholesky> blocked_;
   at::Tensor lower_;
   int64_t failed_ = -1;
 };
 
-Factors certain_factors(const at::Tensor& gram, const double* alphas, int64_t count) {
-  Factors factors(gram, alphas, count);
-  require(factors.failed() < 0, "ridge.cholesky",
-          "X'X + alpha I must be positive definite in float64: alpha is too small for columns of X that nearly repeat "
-          "one another; got alpha ",
-          alphas[std::max<int64_t>(factors.failed(), 0)]);
-  return factors;
-}
+namespace {
+
+// Up to this ratio of penalised eigenvalues a float32 factor leaves solutions exact to a few millionths.
+constexpr double single_precision_condition = 200;
 
 at::Tensor unit_columns(const at::Tensor& v) {
   return v / at::linalg_vector_norm(v, 2, at::IntArrayRef{0}, true).clamp_min(1e-30);
@@ -109,60 +106,85 @@ bool SinglePrecision::suffices(double alpha) const {
   return largest_ > 0 && largest_ + alpha - least_ <= single_precision_condition * (smallest_ + alpha - least_);
 }
 
+PenalisedGram::PenalisedGram(const at::Tensor& gram, const std::vector<double>& alphas, bool single)
+    : gram_(gram), single_(single ? gram.to(at::kFloat) : at::Tensor()), precision_(single_, alphas) {}
+
+Factors PenalisedGram::factors(const double* alphas, int64_t count) const {
+  if (precision_.suffices(*alphas)) {
+    Factors factors(single_, alphas, count);
+    if (factors.failed() < 0) {
+      return factors;
+    }
+  }
+  Factors factors(gram_, alphas, count);
+  require(factors.failed() < 0, "ridge.cholesky",
+          "X'X + alpha I must be positive definite in float64: alpha is too small for columns of X that nearly repeat "
+          "one another; got alpha ",
+          alphas[std::max<int64_t>(factors.failed(), 0)]);
+  return factors;
+}
+
 void each_solution(const at::Tensor& gram, const at::Tensor& right, const std::vector<double>& alphas, bool single,
                    c10::function_ref<void(int64_t, const at::Tensor&)> use) {
-  const auto count = static_cast<int64_t>(alphas.size());
-  const at::Tensor gram_single = single ? gram.to(at::kFloat) : at::Tensor();
+  const PenalisedGram penalised(gram, alphas, single);
   const at::Tensor right_single = single ? right.to(at::kFloat) : at::Tensor();
-  const SinglePrecision precision(gram_single, alphas);
+  const auto count = static_cast<int64_t>(alphas.size());
   // A CPU keeps one factor in its cache; a GPU is kept busy by all of them at once.
   const int64_t at_once = gram.is_cuda() ? count : 1;
   for (int64_t first = 0; first < count;) {
     const double* alpha = &alphas[static_cast<std::size_t>(first)];
-    const bool in_single = precision.suffices(*alpha);
     int64_t number = 1;
-    while (number < at_once && first + number < count && precision.suffices(alpha[number]) == in_single) {
+    while (number < at_once && first + number < count &&
+           penalised.in_single(alpha[number]) == penalised.in_single(*alpha)) {
       ++number;
     }
-    std::optional<Factors> factors;
-    if (in_single) {
-      factors.emplace(gram_single, alpha, number);
-    }
-    if (factors && factors->failed() < 0) {
-      use(first, factors->solve(right_single));
-    } else {
-      use(first, certain_factors(gram, alpha, number).solve(right));
-    }
+    const Factors factors = penalised.factors(alpha, number);
+    use(first, factors.solve(factors.type() == right.scalar_type() ? right : right_single));
     first += number;
   }
 }
 
-at::Tensor solve_chosen(const at::Tensor& gram, const at::Tensor& cross, const std::vector<double>& alphas,
-                        const at::Tensor& best, bool single) {
+ChosenSolver::ChosenSolver(const at::Tensor& gram, const std::vector<double>& alphas, bool single, bool keep)
+    : gram_(gram), alphas_(alphas), single_(single), keep_(keep), kept_(keep ? alphas.size() : 0) {}
+
+ChosenSolver::~ChosenSolver() = default;
+
+const PenalisedGram& ChosenSolver::penalised() const {
+  if (!penalised_) {
+    penalised_.emplace(gram_, alphas_, single_);
+  }
+  return *penalised_;
+}
+
+std::shared_ptr<const Factors> ChosenSolver::factors(std::size_t alpha) const {
+  const std::lock_guard lock(mutex_);
+  if (keep_ && kept_[alpha]) {
+    return kept_[alpha];
+  }
+  auto made = std::make_shared<const Factors>(penalised().factors(&alphas_[alpha], 1));
+  if (keep_) {
+    kept_[alpha] = made;
+  }
+  return made;
+}
+
+at::Tensor ChosenSolver::solve(const at::Tensor& cross, const at::Tensor& best) const {
   at::Tensor result = at::empty_like(cross);
-  const at::Tensor gram_single = single ? gram.to(at::kFloat) : at::Tensor();
-  const SinglePrecision precision(gram_single, alphas);
-  for (std::size_t i = 0; i < alphas.size(); ++i) {
+  for (std::size_t i = 0; i < alphas_.size(); ++i) {
     const at::Tensor targets = at::nonzero(best == static_cast<int64_t>(i)).squeeze(1);
     if (targets.numel() == 0) {
       continue;
     }
     const at::Tensor right = cross.index_select(1, targets);
-    std::optional<Factors> factors;
-    if (precision.suffices(alphas[i])) {
-      factors.emplace(gram_single, &alphas[i], 1);
-    }
-    if (!factors || factors->failed() >= 0) {
-      result.index_copy_(1, targets, certain_factors(gram, &alphas[i], 1).solve(right)[0]);
-      continue;
-    }
-    // What float32 leaves over is solved for once more: the error is squared.
+    const std::shared_ptr<const Factors> factors = this->factors(i);
     const auto solve = [&](const at::Tensor& columns) {
-      return factors->solve(columns.to(at::kFloat))[0].to(at::kDouble);
+      return factors->solve(columns.to(factors->type()))[0].to(at::kDouble);
     };
-    const at::Tensor rough = solve(right);
-    const at::Tensor rest = at::sub(right, at::mm(gram, rough)).sub_(rough, alphas[i]);
-    result.index_copy_(1, targets, rough + solve(rest));
+    at::Tensor solution = solve(right);
+    if (factors->type() == at::kFloat) {  // what float32 leaves over is solved for once more: the error is squared
+      solution.add_(solve(at::sub(right, at::mm(gram_, solution)).sub_(solution, alphas_[i])));
+    }
+    result.index_copy_(1, targets, solution);
   }
   return result;
 }

@@ -3,7 +3,11 @@
 #include <ATen/core/Tensor.h>
 #include <c10/util/FunctionRef.h>
 
+#include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
 #include <vector>
 
 /// Solving with gram + alpha I for many alphas, in float32 where that does.
@@ -25,14 +29,60 @@ class SinglePrecision {
   double smallest_ = 0;  // the same
 };
 
+/// Factors of gram + alpha I for some alphas: one at a time on a CPU, all at once on a GPU.
+class Factors;
+
+/// A Gram matrix (p, p) float64 and the penalties that may be added to it, in float32 where `single` and the
+/// conditioning allow that.
+class PenalisedGram {
+ public:
+  PenalisedGram(const at::Tensor& gram, const std::vector<double>& alphas, bool single);
+
+  bool in_single(double alpha) const { return precision_.suffices(alpha); }
+
+  /// Of `count` neighbouring penalties of one precision; throws where even float64 is too coarse.
+  Factors factors(const double* alphas, int64_t count) const;
+
+ private:
+  at::Tensor gram_;
+  at::Tensor single_;
+  SinglePrecision precision_;
+};
+
 /// Calls use(first, w) with solutions w (alphas, p, t) of (gram + alpha I) w = right, from alpha number `first` on,
 /// until all had their turn; w is float32 where `single` and the conditioning allow that, else float64.
 void each_solution(const at::Tensor& gram, const at::Tensor& right, const std::vector<double>& alphas, bool single,
                    c10::function_ref<void(int64_t, const at::Tensor&)> use);
 
-/// (p, t) float64: (gram + alphas[best] I)^-1 cross, target by target, by Cholesky: in float64, or in float32 and
-/// refined, where `single` and the conditioning allow that.
-at::Tensor solve_chosen(const at::Tensor& gram, const at::Tensor& cross, const std::vector<double>& alphas,
-                        const at::Tensor& best, bool single);
+/// Solves with a penalty for each target, by Cholesky: in float64, or in float32 and refined, where `single` and the
+/// conditioning allow that. What it needs is made when first asked for.
+class ChosenSolver {
+ public:
+  /// @param gram   (p, p) float64.
+  /// @param alphas penalties.
+  /// @param single allows float32.
+  /// @param keep   keeps the factors for the next call, from whichever thread.
+  ChosenSolver(const at::Tensor& gram, const std::vector<double>& alphas, bool single, bool keep);
+  ~ChosenSolver();
+  ChosenSolver(const ChosenSolver&) = delete;
+  ChosenSolver& operator=(const ChosenSolver&) = delete;
+  ChosenSolver(ChosenSolver&&) = delete;
+  ChosenSolver& operator=(ChosenSolver&&) = delete;
+
+  /// (p, t) float64: (gram + alphas[best] I)^-1 cross, target by target.
+  at::Tensor solve(const at::Tensor& cross, const at::Tensor& best) const;
+
+ private:
+  const PenalisedGram& penalised() const;
+  std::shared_ptr<const Factors> factors(std::size_t alpha) const;
+
+  at::Tensor gram_;
+  std::vector<double> alphas_;
+  bool single_;
+  bool keep_;
+  mutable std::mutex mutex_;
+  mutable std::optional<PenalisedGram> penalised_;
+  mutable std::vector<std::shared_ptr<const Factors>> kept_;
+};
 
 }  // namespace brain2music::ridge

@@ -1,18 +1,14 @@
 #include "brain2music/ridge/fit.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/core/grad_mode.h>
 #include <ATen/ops/all.h>
 #include <ATen/ops/argmax.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/gather.h>
-#include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/logical_and.h>
 #include <ATen/ops/logical_or.h>
-#include <ATen/ops/mean.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/mv.h>
 #include <ATen/ops/promote_types.h>
@@ -20,7 +16,6 @@
 #include <ATen/ops/std_mean.h>
 #include <ATen/ops/sum.h>
 #include <ATen/ops/tensor.h>
-#include <ATen/ops/trace.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
@@ -37,7 +32,9 @@
 #include <vector>
 
 #include "brain2music/check.h"
+#include "brain2music/ridge/choice.h"
 #include "brain2music/ridge/rows.h"
+#include "brain2music/ridge/side_by_side.h"
 #include "brain2music/ridge/solvers.h"
 
 namespace brain2music::ridge {
@@ -81,59 +78,6 @@ void add_scores(const HeldOutSums& sums, const Moments& targets, int64_t fold, c
   } else {
     scores.chosen_by.add_(r);
   }
-}
-
-double operations(Solver solver, double n, double p, double t, double alphas, double folds) {
-  const double train = n * (folds - 1) / folds;
-  const double held = n / folds;
-  switch (solver) {
-    case Solver::kernel:
-      return 4 * n * n * p +
-             2 * folds * alphas * (train * train * train / 3 + t * (2 * train * train + 2 * held * train));
-    case Solver::cholesky:
-      return 2 * n * p * (p + t) +
-             2 * folds * alphas * (p * p * p / 3 + t * (2 * p * p + 2 * p * std::min(p, 2 * held)));
-    default:  // the others count double, for float64; an eigendecomposition takes the time of about 60 p^3 operations
-              // of a matrix product
-      return 2 * n * p * (p + t) + folds * (60 * p * p * p + 8 * p * p * t);
-  }
-}
-
-Solver choose(const RidgeOptions& options, int64_t n, int64_t p, int64_t t, std::size_t alphas, int64_t folds) {
-  if (options.solver != Solver::automatic) {
-    return options.solver;
-  }
-  const auto count = [&](Solver solver) {
-    return operations(solver, static_cast<double>(n), static_cast<double>(p), static_cast<double>(t),
-                      static_cast<double>(alphas), static_cast<double>(folds));
-  };
-  Solver best = count(Solver::eigenbasis) < count(Solver::cholesky) ? Solver::eigenbasis : Solver::cholesky;
-  return p > n && count(Solver::kernel) < count(best) ? Solver::kernel : best;
-}
-
-std::vector<double> grid(const RidgeOptions& options, const Design& design, const at::Tensor& gram) {
-  if (!options.alphas.empty()) {
-    return options.alphas;
-  }
-  // The mean eigenvalue of X'X, X about its mean where there is an intercept.
-  double trace = 0;
-  const at::Tensor x = design.x();
-  const auto rows = static_cast<double>(x.size(0));
-  if (!has_values(x)) {
-    trace = static_cast<double>(x.size(1));
-  } else if (gram.defined()) {
-    trace = at::trace(fold_gram_of(gram, gram.size(0) - 1, design.intercept).train).item<double>();
-  } else {
-    const at::Tensor norms = at::linalg_vector_norm(x, 2, at::IntArrayRef{0}, false, at::kDouble).square();
-    const at::Tensor sums = at::sum(x, at::IntArrayRef{0}, false, at::kDouble);
-    trace = at::sum(design.intercept ? norms - sums.square() / rows : norms).item<double>();
-  }
-  const double mean = trace / static_cast<double>(x.size(1));
-  std::vector<double> alphas = default_alphas();
-  for (double& alpha : alphas) {
-    alpha *= mean > 0 ? mean : 1;  // all of X constant: any penalty gives the mean
-  }
-  return alphas;
 }
 
 /// No column's mean is larger than its spread.
@@ -180,6 +124,7 @@ struct Tile {
   int64_t first;
   int64_t targets;
   CenteredRows y;
+  Moments moments;
   at::Tensor products;
 };
 
@@ -248,39 +193,24 @@ class Fitting {
   int64_t tiles() const { return (y_.size(1) + width_ - 1) / width_; }
   const at::Tensor& held_out(int64_t fold) const { return design_.folds.held_out[static_cast<std::size_t>(fold)]; }
 
-  /// Calls use(tile) for all tiles: several at a time on a CPU, whose threads would wait for each other within one.
+  /// Calls use(tile) for all tiles.
   template <class Use>
   void each_tile(const Use& use) {
-    std::atomic<int64_t> next = 0;
-    const auto work = [&] {
-      const at::NoGradGuard no_grad_on_this_thread;
-      for (int64_t number = next++; number < tiles(); number = next++) {
-        const int64_t first = number * width_;
-        const int64_t targets = std::min(width_, y_.size(1) - first);
-        const CenteredRows y = nearly_centered_rows(y_.narrow(1, first, targets).to(design_.rows.scalar_type()),
-                                                    /*zero=*/!options_.fit_intercept);
-        use(Tile{first, targets, y, problem_.products(y.values)});
-      }
-    };
-    const int64_t threads = std::min<int64_t>(at::get_num_threads(), tiles());
-    if (!y_.is_cpu() || threads < 2 || !has_values(y_) || at::in_parallel_region()) {
-      work();
-    } else {
-      at::parallel_for(0, threads, 1, [&](int64_t first, int64_t last) {
-        for (int64_t thread = first; thread < last; ++thread) {
-          work();
-        }
-      });
-    }
+    side_by_side(tiles(), y_, [&](int64_t number) {
+      const int64_t first = number * width_;
+      const int64_t targets = std::min(width_, y_.size(1) - first);
+      const CenteredRows y = nearly_centered_rows(y_.narrow(1, first, targets).to(design_.rows.scalar_type()),
+                                                  /*zero=*/!options_.fit_intercept);
+      use(Tile{first, targets, y, fold_moments(y.values, design_.folds), problem_.products(y.values)});
+    });
   }
 
   Scores score(const Tile& tile) const {
-    const Moments moments = fold_moments(tile.y.values, design_.folds);
     const at::Tensor zero = at::zeros({fit_.alphas.numel(), tile.targets}, y_.options().dtype(at::kDouble));
     const Scores scores{zero, zero.clone()};
     for (int64_t fold = 0; fold < folds(); ++fold) {
       const auto held_rows = static_cast<double>(held_out(fold).numel());
-      add_scores(problem_.held_out(fold, tile.products), moments, fold, options_, held_rows,
+      add_scores(problem_.held_out(fold, tile.products), tile.moments, fold, options_, held_rows,
                  static_cast<double>(rows()) - held_rows, scores);
     }
     scores.chosen_by.div_(folds());
@@ -306,7 +236,7 @@ class Fitting {
       const at::Tensor coef = problem_.coefficients(folds(), tile.products, best);
       fit_.coef.narrow(1, tile.first, tile.targets).copy_(coef);
       if (options_.fit_intercept) {
-        const at::Tensor y_mean = at::mean(tile.y.values, at::IntArrayRef{0}, false, at::kDouble) + tile.y.offset;
+        const at::Tensor y_mean = tile.moments.sums[folds()] / static_cast<double>(rows()) + tile.y.offset;
         fit_.intercept.narrow(0, tile.first, tile.targets)
             .copy_(y_mean - at::mv(coef.t(), problem_.mean(folds()) + x_offset_));
       }
@@ -323,8 +253,7 @@ class Fitting {
     const at::Tensor coef = problem_.coefficients(fold, tile.products, best);
     at::Tensor predicted = at::mm(take_rows(design_.x(), held).to(at::kDouble) - problem_.mean(fold), coef);
     if (options_.fit_intercept) {
-      const at::Tensor train = at::sum(tile.y.values, at::IntArrayRef{0}, false, at::kDouble) -
-                               at::sum(take_rows(tile.y.values, held), at::IntArrayRef{0}, false, at::kDouble);
+      const at::Tensor train = tile.moments.sums[folds()] - tile.moments.sums[fold];
       predicted.add_(train / static_cast<double>(rows() - held.numel()) + tile.y.offset);
     }
     fit_.predictions.narrow(1, tile.first, tile.targets)
@@ -343,22 +272,6 @@ class Fitting {
 };
 
 }  // namespace
-
-std::vector<double> default_alphas() { return {1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6}; }
-
-// NOLINTNEXTLINE(modernize-use-string-view): part of the interface, and handed to Python
-std::string solver_name(Solver solver) {
-  switch (solver) {
-    case Solver::eigenbasis:
-      return "eigenbasis";
-    case Solver::cholesky:
-      return "cholesky";
-    case Solver::kernel:
-      return "kernel";
-    default:
-      return "auto";
-  }
-}
 
 void check_options(const RidgeOptions& options, std::string_view where) {
   for (const double alpha : options.alphas) {
@@ -387,12 +300,13 @@ RidgeFit fit_problem(const at::Tensor& x, const at::Tensor& y, const Folds& fold
   Design design{centered.values, folds, {}, options.fit_intercept};
   const std::size_t alphas = options.alphas.empty() ? default_alphas().size() : options.alphas.size();
   RidgeFit fit;
-  fit.solver = choose(options, x.size(0), p, t, alphas, count);
+  fit.solver = choose_solver(options, x.size(0), p, t, alphas, count);
   at::Tensor gram;
   if (fit.solver != Solver::kernel) {
     gram = fold_gram(design.rows, folds);
   }
-  design.alphas = grid(options, design, gram);
+  design.alphas = penalty_grid(options, design, gram);
+  design.tiled = true;
   // Without an intercept, means many times the spread leave float32 few digits of what varies.
   design.single = type == at::kFloat && (options.fit_intercept || is_centered(design.x(), gram));
   const std::unique_ptr<Problem> problem = make_problem(fit.solver, design, gram);

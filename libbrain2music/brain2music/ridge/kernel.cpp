@@ -74,7 +74,8 @@ class KernelProblem final : public Problem {
   at::Tensor coefficients(int64_t slot, const at::Tensor& y, const at::Tensor& best) const override {
     const at::Tensor& rows = trained_on(slot);
     const at::Tensor centered = take_rows(y, rows) - target_mean(slot, y);
-    const at::Tensor dual = solve_chosen(training(slot), centered, design_.alphas, best, design_.single);
+    const at::Tensor dual =
+        ChosenSolver(training(slot), design_.alphas, design_.single, /*keep=*/false).solve(centered, best);
     const at::Tensor x = take_rows(design_.x(), rows);
     at::Tensor result = at::empty({x.size(1), y.size(1)}, y.options());
     constexpr int64_t columns_at_once = 1024;

@@ -204,7 +204,8 @@ CenteredRows nearly_centered_rows(const at::Tensor& x, bool zero) {
     const auto [sums, squares] = moments(x, at::arange(rows, at::kLong));
     zero = at::all(2 * sums.square() <= squares * rows).item<bool>();
   }
-  return zero ? CenteredRows{x, at::zeros({x.size(1)}, float64_like(x))} : centered_rows(x, /*ones=*/false, zero);
+  return zero ? CenteredRows{x, at::zeros({x.size(1)}, float64_like(x))}
+              : centered_rows(x, /*ones=*/false, /*zero=*/false);
 }
 
 at::Tensor fold_products(const at::Tensor& a, const at::Tensor& b, const Folds& folds) {

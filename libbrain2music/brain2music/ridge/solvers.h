@@ -45,26 +45,13 @@ struct Design {
   std::vector<double> alphas;
   bool intercept = true;
   bool single = false;  // may be worked on in float32 where conditioning allows
+  bool tiled = false;   // coefficients are asked for tile by tile: what the tiles share is kept
 
   at::Tensor x() const { return rows.narrow(1, 0, rows.size(1) - 1); }
 };
 
-/// One fold's Gram matrices, about the means of its training rows; or of all rows.
-struct FoldGram {
-  at::Tensor mean;      // (p,) float64
-  at::Tensor train;     // (p, p)
-  at::Tensor held_out;  // (p, p)
-  at::Tensor held_sum;  // (p,): sum of centred held-out rows
-};
-
-/// Of one fold, or of all rows where `slot` is the number of folds; `gram` as in FoldStatistics.
-FoldGram fold_gram_of(const at::Tensor& gram, int64_t slot, bool intercept);
-
 std::unique_ptr<Problem> cholesky_problem(const Design& design, const at::Tensor& gram);
 std::unique_ptr<Problem> eigenbasis_problem(const Design& design, const at::Tensor& gram);
 std::unique_ptr<Problem> kernel_problem(const Design& design);
-
-/// (p, t): products of targets with rows of [X, 1], `cross` (p + 1, t), with X about its training mean.
-at::Tensor centered_cross(const FoldGram& gram, const at::Tensor& cross);
 
 }  // namespace brain2music::ridge

@@ -78,14 +78,13 @@ def _headlines(role: str, decoded: Sequence[Decoded], summaries: Sequence[Summar
     }
     found = {(one.stage, one.metric): one for one in summaries if one.embedding == role and one.genre == "all"}
     detail = f"{len(decoded[0].test)} test clips, mean of {_counted(len(decoded), 'subject')}"
-    spread = {key: "" if one.sd is None else f" ± {one.sd:.3f}" for key, one in found.items()}
     return tuple(
         pages.Headline(
             value=f"{one.mean:.3f}",
             label=label,
             chance=f"{one.chance:.3f}",
             oracle=f"{one.oracle:.3f}",
-            detail=f"{detail}{spread[key]}",
+            detail=f"{detail}{_spread(one.sd)}",
         )
         for key, label in labels.items()
         if (one := found.get(key)) is not None
@@ -207,7 +206,8 @@ def _where(context: Context, decoded: Sequence[Decoded]) -> pages.Section:
     return pages.Section(
         title="Where in the brain",
         text=f"A decoder is fitted to each of {len(decoded[0].roi_scores)} regions; the {context.settings.n_rois} that "
-        "predict best on held-out training runs are kept, and their predictions averaged. Chance for r is 0.",
+        "predict best on held-out training runs are kept, and their predictions averaged. Chance for r is "
+        "0, the oracle's is 1.",
         figures=tuple(draw.roi_map(one) for one in decoded[:3]),
         tables=(pages.Table("Regions chosen", "Chosen on training clips alone; chance 0.", columns, rows),),
     )
@@ -319,7 +319,11 @@ def _audio_file(audio: Path | None, track: str) -> Path | None:
 
 
 def _number(mean: float, sd: float | None) -> str:
-    return f"{mean:.3f}" if sd is None else f"{mean:.3f} ± {sd:.3f}"
+    return f"{mean:.3f}{_spread(sd)}"
+
+
+def _spread(sd: float | None) -> str:
+    return "" if sd is None else f" ± {sd:.3f}"
 
 
 def _counted(count: int, noun: str) -> str:
