@@ -1,8 +1,11 @@
 #include "brain2music/ridge/batched_ridge_cv.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 
 #include "brain2music/ridge/fit.h"
 #include "brain2music/ridge/side_by_side.h"
@@ -16,9 +19,17 @@ std::vector<RidgeFit> batched_ridge_cv(int64_t problems, const std::function<at:
   check_options(options, where);
   check_targets(y, where);
   const Folds checked = checked_folds(folds, y.size(0), where);
+  RidgeOptions of_each = options;
+  of_each.on_progress = nullptr;
+  of_each.memory_limit = options.memory_limit / at::get_num_threads();
   std::vector<RidgeFit> fits(static_cast<std::size_t>(problems));
-  side_by_side(problems, y,
-               [&](int64_t i) { fits[static_cast<std::size_t>(i)] = fit_problem(x(i), y, checked, options, where); });
+  std::atomic<int64_t> done = 0;
+  side_by_side(problems, y, [&](int64_t i) {
+    fits[static_cast<std::size_t>(i)] = fit_problem(x(i), y, checked, of_each, where);
+    if (options.on_progress) {
+      options.on_progress(++done, problems);
+    }
+  });
   return fits;
 }
 

@@ -3,6 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/mv.h>
 #include <ATen/ops/sum.h>
 #include <ATen/ops/trace.h>
 
@@ -24,12 +25,12 @@ double operations(Solver solver, double n, double p, double t, double alphas, do
   switch (solver) {
     case Solver::kernel:
       return 4 * n * n * p +
-             2 * folds * alphas * (train * train * train / 3 + t * (2 * train * train + 2 * held * train));
+             folds * alphas *
+                 (2 * train * train * train / 3 + 2 * train * train * std::min(t, held) + 2 * held * train * t);
     case Solver::cholesky:
-      return 2 * n * p * (p + t) + 2 * folds * alphas * (p * p * p / 3 + t * (2 * p * p + 2 * p * std::min(p, held)));
-    default:  // the others count double, for float64; an eigendecomposition takes the time of about 60 p^3 operations
-              // of a matrix product
-      return 2 * n * p * (p + t) + folds * (60 * p * p * p + 8 * p * p * t);
+      return 2 * n * p * (p + t) + folds * alphas * (p * p * p / 3 + t * (2 * p * p + 2 * p * std::min(p, held)));
+    default:  // an eigendecomposition takes the time of about 60 p^3 operations of a product of matrices
+      return 2 * n * p * (p + t) + folds * (60 * p * p * p + t * (4 * p * p + 2 * p * std::min(p, held)));
   }
 }
 
@@ -51,10 +52,11 @@ std::string solver_name(Solver solver) {
   }
 }
 
-Solver choose_solver(const RidgeOptions& options, int64_t n, int64_t p, int64_t t, std::size_t alphas, int64_t folds) {
+Solver choose_solver(const RidgeOptions& options, int64_t n, int64_t p, int64_t t, int64_t folds) {
   if (options.solver != Solver::automatic) {
     return options.solver;
   }
+  const std::size_t alphas = options.alphas.empty() ? default_alphas().size() : options.alphas.size();
   const auto count = [&](Solver solver) {
     return operations(solver, static_cast<double>(n), static_cast<double>(p), static_cast<double>(t),
                       static_cast<double>(alphas), static_cast<double>(folds));
@@ -69,18 +71,19 @@ std::vector<double> penalty_grid(const RidgeOptions& options, const Design& desi
   }
   // The mean eigenvalue of X'X, X about its mean where there is an intercept.
   double trace = 0;
-  const at::Tensor x = design.x();
-  const auto rows = static_cast<double>(x.size(0));
-  if (!has_values(x)) {
-    trace = static_cast<double>(x.size(1));
-  } else if (gram.defined()) {
-    trace = at::trace(fold_gram_of(gram, gram.size(0) - 1, design.intercept).train).item<double>();
+  if (gram.defined()) {
+    const at::Tensor all = at::trace(fold_gram_of(gram, gram.size(0) - 1, design.intercept).train);
+    trace = has_values(all) ? all.item<double>() : static_cast<double>(design.features);
+  } else if (!has_values(design.x)) {
+    trace = static_cast<double>(design.features);
   } else {
+    const at::Tensor x = design.rows->in(design.type);
     const at::Tensor norms = at::linalg_vector_norm(x, 2, at::IntArrayRef{0}, false, at::kDouble).square();
-    const at::Tensor sums = at::sum(x, at::IntArrayRef{0}, false, at::kDouble);
-    trace = at::sum(design.intercept ? norms - sums.square() / rows : norms).item<double>();
+    const at::Tensor sums = at::mv(x.t(), x.select(1, design.features)).to(at::kDouble);
+    const at::Tensor squares = design.intercept ? norms - sums.square() / design.all_weight() : norms;
+    trace = at::sum(squares.narrow(0, 0, design.features)).item<double>();
   }
-  const double mean = trace / static_cast<double>(x.size(1));
+  const double mean = trace / static_cast<double>(design.features);
   std::vector<double> alphas = default_alphas();
   for (double& alpha : alphas) {
     alpha *= mean > 0 ? mean : 1;  // all of X constant: any penalty gives the mean

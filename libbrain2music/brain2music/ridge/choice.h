@@ -6,14 +6,14 @@
 #include <cstdint>
 #include <vector>
 
+#include "brain2music/ridge/design.h"
 #include "brain2music/ridge/options.h"
-#include "brain2music/ridge/solvers.h"
 
 /// What the options leave open.
 namespace brain2music::ridge {
 
 /// The solver asked for, or else the one with the fewest operations for n rows, p features, t targets.
-Solver choose_solver(const RidgeOptions& options, int64_t n, int64_t p, int64_t t, std::size_t alphas, int64_t folds);
+Solver choose_solver(const RidgeOptions& options, int64_t n, int64_t p, int64_t t, int64_t folds);
 
 /// The penalties asked for, or else the default ones times the mean eigenvalue of X'X; `gram` may be undefined.
 std::vector<double> penalty_grid(const RidgeOptions& options, const Design& design, const at::Tensor& gram);

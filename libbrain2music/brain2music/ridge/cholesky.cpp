@@ -6,14 +6,12 @@
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/outer.h>
 #include <ATen/ops/sum.h>
-#include <ATen/ops/zeros_like.h>
 
-#include <algorithm>
 #include <array>
+#include <memory>
 
 #include "brain2music/ridge/factors.h"
 #include "brain2music/ridge/gram_problem.h"
-#include "brain2music/ridge/rows.h"
 #include "brain2music/ridge/solvers.h"
 
 namespace brain2music::ridge {
@@ -21,34 +19,29 @@ namespace {
 
 class CholeskyProblem final : public GramProblem {
  public:
-  CholeskyProblem(const Design& design, const at::Tensor& gram) : GramProblem(design, gram), rows_(design.rows) {
+  CholeskyProblem(const Design& design, const std::shared_ptr<const FoldGrams>& grams) : GramProblem(design, grams) {
     // What float32 rounds off products with targets is divided by the smallest penalised eigenvalue too.
-    const at::Tensor& all = this->gram(design.folds.size()).train;
-    if (!design.single || !SinglePrecision(all.to(at::kFloat), design.alphas).suffices_for_all()) {
-      rows_ = design.rows.to(at::kDouble);
+    if (design.single &&
+        SinglePrecision(gram(design.fold_count()).train.to(at::kFloat), design.alphas).suffices_for_all()) {
+      work_in(at::kFloat);
     }
   }
 
-  at::Tensor products(const at::Tensor& y) const override {
-    return fold_products(rows_, y.to(rows_.scalar_type()), design().folds).to(at::kDouble);
-  }
-
-  HeldOutSums held_out(int64_t fold, const at::Tensor& products) const override {
-    const FoldGram& gram = this->gram(fold);
-    const at::Tensor right = centered_cross(gram, training_products(products, fold));
-    const at::Tensor held = held_cross(fold, products);
+  HeldOutSums held_out(int64_t fold, const Tile& tile) const override {
+    const FoldGram gram = this->gram(fold);
+    const at::Tensor right = training_cross(fold, tile);
+    const at::Tensor held = held_cross(fold, gram, tile);
     // What solutions are multiplied by, in float64 and, once asked for, in float32.
     struct Factors {
       at::Tensor held_sum, held, squares;
     };
-    const at::Tensor& rows = design().folds.held_out[static_cast<std::size_t>(fold)];
-    const bool by_rows = rows.numel() < right.size(0);  // fewer operations than by the held-out Gram matrix
+    const bool by_rows = design().by_rows(fold);
     std::array<Factors, 2> factors;
     const auto factors_in = [&](at::ScalarType type) -> const Factors& {
       Factors& there = factors[type == at::kFloat ? 0 : 1];
       if (!there.held.defined()) {
         there = {gram.held_sum.to(type), held.to(type),
-                 by_rows ? take_rows(design().x(), rows).to(type) - gram.mean.to(type) : gram.held_out.to(type)};
+                 by_rows ? held_rows(fold, gram.mean, type) : gram.held_out.to(type)};
       }
       return there;
     };
@@ -70,19 +63,22 @@ class CholeskyProblem final : public GramProblem {
 
  private:
   /// (p, t): products of held-out rows, both less their training means.
-  at::Tensor held_cross(int64_t fold, const at::Tensor& products) const {
-    const FoldGram& gram = this->gram(fold);
-    const at::Tensor held = centered_cross(gram, products[fold]);
-    return design().intercept ? held - at::outer(gram.held_sum, training_mean(products, fold)) : held;
+  at::Tensor held_cross(int64_t fold, const FoldGram& gram, const Tile& tile) const {
+    const at::Tensor held = design().scaled(centered_cross(gram, tile.fold_products(type())[fold].to(at::kDouble)));
+    return design().intercept ? held - at::outer(gram.held_sum, tile.training_mean(fold)) : held;
   }
 
-  at::Tensor rows_;  // of the design, in the precision that products with targets need
+  /// (held-out rows, p): centred, scaled, weighted.
+  at::Tensor held_rows(int64_t fold, const at::Tensor& mean, at::ScalarType type) const {
+    const at::Tensor& rows = design().held_out(fold);
+    return design().weighted(design().centered(rows, mean, type), rows);
+  }
 };
 
 }  // namespace
 
-std::unique_ptr<Problem> cholesky_problem(const Design& design, const at::Tensor& gram) {
-  return std::make_unique<CholeskyProblem>(design, gram);
+std::unique_ptr<Problem> cholesky_problem(const Design& design, const std::shared_ptr<const FoldGrams>& grams) {
+  return std::make_unique<CholeskyProblem>(design, grams);
 }
 
 }  // namespace brain2music::ridge

@@ -17,11 +17,14 @@
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
-#include <limits>
+#include <memory>
+#include <tuple>
+#include <vector>
 
 #include "brain2music/kernels/fold_scores.h"
 #include "brain2music/ridge/gram_problem.h"
 #include "brain2music/ridge/rows.h"
+#include "brain2music/ridge/side_by_side.h"
 #include "brain2music/ridge/solvers.h"
 
 namespace brain2music::ridge {
@@ -54,8 +57,9 @@ struct Band {
 /// up to the fourth power of (L_j - L_i) / (L + a), which is a sum of terms in i and in j as well.
 /// Everything is scaled by the largest eigenvalue, so that no power of D leaves the range of float32.
 struct EigenFold {
-  at::Tensor to_basis;  // (p, p + 1): Q'[I, -mean] / scale
-  at::Tensor divided;   // (p, p): N
+  at::Tensor to_basis;   // (p, p + 1): Q'[I, -mean] / scale, of scaled columns
+  at::Tensor held_rows;  // (held-out rows, p): these rows, centred, times Q / scale; undefined where p is smaller
+  at::Tensor divided;    // (p, p): N
   std::vector<Band> near;
   at::Tensor weights;   // (5, penalties, p) of kernels::fold_scores: D times held_sum, D, 2 D less that of the largest
                         // eigenvalue (else the terms in N cancel where the penalty is far above all), D^2, -D^4 / 2
@@ -64,31 +68,44 @@ struct EigenFold {
 };
 
 struct Spectrum {
-  at::Tensor values;    // (p,) increasing
-  at::Tensor basis;     // (p, p)
-  at::Tensor held_out;  // (p, p): held-out Gram matrix in the basis
-  double growth = 1;    // of the rounding of products with targets, in predictions with the smallest penalty
+  at::Tensor values;     // (p,) increasing
+  at::Tensor basis;      // (p, p)
+  at::Tensor held_rows;  // (held-out rows, p): centred, in the basis; undefined where p is smaller
+  at::Tensor held_out;   // (p, p): held-out Gram matrix in the basis
+  double growth = 1;     // of the rounding of products with targets, in predictions with the smallest penalty
 };
 
-Spectrum spectrum_of(const FoldGram& gram, double smallest) {
-  auto [values, basis] = at::linalg_eigh(gram.train);
-  values = values.clamp_min(0);
-  const at::Tensor held_out = at::mm(at::mm(basis.t(), gram.held_out), basis);
-  const at::Tensor penalised = values + smallest;
-  const at::Tensor growth = at::sqrt(penalised[-1] * at::sum(held_out.diagonal().abs() / penalised.square()));
-  return {values, basis, held_out, has_values(values) ? growth.item<double>() : 1.0};
+/// @param rows held-out rows (rows, p), centred, where they are fewer than columns; else undefined.
+Spectrum spectrum_of(const FoldGram& gram, const at::Tensor& rows, double smallest) {
+  Spectrum spectrum;
+  std::tie(spectrum.values, spectrum.basis) = at::linalg_eigh(gram.train);
+  spectrum.values = spectrum.values.clamp_min(0);
+  if (rows.defined()) {
+    spectrum.held_rows = at::mm(rows, spectrum.basis);
+    spectrum.held_out = at::mm(spectrum.held_rows.t(), spectrum.held_rows);
+  } else {
+    spectrum.held_out = at::mm(at::mm(spectrum.basis.t(), gram.held_out), spectrum.basis);
+  }
+  const at::Tensor penalised = spectrum.values + smallest;
+  const at::Tensor growth = at::sqrt(penalised[-1] * at::sum(spectrum.held_out.diagonal().abs() / penalised.square()));
+  spectrum.growth = has_values(growth) ? growth.item<double>() : 1.0;
+  return spectrum;
 }
 
-EigenFold eigen_fold(const FoldGram& gram, const Spectrum& spectrum, const std::vector<double>& alphas,
-                     at::ScalarType type) {
+EigenFold eigen_fold(const FoldGram& gram, const Spectrum& spectrum, const Design& design, at::ScalarType type) {
+  const std::vector<double>& alphas = design.alphas;
   EigenFold fold;
   const at::Tensor& values = spectrum.values;
   const at::Tensor penalised = values + *std::ranges::min_element(alphas);
   const bool real = has_values(values);
   const int64_t p = values.numel();
   fold.scale = real ? penalised[-1].item<double>() : 1.0;
-  const at::Tensor to_mean = at::mv(spectrum.basis.t(), gram.mean).neg_().unsqueeze(1);
-  fold.to_basis = (at::cat({spectrum.basis.t(), to_mean}, 1) / fold.scale).to(type);
+  const at::Tensor basis = design.scaled(spectrum.basis);  // takes unscaled products
+  const at::Tensor to_mean = at::mv(basis.t(), gram.mean).neg_().unsqueeze(1);
+  fold.to_basis = (at::cat({basis.t(), to_mean}, 1) / fold.scale).to(type);
+  if (spectrum.held_rows.defined()) {
+    fold.held_rows = (spectrum.held_rows / fold.scale).to(type);
+  }
   fold.held_sum = (at::mv(spectrum.basis.t(), gram.held_sum) / fold.scale).to(type);
   const at::Tensor all = at::tensor(alphas, at::kDouble).to(values.device()).unsqueeze(1);
   const at::Tensor weights = fold.scale / (values + all);
@@ -119,37 +136,47 @@ EigenFold eigen_fold(const FoldGram& gram, const Spectrum& spectrum, const std::
 
 class EigenProblem final : public GramProblem {
  public:
-  EigenProblem(const Design& design, const at::Tensor& gram) : GramProblem(design, gram) {
+  EigenProblem(const Design& design, const std::shared_ptr<const FoldGrams>& grams)
+      : GramProblem(design, grams), folds_(static_cast<std::size_t>(design.fold_count())) {
     const double smallest = *std::ranges::min_element(design.alphas);
-    std::vector<Spectrum> spectra;
-    bool single = design.single;
-    for (int64_t fold = 0; fold < design.folds.size(); ++fold) {
-      spectra.push_back(spectrum_of(this->gram(fold), smallest));
-      single = single && spectra.back().growth <= single_precision_growth;
-    }
-    type_ = single ? at::kFloat : at::kDouble;
-    for (int64_t fold = 0; fold < design.folds.size(); ++fold) {
-      folds_.push_back(eigen_fold(this->gram(fold), spectra[static_cast<std::size_t>(fold)], design.alphas, type_));
-      this->gram(fold).held_out.reset();
-    }
-    rows_ = design.rows.to(type_);
+    std::vector<Spectrum> spectra(folds_.size());
+    side_by_side(design.fold_count(), grams->back().train, [&](int64_t fold) {
+      const FoldGram gram = this->gram(fold);
+      const at::Tensor& rows = design.held_out(fold);
+      spectra[static_cast<std::size_t>(fold)] = spectrum_of(
+          gram,
+          design.by_rows(fold) ? design.weighted(design.centered(rows, gram.mean, at::kDouble), rows) : at::Tensor(),
+          smallest);
+    });
+    const bool single = design.single && std::ranges::all_of(spectra, [](const Spectrum& spectrum) {
+                          return spectrum.growth <= single_precision_growth;
+                        });
+    work_in(single ? at::kFloat : at::kDouble);
+    side_by_side(design.fold_count(), grams->back().train, [&](int64_t fold) {
+      Spectrum& spectrum = spectra[static_cast<std::size_t>(fold)];
+      folds_[static_cast<std::size_t>(fold)] = eigen_fold(gram(fold), spectrum, design, type());
+      spectrum = {};
+    });
   }
 
-  at::Tensor products(const at::Tensor& y) const override { return fold_products(rows_, y.to(type_), design().folds); }
-
-  HeldOutSums held_out(int64_t number, const at::Tensor& products) const override {
+  HeldOutSums held_out(int64_t number, const Tile& tile) const override {
     const EigenFold& fold = folds_[static_cast<std::size_t>(number)];
-    const int64_t all = design().folds.size();
     const int64_t p = fold.divided.size(0);
-    at::Tensor buffer = at::empty({5, p, products.size(2)}, products.options().dtype(type_));
+    at::Tensor buffer = at::empty({5, p, tile.targets()}, fold.divided.options());
     at::Tensor c = buffer[0];
     at::Tensor held = buffer[1];
     at::Tensor far = buffer[2];
-    at::mm_out(held, fold.to_basis, products[number].to(type_));
-    at::mm_out(c, fold.to_basis, products[all].to(type_));
+    if (fold.held_rows.defined()) {
+      at::mm_out(held, fold.held_rows.t(), take_rows(tile.rows(), design().held_out(number)).to(type()));
+      at::mm_out(c, fold.to_basis, tile.products(type()));
+    } else {
+      const at::Tensor& products = tile.fold_products(type());
+      at::mm_out(held, fold.to_basis, products[number]);
+      at::mm_out(c, fold.to_basis, products[design().fold_count()]);
+    }
     c.sub_(held);
     if (design().intercept) {
-      held.addr_(fold.held_sum, training_mean(products, number).to(type_), 1, -1);
+      held.addr_(fold.held_sum, tile.training_mean(number).to(type()), 1, -1);
     }
     at::mm_out(far, fold.divided, c);
     for (const Band& band : fold.near) {
@@ -165,14 +192,12 @@ class EigenProblem final : public GramProblem {
 
  private:
   std::vector<EigenFold> folds_;
-  at::Tensor rows_;  // of the design, in type_
-  at::ScalarType type_ = at::kDouble;
 };
 
 }  // namespace
 
-std::unique_ptr<Problem> eigenbasis_problem(const Design& design, const at::Tensor& gram) {
-  return std::make_unique<EigenProblem>(design, gram);
+std::unique_ptr<Problem> eigenbasis_problem(const Design& design, const std::shared_ptr<const FoldGrams>& grams) {
+  return std::make_unique<EigenProblem>(design, grams);
 }
 
 }  // namespace brain2music::ridge

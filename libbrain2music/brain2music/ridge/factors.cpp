@@ -18,6 +18,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "brain2music/check.h"
@@ -144,8 +145,8 @@ void each_solution(const at::Tensor& gram, const at::Tensor& right, const std::v
   }
 }
 
-ChosenSolver::ChosenSolver(const at::Tensor& gram, const std::vector<double>& alphas, bool single, bool keep)
-    : gram_(gram), alphas_(alphas), single_(single), keep_(keep), kept_(keep ? alphas.size() : 0) {}
+ChosenSolver::ChosenSolver(at::Tensor gram, std::vector<double> alphas, bool single, bool keep)
+    : gram_(std::move(gram)), alphas_(std::move(alphas)), single_(single), keep_(keep), kept_(alphas_.size()) {}
 
 ChosenSolver::~ChosenSolver() = default;
 
@@ -157,7 +158,7 @@ const PenalisedGram& ChosenSolver::penalised() const {
 }
 
 std::shared_ptr<const Factors> ChosenSolver::factors(std::size_t alpha) const {
-  const std::lock_guard lock(mutex_);
+  const std::scoped_lock lock(mutex_);
   if (keep_ && kept_[alpha]) {
     return kept_[alpha];
   }

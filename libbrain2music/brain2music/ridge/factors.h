@@ -62,7 +62,7 @@ class ChosenSolver {
   /// @param alphas penalties.
   /// @param single allows float32.
   /// @param keep   keeps the factors for the next call, from whichever thread.
-  ChosenSolver(const at::Tensor& gram, const std::vector<double>& alphas, bool single, bool keep);
+  ChosenSolver(at::Tensor gram, std::vector<double> alphas, bool single, bool keep);
   ~ChosenSolver();
   ChosenSolver(const ChosenSolver&) = delete;
   ChosenSolver& operator=(const ChosenSolver&) = delete;

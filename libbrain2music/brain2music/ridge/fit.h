@@ -4,10 +4,11 @@
 
 #include <string_view>
 
+#include "brain2music/ridge/design.h"
 #include "brain2music/ridge/folds.h"
 #include "brain2music/ridge/options.h"
 
-/// What ridge_cv and batched_ridge_cv have in common: one X against all targets, tile by tile.
+/// What all kinds of ridge regression have in common: checks, and one X against all targets, tile by tile.
 namespace brain2music::ridge {
 
 /// One X against all targets: `y` and `folds` have been checked, x is checked here, errors are signed `where`.
@@ -19,5 +20,21 @@ void check_options(const RidgeOptions& options, std::string_view where);
 
 /// Throws, signed `where`, unless `y` is a finite matrix.
 void check_targets(const at::Tensor& y, std::string_view where);
+
+/// Checks X beside checked targets, and makes a design of both; its penalties are yet to be filled in.
+Design checked_design(const at::Tensor& x, const at::Tensor& y, const Folds& folds, const RidgeOptions& options,
+                      std::string_view where);
+
+/// No column's mean is larger than its spread: about 0, float32 keeps its digits.
+bool is_centered(const Design& design, const at::Tensor& gram);
+
+/// Scores all targets, chooses, refits. Nothing of the size of the targets is made but the results.
+/// @param outputs rows of the coefficients.
+/// @param rows    rows of the predictions.
+/// @param out     type and device of the results.
+class Problem;
+class Targets;
+void fit_targets(const Design& design, const Problem& problem, const Targets& targets, const RidgeOptions& options,
+                 int64_t outputs, int64_t rows, int64_t width, const at::TensorOptions& out, RidgeFit& fit);
 
 }  // namespace brain2music::ridge

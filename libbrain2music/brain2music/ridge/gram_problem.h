@@ -2,11 +2,11 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <optional>
+#include <memory>
 #include <vector>
 
 #include "brain2music/ridge/factors.h"
-#include "brain2music/ridge/solvers.h"
+#include "brain2music/ridge/problem.h"
 
 /// What the solvers by Gram matrices, cholesky and eigenbasis, have in common.
 namespace brain2music::ridge {
@@ -19,34 +19,44 @@ struct FoldGram {
   at::Tensor held_sum;  // (p,): sum of centred held-out rows
 };
 
+/// Of all folds; last: of all rows.
+using FoldGrams = std::vector<FoldGram>;
+
 /// Of one fold, or of all rows where `slot` is the number of folds; `gram` as in FoldStatistics.
 FoldGram fold_gram_of(const at::Tensor& gram, int64_t slot, bool intercept);
+
+std::shared_ptr<const FoldGrams> fold_grams_of(const at::Tensor& gram, bool intercept);
 
 /// (p, t): products of targets with rows of [X, 1], `cross` (p + 1, t), with X about its training mean.
 at::Tensor centered_cross(const FoldGram& gram, const at::Tensor& cross);
 
-/// Here `products` are (folds + 1, p + 1, t): of [X, 1] and targets over the rows each fold holds out; last: all rows.
+/// A design and its Gram matrices, times the scales of its columns.
 class GramProblem : public Problem {
  public:
-  at::Tensor coefficients(int64_t slot, const at::Tensor& products, const at::Tensor& best) const final;
-  at::Tensor mean(int64_t slot) const final { return gram(slot).mean; }
+  at::Tensor coefficients(int64_t slot, const Tile& tile, const at::Tensor& best) const final;
+  at::Tensor predictions(int64_t fold, const Tile& tile, const at::Tensor& best) const final;
+  at::Tensor shift(const at::Tensor& coefficients) const final;
 
  protected:
-  GramProblem(const Design& design, const at::Tensor& gram);
+  GramProblem(const Design& design, std::shared_ptr<const FoldGrams> grams);
 
   const Design& design() const { return design_; }
-  FoldGram& gram(int64_t slot) { return grams_[static_cast<std::size_t>(slot)]; }
-  const FoldGram& gram(int64_t slot) const { return grams_[static_cast<std::size_t>(slot)]; }
 
-  /// (p + 1, t): of the rows that fold `slot` trains on, or of all rows where `slot` is the number of folds.
-  at::Tensor training_products(const at::Tensor& products, int64_t slot) const;
+  /// Scaled, but for the mean.
+  FoldGram gram(int64_t slot) const;
 
-  /// (t,): mean of the targets over the rows that a fold trains on.
-  at::Tensor training_mean(const at::Tensor& products, int64_t fold) const;
+  /// (p, t) float64: products of targets with scaled rows, X about its training mean: of the rows that fold `slot`
+  /// trains on, or of all rows.
+  at::Tensor training_cross(int64_t slot, const Tile& tile) const;
+
+  /// What products with targets are taken in.
+  at::ScalarType type() const { return type_; }
+  void work_in(at::ScalarType type) { type_ = type; }
 
  private:
   Design design_;
-  std::vector<FoldGram> grams_;
+  at::ScalarType type_ = at::kDouble;
+  std::shared_ptr<const FoldGrams> grams_;
   ChosenSolver all_rows_;
 };
 

@@ -3,6 +3,8 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,6 +36,10 @@ struct RidgeOptions {
   bool keep_path = false;             ///< also the scores of all penalties
   bool keep_predictions = false;      ///< also the held-out predictions with the chosen penalties
   bool refit = true;                  ///< coefficients of a fit to all rows
+  at::Tensor sample_weight;           ///< (n,) weights of the rows, in fits and scores; undefined: all 1
+  std::optional<at::Device> device;  ///< where to compute; by default where X lies. Targets are brought there in blocks
+  int64_t memory_limit = 0;          ///< bytes that may be held at once beside X and Y, results included; 0: no limit
+  std::function<void(int64_t done, int64_t of)> on_progress;  ///< called from several threads; stops all by throwing
 };
 
 /// What was fitted: coefficients minimise ||Y - X coef - intercept||^2 + alpha ||coef||^2, target by target.

@@ -4,8 +4,6 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/_unique.h>
-#include <ATen/ops/mean.h>
-#include <ATen/ops/mv.h>
 #include <ATen/ops/promote_types.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/ScalarType.h>
@@ -35,17 +33,18 @@ RidgeModel ridge(const at::Tensor& x, const at::Tensor& y, const at::Tensor& alp
   check_options(options, where);
 
   const at::ScalarType type = at::promote_types(working_type(x.scalar_type()), working_type(y.scalar_type()));
-  const CenteredRows a = centered_rows(x.to(type), /*ones=*/true, /*zero=*/!fit_intercept);
-  const CenteredRows b = centered_rows(y.to(type), /*ones=*/false, /*zero=*/!fit_intercept);
-  const Design design{a.values, Folds{x.size(0), {}}, options.alphas, fit_intercept};
+  Design design = make_design(x, Folds{x.size(0), {}}, {}, fit_intercept, type, x.device());
+  design.alphas = options.alphas;
+  design.targets = y.size(1);
   const std::unique_ptr<Problem> problem =
-      x.size(1) > x.size(0) ? kernel_problem(design) : cholesky_problem(design, fold_gram(design.rows, design.folds));
-  const at::Tensor coef = problem->coefficients(0, problem->products(b.values), best.to(y.device()));
-  at::Tensor intercept = at::zeros({y.size(1)}, coef.options());
-  if (fit_intercept) {
-    intercept = at::mean(b.values, at::IntArrayRef{0}, false, at::kDouble) + b.offset -
-                at::mv(coef.t(), problem->mean(0) + a.offset);
-  }
+      x.size(1) > x.size(0)
+          ? kernel_problem(design)
+          : cholesky_problem(design, fold_grams_of(fold_gram(design.rows->in(type), design.folds), design.intercept));
+  const CenteredRows centered = centered_rows(y.to(type), /*ones=*/false, /*zero=*/!fit_intercept);
+  const Tile tile(design, 0, centered, fold_moments(centered.values, design.folds));
+  const at::Tensor coef = problem->coefficients(0, tile, best.to(y.device()));
+  const at::Tensor intercept = fit_intercept ? tile.training_mean(0) + tile.offset() + problem->shift(coef)
+                                             : at::zeros({y.size(1)}, coef.options());
   return {coef.to(type), intercept.to(type)};
 }
 

@@ -6,6 +6,7 @@
 #include <ATen/ops/all.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/mean.h>
 #include <ATen/ops/mm.h>
@@ -96,39 +97,58 @@ void each_fold(const Folds& folds, const at::Tensor& sums, const Add& add) {
   }
 }
 
+/// Adds a'b over some rows to `sum`, block by block: through `product`, of the type of `a`, where that is defined.
+void add_products(const at::Tensor& a, const at::Tensor& b, const at::Tensor& rows, at::Tensor product,
+                  at::Tensor sum) {
+  for (int64_t first = 0; first < rows.numel(); first += rows_at_once) {
+    const at::Tensor block = rows.narrow(0, first, std::min(rows_at_once, rows.numel() - first));
+    const at::Tensor left = take_rows(a, block).t();
+    const at::Tensor right = take_rows(b, block);
+    if (product.defined()) {
+      at::mm_out(product, left, right);
+      sum.add_(product);
+    } else {
+      at::addmm_out(sum, sum, left, right);
+    }
+  }
+}
+
 at::TensorOptions float64_like(const at::Tensor& x) { return x.options().dtype(at::kDouble); }
 
 template <class Real>
-void add_moments(const at::Tensor& x, const at::Tensor& rows, double* sums, double* squares) {
+void add_moments(const at::Tensor& x, const at::Tensor& rows, const double* roots, double* sums, double* squares) {
   const Real* values = x.const_data_ptr<Real>();
   const auto* row = rows.const_data_ptr<int64_t>();
   const int64_t columns = x.size(1);
   for (int64_t i = 0; i < rows.numel(); ++i) {
     const Real* from = values + row[i] * x.stride(0);
+    const double root = roots == nullptr ? 1 : roots[row[i]];
     for (int64_t column = 0; column < columns; ++column) {
       const auto value = static_cast<double>(from[column]);
-      sums[column] += value;
+      sums[column] += value * root;
       squares[column] += value * value;
     }
   }
 }
 
-/// Sums and sums of squares, (columns,) float64 each, of some rows of x: read once, in float64 throughout.
-std::pair<at::Tensor, at::Tensor> moments(const at::Tensor& x, const at::Tensor& rows) {
+/// Sums, times `roots` where defined, and sums of squares, (columns,) float64 each, of some rows of x: read once, in
+/// float64 throughout.
+std::pair<at::Tensor, at::Tensor> moments(const at::Tensor& x, const at::Tensor& rows, const at::Tensor& roots = {}) {
   at::Tensor sums = at::zeros({x.size(1)}, float64_like(x));
   at::Tensor squares = at::zeros_like(sums);
   if (x.is_cpu() && has_values(x) && x.stride(1) == 1) {
+    const double* root = roots.defined() ? roots.const_data_ptr<double>() : nullptr;
     if (x.scalar_type() == at::kFloat) {
-      add_moments<float>(x, rows, sums.mutable_data_ptr<double>(), squares.mutable_data_ptr<double>());
+      add_moments<float>(x, rows, root, sums.mutable_data_ptr<double>(), squares.mutable_data_ptr<double>());
     } else {
-      add_moments<double>(x, rows, sums.mutable_data_ptr<double>(), squares.mutable_data_ptr<double>());
+      add_moments<double>(x, rows, root, sums.mutable_data_ptr<double>(), squares.mutable_data_ptr<double>());
     }
     return {sums, squares};
   }
   for (int64_t first = 0; first < rows.numel(); first += rows_at_once) {
     const at::Tensor block = rows.narrow(0, first, std::min(rows_at_once, rows.numel() - first));
     const at::Tensor values = take_rows(x, block).to(at::kDouble);
-    sums.add_(at::sum(values, at::IntArrayRef{0}));
+    sums.add_(at::sum(roots.defined() ? values * take_rows(roots, block).unsqueeze(1) : values, at::IntArrayRef{0}));
     squares.add_(at::sum(values.square(), at::IntArrayRef{0}));
   }
   return {sums, squares};
@@ -211,21 +231,18 @@ CenteredRows nearly_centered_rows(const at::Tensor& x, bool zero) {
 at::Tensor fold_products(const at::Tensor& a, const at::Tensor& b, const Folds& folds) {
   const bool few = folds.rows <= few_rows;
   at::Tensor sums = at::zeros({folds.size() + 1, a.size(1), b.size(1)}, few ? a.options() : float64_like(a));
-  at::Tensor product = few ? at::Tensor() : at::empty({a.size(1), b.size(1)}, a.options());
-  each_fold(folds, sums, [&](at::Tensor sum, const at::Tensor& rows) {
-    for (int64_t first = 0; first < rows.numel(); first += rows_at_once) {
-      const at::Tensor block = rows.narrow(0, first, std::min(rows_at_once, rows.numel() - first));
-      const at::Tensor left = take_rows(a, block).t();
-      const at::Tensor right = take_rows(b, block);
-      if (few) {
-        at::addmm_out(sum, sum, left, right);
-      } else {
-        at::mm_out(product, left, right);
-        sum.add_(product);
-      }
-    }
-  });
+  const at::Tensor product = few ? at::Tensor() : at::empty({a.size(1), b.size(1)}, a.options());
+  each_fold(folds, sums,
+            [&](const at::Tensor& sum, const at::Tensor& rows) { add_products(a, b, rows, product, sum); });
   return sums;
+}
+
+at::Tensor all_products(const at::Tensor& a, const at::Tensor& b) {
+  const bool few = a.size(0) <= few_rows;
+  at::Tensor sum = at::zeros({a.size(1), b.size(1)}, few ? a.options() : float64_like(a));
+  const at::Tensor product = few ? at::Tensor() : at::empty_like(sum, a.options());
+  add_products(a, b, at::arange(a.size(0), at::kLong), product, sum);
+  return sum.to(a.scalar_type());
 }
 
 at::Tensor fold_gram(const at::Tensor& a, const Folds& folds) {
@@ -240,10 +257,10 @@ at::Tensor fold_gram(const at::Tensor& a, const Folds& folds) {
   return sums;
 }
 
-Moments fold_moments(const at::Tensor& b, const Folds& folds) {
+Moments fold_moments(const at::Tensor& b, const Folds& folds, const at::Tensor& roots) {
   const at::Tensor both = at::zeros({folds.size() + 1, 2, b.size(1)}, float64_like(b));
   each_fold(folds, both, [&](const at::Tensor& sum, const at::Tensor& rows) {
-    const auto [sums, squares] = moments(b, rows);
+    const auto [sums, squares] = moments(b, rows, roots);
     sum[0].copy_(sums);
     sum[1].copy_(squares);
   });

@@ -28,16 +28,21 @@ CenteredRows nearly_centered_rows(const at::Tensor& x, bool zero);
 /// the type of `a` and `b`, added up in float64; in that type itself where a few blocks are all.
 at::Tensor fold_products(const at::Tensor& a, const at::Tensor& b, const Folds& folds);
 
+/// (p, q): a'b over all rows, in the same way.
+at::Tensor all_products(const at::Tensor& a, const at::Tensor& b);
+
 /// (folds + 1, p, p) float64: a'a, in float64 throughout; each product is taken once though it stands there twice.
 at::Tensor fold_gram(const at::Tensor& a, const Folds& folds);
 
-/// Sums over the rows held out in each fold, and over all rows (last).
+/// Sums over the rows held out in each fold, and over all rows (last). Of rows times the roots of weights, weighted
+/// sums of the rows themselves.
 struct Moments {
   at::Tensor sums;     // (folds + 1, q) float64
   at::Tensor squares;  // (folds + 1, q) float64
 };
 
-Moments fold_moments(const at::Tensor& b, const Folds& folds);
+/// @param roots (n,) float64 of the weights, undefined where `b` is not weighted.
+Moments fold_moments(const at::Tensor& b, const Folds& folds, const at::Tensor& roots = {});
 
 /// Float32 or float64: what a number of that type is worked on in.
 at::ScalarType working_type(at::ScalarType type);

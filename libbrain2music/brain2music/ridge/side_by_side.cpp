@@ -16,8 +16,13 @@ void side_by_side(int64_t count, const at::Tensor& like, c10::function_ref<void(
   std::atomic<int64_t> next = 0;
   const auto take_turns = [&] {
     const at::NoGradGuard no_grad_on_this_thread;
-    for (int64_t number = next++; number < count; number = next++) {
-      work(number);
+    try {
+      for (int64_t number = next++; number < count; number = next++) {
+        work(number);
+      }
+    } catch (...) {
+      next = count;  // the others stop soon, too
+      throw;
     }
   };
   const int64_t threads = std::min<int64_t>(at::get_num_threads(), count);

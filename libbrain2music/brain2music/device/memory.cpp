@@ -1,0 +1,33 @@
+#include "brain2music/device/memory.h"
+
+#include <ATen/DeviceAccelerator.h>
+#include <c10/util/Exception.h>
+
+#include <algorithm>
+
+namespace brain2music::device {
+
+std::optional<int64_t> free_memory(const c10::Device& device) {
+  if (!device.is_cuda()) {
+    return std::nullopt;
+  }
+  const c10::DeviceIndex index = device.has_index() ? device.index() : at::accelerator::getDeviceIndex();
+  return static_cast<int64_t>(at::accelerator::getMemoryInfo(index).first);
+}
+
+void in_blocks(int64_t total, int64_t width, int64_t least, c10::function_ref<void(int64_t, int64_t)> work) {
+  for (int64_t first = 0; first < total;) {
+    const int64_t count = std::min(width, total - first);
+    try {
+      work(first, count);
+      first += count;
+    } catch (const c10::OutOfMemoryError&) {
+      if (count <= least) {
+        throw;
+      }
+      width = std::max(least, count / 2);
+    }
+  }
+}
+
+}  // namespace brain2music::device

@@ -1,0 +1,99 @@
+#include "brain2music/ridge/design.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/all.h>
+#include <ATen/ops/isfinite.h>
+#include <ATen/ops/logical_and.h>
+#include <ATen/ops/sqrt.h>
+#include <ATen/ops/sum.h>
+
+#include <string_view>
+#include <utility>
+
+#include "brain2music/check.h"
+
+namespace brain2music::ridge {
+
+TypedRows::TypedRows(at::Tensor rows) : rows_(std::move(rows)) {}
+
+at::Tensor TypedRows::in(at::ScalarType type) const {
+  if (rows_.scalar_type() == type) {
+    return rows_;
+  }
+  const std::scoped_lock lock(mutex_);
+  if (!wide_.defined()) {
+    wide_ = rows_.to(type);
+  }
+  return wide_;
+}
+
+at::Tensor Design::centered(const at::Tensor& index, const at::Tensor& mean, at::ScalarType of) const {
+  const at::Tensor centered = take_rows(x, index).to(at::kDouble) - offset - mean;
+  return (scales.defined() ? centered * scales : centered).to(of);
+}
+
+at::Tensor Design::scaled(const at::Tensor& of_columns) const {
+  if (!scales.defined()) {
+    return of_columns;
+  }
+  return of_columns * (of_columns.dim() == 1 ? scales : scales.unsqueeze(1));
+}
+
+at::Tensor Design::weighted(const at::Tensor& of_rows, const at::Tensor& index) const {
+  if (!roots.defined()) {
+    return of_rows;
+  }
+  const at::Tensor root = take_rows(roots, index).to(of_rows.scalar_type());
+  return of_rows * (of_rows.dim() == 1 ? root : root.unsqueeze(1));
+}
+
+Design make_design(const at::Tensor& x, const Folds& folds, const at::Tensor& roots, bool intercept,
+                   at::ScalarType type, const at::Device& device) {
+  Design design;
+  design.folds = folds;
+  design.features = x.size(1);
+  design.type = type;
+  design.device = device;
+  design.intercept = intercept;
+  design.roots = roots;
+  design.x = x.to(device);
+  CenteredRows centered = centered_rows(design.x.to(type), /*ones=*/true, /*zero=*/!intercept);
+  design.offset = centered.offset;
+  if (roots.defined()) {
+    centered.values.mul_(roots.to(type).unsqueeze(1));
+  }
+  design.rows = std::make_shared<const TypedRows>(centered.values);
+  for (const at::Tensor& rows : folds.held_out) {
+    design.weights.push_back(roots.defined() && has_values(roots)
+                                 ? at::sum(take_rows(roots, rows).square()).item<double>()
+                                 : static_cast<double>(rows.numel()));
+  }
+  const double all =
+      roots.defined() && has_values(roots) ? at::sum(roots.square()).item<double>() : static_cast<double>(x.size(0));
+  design.weights.push_back(all);
+  return design;
+}
+
+at::Tensor checked_roots(const at::Tensor& weights, const Folds& folds, const at::Device& device,
+                         std::string_view where) {
+  require(weights.dim() == 1 && weights.size(0) == folds.rows, where,
+          "sample_weight must hold a number for each row; got shape ", weights.sizes(), " for ", folds.rows, " rows");
+  const at::Tensor wide = weights.to(device, at::kDouble);
+  if (has_values(wide)) {
+    require(at::all(at::logical_and(at::isfinite(wide), wide >= 0)).item<bool>(), where,
+            "sample_weight must be finite and not negative; got ", wide.min().item<double>(), " to ",
+            wide.max().item<double>());
+    const auto positive = [&](const at::Tensor& some) { return at::sum(some > 0).item<int64_t>(); };
+    const int64_t all = positive(wide);
+    for (int64_t fold = 0; fold < folds.size(); ++fold) {
+      const int64_t held = positive(take_rows(wide, folds.held_out[static_cast<std::size_t>(fold)]));
+      require(held >= 2 && all - held >= 2, where,
+              "every fold must hold out and train on two rows or more of positive sample_weight; got ", held, " and ",
+              all - held, " in fold ", fold);
+    }
+  }
+  return at::sqrt(wide);
+}
+
+}  // namespace brain2music::ridge

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string_view>
+#include <vector>
+
+#include "brain2music/ridge/folds.h"
+#include "brain2music/ridge/rows.h"
+
+/// One X and what is asked of it.
+namespace brain2music::ridge {
+
+/// A matrix in float64 as well, made when first asked for, from whichever thread.
+class TypedRows {
+ public:
+  explicit TypedRows(at::Tensor rows);
+  at::Tensor in(at::ScalarType type) const;
+
+ private:
+  at::Tensor rows_;
+  mutable std::mutex mutex_;
+  mutable at::Tensor wide_;
+};
+
+/// Rows of [X, 1] about provisional means, times the roots of their weights; X as it was given; folds; penalties.
+/// Where only sums over rows are known, there are no rows.
+struct Design {
+  std::shared_ptr<const TypedRows> rows;  // (n, p + 1), or null
+  at::Tensor x;                           // (n, p) as given
+  at::Tensor offset;                      // (p,) float64: provisional means
+  at::Tensor roots;                       // (n,) float64: roots of the rows' weights; undefined where all weigh 1
+  at::Tensor scales;                      // (p,) float64: what columns are multiplied by; undefined: nothing
+  Folds folds;
+  std::vector<double> weights;  // of the rows that each fold holds out, summed; last: of all rows
+  std::vector<double> alphas;
+  int64_t features = 0;
+  int64_t targets = 0;
+  at::ScalarType type = at::kDouble;
+  at::Device device = at::kCPU;
+  bool intercept = true;
+  bool single = false;    // may be worked on in float32 where conditioning allows
+  bool streamed = false;  // targets and results lie elsewhere than X
+  bool tiled = false;     // coefficients are asked for tile by tile: what the tiles share is kept
+
+  int64_t fold_count() const { return folds.size(); }
+  const at::Tensor& held_out(int64_t fold) const { return folds.held_out[static_cast<std::size_t>(fold)]; }
+  double held_weight(int64_t fold) const { return weights[static_cast<std::size_t>(fold)]; }
+  double all_weight() const { return weights.back(); }
+
+  /// Whether products with held-out rows cost less than with their Gram matrix.
+  bool by_rows(int64_t fold) const { return rows && held_out(fold).numel() < features; }
+
+  /// Rows number `index` of X, about the mean `mean` + offset, not weighted, times the scales.
+  at::Tensor centered(const at::Tensor& index, const at::Tensor& mean, at::ScalarType of) const;
+
+  /// (p, ...) times the scales.
+  at::Tensor scaled(const at::Tensor& of_columns) const;
+
+  /// Rows number `index` of something, times the roots of their weights.
+  at::Tensor weighted(const at::Tensor& of_rows, const at::Tensor& index) const;
+};
+
+/// Makes X ready: checked already, moved to the device, centred, weighted.
+Design make_design(const at::Tensor& x, const Folds& folds, const at::Tensor& roots, bool intercept,
+                   at::ScalarType type, const at::Device& device);
+
+/// Throws, signed `where`, unless `weights` (n,) are finite, not negative, and positive for two rows or more inside
+/// and outside of every fold.
+/// @return (n,) float64 on the device: their roots.
+at::Tensor checked_roots(const at::Tensor& weights, const Folds& folds, const at::Device& device,
+                         std::string_view where);
+
+}  // namespace brain2music::ridge

@@ -1,0 +1,106 @@
+#include "brain2music/ridge/plan.h"
+
+#include <ATen/Parallel.h>
+#include <c10/core/ScalarType.h>
+
+#include <algorithm>
+#include <string_view>
+
+#include "brain2music/check.h"
+#include "brain2music/device/memory.h"
+
+namespace brain2music::ridge {
+namespace {
+
+// What a tile of targets may take while it is worked on: a share of the last-level cache.
+constexpr int64_t tile_bytes = int64_t{10} << 20;
+
+// The same where every tile costs a factor for each fold and penalty: the fewer tiles, the better.
+constexpr int64_t factored_tile_bytes = int64_t{160} << 20;
+
+// Narrower products of matrices are slower than what a cache could save.
+constexpr int64_t least_columns = 512;
+
+// With fewer targets at once, threads would do little else than begin.
+constexpr int64_t fewest_targets = 16;
+
+// On a GPU what other work and the allocator's rounding may take.
+constexpr double share_of_free = 0.85;
+
+constexpr int64_t wide = 8;  // bytes of a float64
+
+}  // namespace
+
+Memory memory_of(Solver solver, const Design& design, const RidgeOptions& options, int64_t rows) {
+  const auto real = static_cast<int64_t>(c10::elementSize(design.type));
+  const int64_t p = design.features;
+  const int64_t folds = design.fold_count();
+  const auto penalties = static_cast<int64_t>(design.alphas.size());
+  const int64_t t = design.targets;
+  int64_t held = 0;
+  for (const at::Tensor& held_out : design.folds.held_out) {
+    held = std::max(held, held_out.numel());
+  }
+  const bool by_rows = design.rows && held < p;
+  const int64_t outputs = solver == Solver::kernel && !design.x.defined() ? rows : p;
+
+  Memory memory;
+  memory.results = t * (4 * wide + 3 * real + (options.refit ? real * (outputs + 1) : 0) +
+                        (options.keep_path ? real * penalties : 0) + (options.keep_predictions ? real * rows : 0) +
+                        (options.alpha_per_target ? 0 : 2 * wide * penalties));
+  const int64_t scores = 12 * wide * penalties;
+  const int64_t refit = options.refit || options.keep_predictions ? 7 * wide * p : 0;
+  const int64_t predictions = options.keep_predictions ? 2 * wide * (p + held) : 0;
+  const int64_t matrix = p * p;
+  memory.shared = design.rows ? rows * (p + 1) * (real + (real < wide ? wide : 0)) : 0;
+  switch (solver) {
+    case Solver::kernel: {
+      const int64_t train = rows - held;
+      const int64_t predictors = t > held ? penalties * folds * held * train * real : 0;
+      memory.shared += wide * rows * rows * (2 + folds) + predictors;
+      memory.per_target = real * rows + 3 * wide * rows + 3 * wide * held + scores + 4 * wide * rows + predictions;
+      return memory;
+    }
+    case Solver::cholesky:
+      memory.shared += matrix * (wide * (3 * folds + 4) + at::get_num_threads() * 5 * wide + penalties * real);
+      memory.per_target = real * rows + (p + 1) * (folds + 1) * 2 * wide + 8 * wide * p + wide * held + scores + refit;
+      break;
+    default:
+      memory.shared += matrix * (wide * (5 * folds + 4 + at::get_num_threads() * 6) + real * (3 * folds + penalties)) +
+                       (by_rows ? folds * held * p * (wide + real) : 0);
+      memory.per_target = real * (rows + (by_rows ? held + p + 1 : (folds + 1) * (p + 1))) +
+                          std::max(5 * real * p + scores, refit) + scores;
+  }
+  memory.per_target += predictions;
+  return memory;
+}
+
+int64_t tile_width(Solver solver, const Design& design, const RidgeOptions& options, int64_t rows, int64_t draws,
+                   std::string_view where) {
+  const Memory memory = memory_of(solver, design, options, rows);
+  const bool factored = solver != Solver::eigenbasis;
+  const int64_t by_cache = (factored ? factored_tile_bytes : tile_bytes) / memory.per_target / 64 * 64;
+  int64_t width = std::clamp<int64_t>(by_cache, factored ? 64 : least_columns, factored ? 4096 : 2048);
+  width = std::min(width, design.targets);
+
+  int64_t limit = options.memory_limit;
+  const int64_t results = design.streamed ? 0 : memory.results;
+  const int64_t taken = results + draws * memory.shared;
+  if (const std::optional<int64_t> free = device::free_memory(design.device)) {
+    const auto there = static_cast<int64_t>(share_of_free * static_cast<double>(*free));
+    limit = limit > 0 ? std::min(limit, there) : there;
+  }
+  if (limit == 0) {
+    return width;
+  }
+  const int64_t threads = design.device.is_cpu() ? at::get_num_threads() : 2;  // on a GPU: the tile on its way there
+  const int64_t least = std::min(fewest_targets, design.targets);
+  const int64_t needed = taken + threads * least * memory.per_target;
+  constexpr double mebibyte = 1 << 20;
+  require(needed <= limit, where, "memory_limit must be at least ", static_cast<double>(needed) / mebibyte,
+          " MiB, of which results take ", static_cast<double>(results) / mebibyte, "; got ",
+          static_cast<double>(limit) / mebibyte);
+  return std::min(width, (limit - taken) / (threads * memory.per_target));
+}
+
+}  // namespace brain2music::ridge

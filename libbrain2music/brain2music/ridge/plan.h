@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "brain2music/ridge/design.h"
+#include "brain2music/ridge/options.h"
+
+/// How many targets are worked on at once: as many as caches, or else the memory that may be taken, allow.
+namespace brain2music::ridge {
+
+/// What is held at once, in bytes: counted from what the solvers allocate, and held against measured peaks by tests.
+struct Memory {
+  int64_t results = 0;
+  int64_t shared = 0;      // X, Gram matrices, what solvers keep
+  int64_t per_target = 0;  // on each thread, for each target of a tile
+};
+
+Memory memory_of(Solver solver, const Design& design, const RidgeOptions& options, int64_t rows);
+
+/// @param draws what is shared by all tiles is there so many times.
+/// @throws std::invalid_argument, signed `where`, where options.memory_limit does not suffice for a few targets.
+int64_t tile_width(Solver solver, const Design& design, const RidgeOptions& options, int64_t rows, int64_t draws,
+                   std::string_view where);
+
+}  // namespace brain2music::ridge

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <atomic>
+#include <cstdint>
+
+#include "brain2music/ridge/options.h"
+#include "brain2music/ridge/problem.h"
+
+namespace brain2music::ridge {
+
+/// What was fitted, filled in tile by tile, from whichever thread; a tile may be done again.
+class Results {
+ public:
+  /// @param outputs rows of the coefficients.
+  /// @param rows    rows of the predictions.
+  /// @param out     type and device of the results.
+  Results(RidgeFit& fit, const Design& design, const RidgeOptions& options, int64_t outputs, int64_t rows,
+          const at::TensorOptions& out);
+
+  /// Coefficients, intercept and held-out predictions, where asked for.
+  void refit(const Problem& problem, const Tile& tile, const at::Tensor& best) const;
+
+  /// Of a tile that is done: which penalties were `best` (t,), by scores (penalties, t).
+  void record(const Tile& tile, const at::Tensor& chosen_by, const at::Tensor& correlation, const at::Tensor& best);
+
+  /// When all tiles are done.
+  void finish();
+
+  /// Writes to the columns of a tile.
+  template <class Values>
+  static void put(const at::Tensor& all, const Tile& tile, const Values& values) {
+    all.narrow(all.dim() - 1, tile.first(), tile.targets()).copy_(values);
+  }
+
+ private:
+  RidgeFit& fit_;
+  const Design& design_;
+  const RidgeOptions& options_;
+  std::atomic<int64_t> at_first_ = 0;  // targets best at the first penalty given
+  std::atomic<int64_t> at_last_ = 0;
+  std::atomic<int64_t> done_ = 0;
+};
+
+}  // namespace brain2music::ridge

@@ -1,0 +1,105 @@
+#include "brain2music/ridge/targets.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "brain2music/device/memory.h"
+#include "brain2music/device/staging.h"
+#include "brain2music/ridge/side_by_side.h"
+
+namespace brain2music::ridge {
+namespace {
+
+// Tiles are not made smaller than this for want of memory on a GPU.
+constexpr int64_t least_targets = 64;
+
+std::size_t place(at::ScalarType type) { return type == at::kFloat ? 0 : 1; }
+
+}  // namespace
+
+Tile::Tile(const Design& design, int64_t first, CenteredRows rows, Moments moments)
+    : design_(design),
+      first_(first),
+      rows_(std::move(rows.values)),
+      offset_(std::move(rows.offset)),
+      moments_(std::move(moments)) {}
+
+Tile::Tile(const Design& design, int64_t first, at::Tensor products, at::Tensor offset, Moments moments)
+    : design_(design), first_(first), offset_(std::move(offset)), moments_(std::move(moments)) {
+  fold_products_[place(at::kDouble)] = std::move(products);
+}
+
+at::Tensor Tile::training_mean(int64_t slot) const {
+  const int64_t all = design_.fold_count();
+  return slot == all ? moments_.sums[all] / design_.all_weight()
+                     : (moments_.sums[all] - moments_.sums[slot]) / (design_.all_weight() - design_.held_weight(slot));
+}
+
+const at::Tensor& Tile::fold_products(at::ScalarType type) const {
+  at::Tensor& products = fold_products_[place(type)];
+  if (!products.defined()) {
+    products = rows_.defined() ? ridge::fold_products(design_.rows->in(type), rows_.to(type), design_.folds).to(type)
+                               : fold_products_[place(at::kDouble)].to(type);
+  }
+  return products;
+}
+
+at::Tensor Tile::products(at::ScalarType type) const {
+  if (!rows_.defined() || fold_products_[place(type)].defined()) {
+    return fold_products(type)[design_.fold_count()];
+  }
+  at::Tensor& products = products_[place(type)];
+  if (!products.defined()) {
+    products = all_products(design_.rows->in(type), rows_.to(type));
+  }
+  return products;
+}
+
+Targets::Targets(const Design& design, const at::Tensor& y) : design_(design), y_(y) {}
+
+Targets::Targets(const Design& design, const FoldStatistics& statistics) : design_(design), statistics_(&statistics) {}
+
+int64_t Targets::count() const { return statistics_ != nullptr ? statistics_->targets() : y_.size(1); }
+
+Tile Targets::tile(int64_t first, const at::Tensor& y) const {
+  CenteredRows rows = nearly_centered_rows(y, /*zero=*/!design_.intercept);
+  if (design_.roots.defined()) {
+    rows.values = rows.values * design_.roots.to(y.scalar_type()).unsqueeze(1);
+  }
+  Moments moments = fold_moments(rows.values, design_.folds, design_.roots);
+  return {design_, first, std::move(rows), std::move(moments)};
+}
+
+void Targets::each(int64_t width, c10::function_ref<void(const Tile&)> use) const {
+  const int64_t all = count();
+  if (statistics_ != nullptr) {
+    const int64_t features = design_.features;
+    const int64_t tiles = (all + width - 1) / width;
+    side_by_side(tiles, statistics_->cross, [&](int64_t number) {
+      const int64_t first = number * width;
+      const int64_t targets = std::min(width, all - first);
+      const at::Tensor cross = statistics_->cross.narrow(2, first, targets);
+      use(Tile(design_, first, cross, statistics_->y_offset.narrow(0, first, targets),
+               {cross.select(1, features), statistics_->y_squares.narrow(1, first, targets)}));
+    });
+    return;
+  }
+  device::StagedColumns columns(y_, design_.type, design_.device);
+  if (design_.device.is_cuda() && has_values(y_)) {
+    device::in_blocks(all, width, least_targets, [&](int64_t first, int64_t targets) {
+      const at::Tensor y = columns.take(first, targets);
+      columns.begin(first + targets, std::min(targets, all - first - targets));
+      use(tile(first, y));
+    });
+    return;
+  }
+  side_by_side((all + width - 1) / width, y_, [&](int64_t number) {
+    const int64_t first = number * width;
+    use(tile(first, columns.take(first, std::min(width, all - first))));
+  });
+}
+
+}  // namespace brain2music::ridge

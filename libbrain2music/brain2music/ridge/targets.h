@@ -1,0 +1,72 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/util/FunctionRef.h>
+
+#include <array>
+#include <cstdint>
+
+#include "brain2music/ridge/design.h"
+#include "brain2music/ridge/fold_statistics.h"
+#include "brain2music/ridge/rows.h"
+
+namespace brain2music::ridge {
+
+/// Some neighbouring targets: their rows, or products with them; each product is made when first asked for, by the one
+/// thread that works on the tile.
+class Tile {
+ public:
+  /// @param rows (n, t) about `offset`, times the roots of the weights.
+  Tile(const Design& design, int64_t first, CenteredRows rows, Moments moments);
+
+  /// Where only sums are known.
+  /// @param products (folds + 1, p + 1, t) float64.
+  Tile(const Design& design, int64_t first, at::Tensor products, at::Tensor offset, Moments moments);
+
+  int64_t first() const { return first_; }
+  int64_t targets() const { return offset_.numel(); }
+  const at::Tensor& rows() const { return rows_; }      // (n, t)
+  const at::Tensor& offset() const { return offset_; }  // (t,) float64
+  const Moments& moments() const { return moments_; }
+
+  /// (t,) float64: mean about the offset, of the rows that fold `slot` trains on; of all rows for the number of folds.
+  at::Tensor training_mean(int64_t slot) const;
+
+  /// (folds + 1, p + 1, t): of [X, 1] and targets over the rows that each fold holds out; last: over all rows.
+  const at::Tensor& fold_products(at::ScalarType type) const;
+
+  /// (p + 1, t): the last of them alone.
+  at::Tensor products(at::ScalarType type) const;
+
+ private:
+  const Design& design_;
+  int64_t first_;
+  at::Tensor rows_;
+  at::Tensor offset_;
+  Moments moments_;
+  mutable std::array<at::Tensor, 2> fold_products_;  // in float32, in float64
+  mutable std::array<at::Tensor, 2> products_;
+};
+
+/// All targets of a problem, tile by tile; tiles do not depend on the number of threads.
+class Targets {
+ public:
+  /// @param y (n, t) as given, on whatever device.
+  Targets(const Design& design, const at::Tensor& y);
+  Targets(const Design& design, const FoldStatistics& statistics);
+
+  int64_t count() const;
+
+  /// Calls use(tile) for tiles of `width` targets, several at a time on a CPU; one after the other on a GPU, smaller
+  /// ones where its memory does not suffice, the next one on its way there meanwhile.
+  void each(int64_t width, c10::function_ref<void(const Tile&)> use) const;
+
+ private:
+  Tile tile(int64_t first, const at::Tensor& y) const;
+
+  const Design& design_;
+  at::Tensor y_;
+  const FoldStatistics* statistics_ = nullptr;
+};
+
+}  // namespace brain2music::ridge
