@@ -83,10 +83,13 @@ std::vector<double> penalty_grid(const RidgeOptions& options, const Design& desi
     const at::Tensor squares = design.intercept ? norms - sums.square() / design.all_weight() : norms;
     trace = at::sum(squares.narrow(0, 0, design.features)).item<double>();
   }
-  const double mean = trace / static_cast<double>(design.features);
+  return relative_alphas(trace / static_cast<double>(design.features));
+}
+
+std::vector<double> relative_alphas(double mean_eigenvalue) {
   std::vector<double> alphas = default_alphas();
   for (double& alpha : alphas) {
-    alpha *= mean > 0 ? mean : 1;  // all of X constant: any penalty gives the mean
+    alpha *= mean_eigenvalue > 0 ? mean_eigenvalue : 1;  // all of X constant: any penalty gives the mean
   }
   return alphas;
 }

@@ -18,4 +18,7 @@ Solver choose_solver(const RidgeOptions& options, int64_t n, int64_t p, int64_t 
 /// The penalties asked for, or else the default ones times the mean eigenvalue of X'X; `gram` may be undefined.
 std::vector<double> penalty_grid(const RidgeOptions& options, const Design& design, const at::Tensor& gram);
 
+/// The default penalties times the mean eigenvalue of X'X, or as they are where that is 0.
+std::vector<double> relative_alphas(double mean_eigenvalue);
+
 }  // namespace brain2music::ridge

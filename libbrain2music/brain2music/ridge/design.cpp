@@ -8,8 +8,10 @@
 #include <ATen/ops/sqrt.h>
 #include <ATen/ops/sum.h>
 
+#include <cstddef>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "brain2music/check.h"
 
@@ -64,18 +66,23 @@ Design make_design(const at::Tensor& x, const Folds& folds, const at::Tensor& ro
     centered.values.mul_(roots.to(type).unsqueeze(1));
   }
   design.rows = std::make_shared<const TypedRows>(centered.values);
-  for (const at::Tensor& rows : folds.held_out) {
-    design.weights.push_back(roots.defined() && has_values(roots)
-                                 ? at::sum(take_rows(roots, rows).square()).item<double>()
-                                 : static_cast<double>(rows.numel()));
-  }
-  const double all =
-      roots.defined() && has_values(roots) ? at::sum(roots.square()).item<double>() : static_cast<double>(x.size(0));
-  design.weights.push_back(all);
+  design.weights = fold_weights(folds, roots);
   return design;
 }
 
-at::Tensor checked_roots(const at::Tensor& weights, const Folds& folds, const at::Device& device,
+std::vector<double> fold_weights(const Folds& folds, const at::Tensor& roots) {
+  const bool weighted = roots.defined() && has_values(roots);
+  std::vector<double> weights;
+  weights.reserve(static_cast<std::size_t>(folds.size()) + 1);
+  for (const at::Tensor& rows : folds.held_out) {
+    weights.push_back(weighted ? at::sum(take_rows(roots, rows).square()).item<double>()
+                               : static_cast<double>(rows.numel()));
+  }
+  weights.push_back(weighted ? at::sum(roots.square()).item<double>() : static_cast<double>(folds.rows));
+  return weights;
+}
+
+at::Tensor checked_roots(const at::Tensor& weights, const Folds& folds, int64_t least, const at::Device& device,
                          std::string_view where) {
   require(weights.dim() == 1 && weights.size(0) == folds.rows, where,
           "sample_weight must hold a number for each row; got shape ", weights.sizes(), " for ", folds.rows, " rows");
@@ -88,9 +95,8 @@ at::Tensor checked_roots(const at::Tensor& weights, const Folds& folds, const at
     const int64_t all = positive(wide);
     for (int64_t fold = 0; fold < folds.size(); ++fold) {
       const int64_t held = positive(take_rows(wide, folds.held_out[static_cast<std::size_t>(fold)]));
-      require(held >= 2 && all - held >= 2, where,
-              "every fold must hold out and train on two rows or more of positive sample_weight; got ", held, " and ",
-              all - held, " in fold ", fold);
+      require(held >= least && all - held >= least, where, "every fold must hold out and train on ", least,
+              " rows or more of positive sample_weight; got ", held, " and ", all - held, " in fold ", fold);
     }
   }
   return at::sqrt(wide);

@@ -68,10 +68,16 @@ struct Design {
 Design make_design(const at::Tensor& x, const Folds& folds, const at::Tensor& roots, bool intercept,
                    at::ScalarType type, const at::Device& device);
 
-/// Throws, signed `where`, unless `weights` (n,) are finite, not negative, and positive for two rows or more inside
+/// Sum of the weights of the rows that each fold holds out, and of all rows (last).
+std::vector<double> fold_weights(const Folds& folds, const at::Tensor& roots);
+
+/// Throws, signed `where`, unless `weights` (n,) are finite, not negative, and positive for `least` rows or more inside
 /// and outside of every fold.
 /// @return (n,) float64 on the device: their roots.
-at::Tensor checked_roots(const at::Tensor& weights, const Folds& folds, const at::Device& device,
+at::Tensor checked_roots(const at::Tensor& weights, const Folds& folds, int64_t least, const at::Device& device,
                          std::string_view where);
+
+/// Rows of positive weight that a fold needs inside and outside.
+constexpr int64_t rows_of_a_fold = 2;
 
 }  // namespace brain2music::ridge

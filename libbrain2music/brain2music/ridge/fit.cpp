@@ -46,7 +46,7 @@ Design checked_design(const at::Tensor& x, const at::Tensor& y, const Folds& fol
   const at::Device device = options.device.value_or(x.device());
   at::Tensor roots;
   if (options.sample_weight.defined()) {
-    roots = checked_roots(options.sample_weight, folds, device, where);
+    roots = checked_roots(options.sample_weight, folds, rows_of_a_fold, device, where);
   }
   Design design = make_design(x, folds, roots, options.fit_intercept, type, device);
   design.targets = y.size(1);
@@ -80,7 +80,7 @@ void fit_targets(const Design& design, const Problem& problem, const Targets& ta
       const Scores scores = score(problem, design, tile, options.scoring);
       const at::Tensor best = at::argmax(scores.chosen_by, 0);
       results.refit(problem, tile, best);
-      results.record(tile, scores.chosen_by, scores.correlation, best);
+      results.record(tile.first(), scores.chosen_by, scores.correlation, best);
     });
   } else {  // one penalty for all targets is known only once all are scored
     const auto penalties = static_cast<int64_t>(design.alphas.size());
@@ -88,15 +88,15 @@ void fit_targets(const Design& design, const Problem& problem, const Targets& ta
     const at::Tensor correlation = at::empty({penalties, design.targets}, chosen_by.options());
     targets.each(width, [&](const Tile& tile) {
       const Scores scores = score(problem, design, tile, options.scoring);
-      Results::put(chosen_by, tile, scores.chosen_by);
-      Results::put(correlation, tile, scores.correlation);
+      Results::put(chosen_by, tile.first(), scores.chosen_by);
+      Results::put(correlation, tile.first(), scores.correlation);
     });
     const at::Tensor one = at::argmax(at::sum(chosen_by, 1));
     targets.each(width, [&](const Tile& tile) {
       const at::Tensor best = one.to(design.device).expand({tile.targets()});
       const auto part = [&](const at::Tensor& all) { return all.narrow(1, tile.first(), tile.targets()); };
       results.refit(problem, tile, best);
-      results.record(tile, part(chosen_by), part(correlation), best.to(chosen_by.device()));
+      results.record(tile.first(), part(chosen_by), part(correlation), best.to(chosen_by.device()));
     });
   }
   results.finish();

@@ -2,12 +2,14 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/eye.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/promote_types.h>
 #include <c10/core/ScalarType.h>
 
 #include "brain2music/check.h"
+#include "brain2music/ridge/design.h"
 #include "brain2music/ridge/rows.h"
 
 namespace brain2music::ridge {
@@ -29,15 +31,26 @@ FoldStatistics FoldStatistics::about(const at::Tensor& new_x_offset, const at::T
 }
 
 FoldStatistics FoldStatistics::operator+(const FoldStatistics& other) const {
+  FoldStatistics sum{x_offset, y_offset, gram.clone(), cross.clone(), y_squares.clone()};
+  sum += other;
+  return sum;
+}
+
+FoldStatistics& FoldStatistics::operator+=(const FoldStatistics& other) {
   require(gram.sizes() == other.gram.sizes() && cross.sizes() == other.cross.sizes(), "ridge.FoldStatistics",
           "statistics that are added must have equal folds, features and targets; got ", gram.sizes(), " and ",
           cross.sizes(), " beside ", other.gram.sizes(), " and ", other.cross.sizes());
   const FoldStatistics moved = other.about(x_offset, y_offset);
-  return {x_offset, y_offset, gram + moved.gram, cross + moved.cross, y_squares + moved.y_squares};
+  gram.add_(moved.gram);
+  cross.add_(moved.cross);
+  y_squares.add_(moved.y_squares);
+  return *this;
 }
 
-FoldStatistics fold_statistics(const at::Tensor& x, const at::Tensor& y, const Folds& folds) {
+FoldStatistics fold_statistics(const at::Tensor& x, const at::Tensor& y, const Folds& folds,
+                               const at::Tensor& sample_weight) {
   constexpr auto where = "ridge.fold_statistics";
+  const at::NoGradGuard no_grad;
   check_matrix(x, "X", where);
   check_matrix(y, "Y", where);
   require(x.size(0) == y.size(0) && x.size(0) == folds.rows, where, "X, Y and folds must have equal rows; got ",
@@ -46,8 +59,15 @@ FoldStatistics fold_statistics(const at::Tensor& x, const at::Tensor& y, const F
   const at::ScalarType type = at::promote_types(working_type(x.scalar_type()), working_type(y.scalar_type()));
   require_finite(x, "X", where);
   require_finite(y, "Y", where);
-  const CenteredRows a = centered_rows(x.to(type), /*ones=*/true, /*zero=*/false);
-  const CenteredRows b = centered_rows(y.to(type), /*ones=*/false, /*zero=*/false);
+  const at::Tensor roots =
+      sample_weight.defined() ? checked_roots(sample_weight, sorted, 0, x.device(), where) : at::Tensor();
+  CenteredRows a = centered_rows(x.to(type), /*ones=*/true, /*zero=*/false);
+  CenteredRows b = centered_rows(y.to(type), /*ones=*/false, /*zero=*/false);
+  if (roots.defined()) {
+    const at::Tensor column = roots.to(type).unsqueeze(1);
+    a.values.mul_(column);
+    b.values.mul_(column);
+  }
   return {a.offset, b.offset, fold_gram(a.values, sorted), fold_products(a.values, b.values, sorted).to(at::kDouble),
           fold_moments(b.values, sorted).squares.contiguous()};
 }

@@ -36,6 +36,9 @@ struct B2M_API FoldStatistics {
   /// @return the sum.
   /// @throws std::invalid_argument where shapes differ.
   FoldStatistics operator+(const FoldStatistics& other) const;
+
+  /// The same in place.
+  FoldStatistics& operator+=(const FoldStatistics& other);
 };
 
 /// Gathers the statistics. Products over rows are taken in the type of X and Y in blocks of at most 256 rows, which are
@@ -43,8 +46,10 @@ struct B2M_API FoldStatistics {
 /// @param x     (n, p) float32 or float64.
 /// @param y     (n, t) of the same type, on the same device.
 /// @param folds rows held out in each fold; any rows, also none.
+/// @param sample_weight (n,) weights of the rows, not negative: all sums are weighted then; undefined: all 1.
 /// @return the statistics, on the device of `x`.
 /// @throws std::invalid_argument on other shapes or types, NaN or Inf (named by row and column).
-B2M_API FoldStatistics fold_statistics(const at::Tensor& x, const at::Tensor& y, const Folds& folds);
+B2M_API FoldStatistics fold_statistics(const at::Tensor& x, const at::Tensor& y, const Folds& folds,
+                                       const at::Tensor& sample_weight = {});
 
 }  // namespace brain2music::ridge

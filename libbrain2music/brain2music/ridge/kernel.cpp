@@ -12,6 +12,7 @@
 #include <ATen/ops/outer.h>
 #include <ATen/ops/sum.h>
 #include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
 #include <memory>
@@ -26,12 +27,18 @@ namespace {
 
 constexpr int64_t columns_at_once = 1024;
 
+/// (rows, count) float64: neighbouring columns of X about offset and `mean`.
+at::Tensor columns(const Design& design, int64_t first, int64_t count, const at::Tensor& rows, const at::Tensor& mean) {
+  return take_rows(design.x.narrow(1, first, count), rows).to(at::kDouble) -
+         (design.offset.narrow(0, first, count) + mean.narrow(0, first, count));
+}
+
 /// The dual form: coefficients are X' times (X X' + alpha I)^-1 Y, all about training means, rows times the roots s of
 /// their weights. A centred row of the training set is (x_i - m) s_i with m the weighted mean.
 class KernelProblem final : public Problem {
  public:
   KernelProblem(const Design& design, const at::Tensor& kernel)
-      : design_(design), given_(kernel.defined()), kernel_(given_ ? kernel : inner_products()) {
+      : design_(design), given_(!design.x.defined()), kernel_(kernel.defined() ? kernel : inner_products(design)) {
     const int64_t n = kernel_.size(0);
     roots_ = design.roots.defined() ? design.roots : at::ones({n}, kernel_.options());
     for (const at::Tensor& held_out : design.folds.held_out) {
@@ -94,7 +101,7 @@ class KernelProblem final : public Problem {
     const at::Tensor mean = this->mean(slot);
     for (int64_t first = 0; first < design_.features; first += columns_at_once) {
       const int64_t count = std::min(columns_at_once, design_.features - first);
-      result.narrow(0, first, count).copy_(at::mm(columns(first, count, rows, mean).t(), weights));
+      result.narrow(0, first, count).copy_(at::mm(columns(design_, first, count, rows, mean).t(), weights));
     }
     return design_.scaled(design_.scaled(result));  // once for X', once for what the sum is multiplied by
   }
@@ -113,30 +120,6 @@ class KernelProblem final : public Problem {
   const at::Tensor& trained_on(int64_t slot) const { return trained_on_[static_cast<std::size_t>(slot)]; }
   const at::Tensor& training(int64_t slot) const { return training_[static_cast<std::size_t>(slot)]; }
 
-  /// (rows, count) float64: neighbouring columns of X about offset and `mean`, times their scales.
-  at::Tensor columns(int64_t first, int64_t count, const at::Tensor& rows, const at::Tensor& mean) const {
-    at::Tensor x = take_rows(design_.x.narrow(1, first, count), rows).to(at::kDouble);
-    x = x - (design_.offset.narrow(0, first, count) + mean.narrow(0, first, count));
-    return x;
-  }
-
-  /// (n, n) float64: X X', in blocks of columns so that no float64 copy of X is made.
-  at::Tensor inner_products() const {
-    const int64_t n = design_.x.size(0);
-    at::Tensor kernel = at::zeros({n, n}, design_.offset.options());
-    const at::Tensor zero = at::zeros({design_.features}, kernel.options());
-    const at::Tensor all = at::arange(n, at::kLong);
-    for (int64_t first = 0; first < design_.features; first += columns_at_once) {
-      const int64_t count = std::min(columns_at_once, design_.features - first);
-      at::Tensor block = columns(first, count, all, zero);
-      if (design_.scales.defined()) {
-        block.mul_(design_.scales.narrow(0, first, count));
-      }
-      kernel.addmm_(block, block.t());
-    }
-    return kernel;
-  }
-
   /// (p,): weighted mean about the offset of the rows that are trained on.
   at::Tensor mean(int64_t slot) const {
     at::Tensor mean = at::zeros({design_.features}, kernel_.options());
@@ -148,7 +131,8 @@ class KernelProblem final : public Problem {
     const at::Tensor zero = at::zeros_like(mean);
     for (int64_t first = 0; first < design_.features; first += columns_at_once) {
       const int64_t count = std::min(columns_at_once, design_.features - first);
-      mean.narrow(0, first, count).copy_(at::mv(columns(first, count, rows, zero).t(), weights) / at::sum(weights));
+      mean.narrow(0, first, count)
+          .copy_(at::mv(columns(design_, first, count, rows, zero).t(), weights) / at::sum(weights));
     }
     return mean;
   }
@@ -206,6 +190,22 @@ class KernelProblem final : public Problem {
 };
 
 }  // namespace
+
+at::Tensor inner_products(const Design& design) {
+  const int64_t n = design.x.size(0);
+  at::Tensor kernel = at::zeros({n, n}, design.offset.options());
+  const at::Tensor zero = at::zeros({design.features}, kernel.options());
+  const at::Tensor all = at::arange(n, at::kLong);
+  for (int64_t first = 0; first < design.features; first += columns_at_once) {  // no float64 copy of X is made
+    const int64_t count = std::min(columns_at_once, design.features - first);
+    at::Tensor block = columns(design, first, count, all, zero);
+    if (design.scales.defined()) {
+      block.mul_(design.scales.narrow(0, first, count));
+    }
+    kernel.addmm_(block, block.t());
+  }
+  return kernel;
+}
 
 std::unique_ptr<Problem> kernel_problem(const Design& design, const at::Tensor& kernel) {
   return std::make_unique<KernelProblem>(design, kernel);

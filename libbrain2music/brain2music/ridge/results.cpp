@@ -60,9 +60,9 @@ Results::Results(RidgeFit& fit, const Design& design, const RidgeOptions& option
 void Results::refit(const Problem& problem, const Tile& tile, const at::Tensor& best) const {
   if (options_.refit) {
     const at::Tensor coef = problem.coefficients(design_.fold_count(), tile, best);
-    put(fit_.coef, tile, coef);
+    put(fit_.coef, tile.first(), coef);
     if (design_.intercept) {
-      put(fit_.intercept, tile, tile.training_mean(design_.fold_count()) + tile.offset() + problem.shift(coef));
+      put(fit_.intercept, tile.first(), tile.training_mean(design_.fold_count()) + tile.offset() + problem.shift(coef));
     }
   }
   if (options_.keep_predictions) {
@@ -78,20 +78,20 @@ void Results::refit(const Problem& problem, const Tile& tile, const at::Tensor& 
   }
 }
 
-void Results::record(const Tile& tile, const at::Tensor& chosen_by, const at::Tensor& correlation,
+void Results::record(int64_t first, const at::Tensor& chosen_by, const at::Tensor& correlation,
                      const at::Tensor& best) {
   const at::Tensor index = best.unsqueeze(0);
-  put(fit_.best, tile, best);
-  put(fit_.cv_scores, tile, at::gather(chosen_by, 0, index).squeeze(0));
-  put(fit_.correlations, tile, at::gather(correlation, 0, index).squeeze(0));
+  put(fit_.best, first, best);
+  put(fit_.cv_scores, first, at::gather(chosen_by, 0, index).squeeze(0));
+  put(fit_.correlations, first, at::gather(correlation, 0, index).squeeze(0));
   if (options_.keep_path) {
-    put(fit_.cv_path, tile, chosen_by);
+    put(fit_.cv_path, first, chosen_by);
   }
-  const auto [first, last] = count_edges(chosen_by, best);
-  at_first_ += first;
-  at_last_ += last;
+  const auto [at_first, at_last] = count_edges(chosen_by, best);
+  at_first_ += at_first;
+  at_last_ += at_last;
   if (options_.on_progress) {
-    options_.on_progress(done_ += tile.targets(), design_.targets);
+    options_.on_progress(done_ += best.numel(), design_.targets);
   }
 }
 

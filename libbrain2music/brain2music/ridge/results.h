@@ -22,16 +22,15 @@ class Results {
   /// Coefficients, intercept and held-out predictions, where asked for.
   void refit(const Problem& problem, const Tile& tile, const at::Tensor& best) const;
 
-  /// Of a tile that is done: which penalties were `best` (t,), by scores (penalties, t).
-  void record(const Tile& tile, const at::Tensor& chosen_by, const at::Tensor& correlation, const at::Tensor& best);
+  /// Of neighbouring targets that are done: which penalties were `best` (t,), by scores (penalties, t).
+  void record(int64_t first, const at::Tensor& chosen_by, const at::Tensor& correlation, const at::Tensor& best);
 
   /// When all tiles are done.
   void finish();
 
-  /// Writes to the columns of a tile.
-  template <class Values>
-  static void put(const at::Tensor& all, const Tile& tile, const Values& values) {
-    all.narrow(all.dim() - 1, tile.first(), tile.targets()).copy_(values);
+  /// Writes the last dimension's entries from `first` on.
+  static void put(const at::Tensor& all, int64_t first, const at::Tensor& values) {
+    all.narrow(all.dim() - 1, first, values.size(values.dim() - 1)).copy_(values);
   }
 
  private:

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "brain2music/export.h"
+#include "brain2music/ridge/fold_statistics.h"
 #include "brain2music/ridge/folds.h"
 #include "brain2music/ridge/options.h"
 
@@ -20,5 +21,12 @@ namespace brain2music::ridge {
 ///         penalties that are not positive.
 B2M_API RidgeFit ridge_cv(const at::Tensor& x, const at::Tensor& y, const Folds& folds,
                           const RidgeOptions& options = {});
+
+/// The same from statistics, without the rows: of runs that came one after the other, or of parts that were added up.
+/// @param statistics of rows of which every fold holds out two or more, and trains on two or more.
+/// @param options    as above, but no held-out predictions, and no Solver::kernel; weights are in the statistics.
+/// @return as above, in float64.
+/// @throws std::invalid_argument on what statistics cannot give.
+B2M_API RidgeFit ridge_cv(const FoldStatistics& statistics, const RidgeOptions& options = {});
 
 }  // namespace brain2music::ridge

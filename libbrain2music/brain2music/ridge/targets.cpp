@@ -73,6 +73,10 @@ Tile Targets::tile(int64_t first, const at::Tensor& y) const {
   return {design_, first, std::move(rows), std::move(moments)};
 }
 
+Tile Targets::some(const at::Tensor& indices) const {
+  return tile(0, y_.index_select(1, indices).to(design_.device, design_.type));
+}
+
 void Targets::each(int64_t width, c10::function_ref<void(const Tile&)> use) const {
   const int64_t all = count();
   if (statistics_ != nullptr) {

@@ -57,6 +57,10 @@ class Targets {
 
   int64_t count() const;
 
+  /// A tile of targets from anywhere; its `first` means nothing.
+  /// @param indices int64, where Y lies.
+  Tile some(const at::Tensor& indices) const;
+
   /// Calls use(tile) for tiles of `width` targets, several at a time on a CPU; one after the other on a GPU, smaller
   /// ones where its memory does not suffice, the next one on its way there meanwhile.
   void each(int64_t width, c10::function_ref<void(const Tile&)> use) const;

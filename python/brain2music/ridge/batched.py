@@ -12,6 +12,8 @@ from brain2music import _core
 from brain2music.ridge.arrays import check_features, check_targets
 from brain2music.ridge.estimator import RidgeCV, _check_rows, _warn_of_edges, predict_from
 from brain2music.ridge.folds import held_out_rows
+from brain2music.ridge.options import told_of_progress
+from brain2music.ridge.statistics import FoldStatistics
 
 __all__ = ["BatchedRidgeCV"]
 
@@ -24,8 +26,10 @@ class BatchedRidgeCV(RidgeCV):
 
     Parameters
     ----------
-    alphas, cv, fit_intercept, scoring, alpha_per_target, solver, keep_path, keep_predictions
+    alphas, cv, fit_intercept, scoring, alpha_per_target, solver, keep_path, keep_predictions, device, progress
         As for :class:`RidgeCV`.
+    memory_limit : int or str, optional
+        As for :class:`RidgeCV`, shared by the problems that run beside one another; results of others come on top.
 
     Attributes
     ----------
@@ -41,7 +45,7 @@ class BatchedRidgeCV(RidgeCV):
     array.
     """
 
-    def fit(self, X: Any, y: Any, groups: npt.ArrayLike | None = None) -> "BatchedRidgeCV":
+    def fit(self, X: Any, y: Any, groups: npt.ArrayLike | None = None, sample_weight: Any = None) -> "BatchedRidgeCV":
         """Choose penalties and fit, problem by problem.
 
         Parameters
@@ -50,6 +54,8 @@ class BatchedRidgeCV(RidgeCV):
         y : array of shape (n, t) or (n,)
         groups : array-like of shape (n,), optional
             Rows of a group (a run, a clip) are held out together.
+        sample_weight : array-like of shape (n,), optional
+            How much each row counts, in fits and in scores.
 
         Returns
         -------
@@ -71,7 +77,9 @@ class BatchedRidgeCV(RidgeCV):
         y = check_targets(y, where)
         _check_rows(xs, y, where)
         held_out = held_out_rows(self.cv, len(y), groups, y, where)
-        results = _core.ridge.batched_ridge_cv(xs, y[:, None] if y.ndim == 1 else y, held_out, self._options(where))
+        options = self._options(xs[0], where, sample_weight)
+        with told_of_progress(self.progress, "problems", "problem") as options["on_progress"]:
+            results = _core.ridge.batched_ridge_cv(xs, y[:, None] if y.ndim == 1 else y, held_out, options)
         self._one_target = y.ndim == 1
         self.alphas_ = [result["alphas"] for result in results]
         self.best_alphas_ = [result["best_alphas"] for result in results]
@@ -88,6 +96,12 @@ class BatchedRidgeCV(RidgeCV):
         self.solver_ = [result["solver"] for result in results]
         _warn_of_edges(results, where)
         return self
+
+    def fit_statistics(self, statistics: FoldStatistics) -> "BatchedRidgeCV":
+        """Not of many problems: statistics are of one."""
+        raise TypeError(
+            f"[ridge.BatchedRidgeCV] statistics must be fitted by RidgeCV, one problem at a time; got {statistics}"
+        )
 
     def predict(self, X: Any) -> Any:
         """Predict the targets by each problem.

@@ -13,6 +13,8 @@ from sklearn.utils.validation import check_is_fitted  # type: ignore[import-unty
 from brain2music import _core
 from brain2music.ridge.arrays import check_features, check_targets, refuse_non_finite
 from brain2music.ridge.folds import held_out_rows
+from brain2music.ridge.options import core_options, told_of_progress
+from brain2music.ridge.statistics import FoldStatistics
 
 __all__ = ["RidgeCV"]
 
@@ -45,6 +47,14 @@ class RidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[
         Keep the scores of all penalties.
     keep_predictions : bool, default False
         Keep the held-out predictions with the chosen penalties.
+    device : "auto", str or torch.device, default "auto"
+        Where to compute. "auto": where a tensor X lies; for NumPy arrays CUDA where there is one. Targets that lie
+        elsewhere are brought there block by block, so they may be larger than its memory.
+    memory_limit : int or str, optional
+        What may be held at once beside ``X`` and ``y``, results included, in bytes or as "2 GiB". ``y`` may be a memory
+        map (``numpy.load(path, mmap_mode="r")``) larger than memory.
+    progress : bool, default False
+        Show a bar.
 
     Attributes
     ----------
@@ -95,6 +105,9 @@ class RidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[
         solver: str = "auto",
         keep_path: bool = False,
         keep_predictions: bool = False,
+        device: Any = "auto",
+        memory_limit: int | str | None = None,
+        progress: bool = False,
     ) -> None:
         self.alphas = alphas
         self.cv = cv
@@ -104,8 +117,11 @@ class RidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[
         self.solver = solver
         self.keep_path = keep_path
         self.keep_predictions = keep_predictions
+        self.device = device
+        self.memory_limit = memory_limit
+        self.progress = progress
 
-    def fit(self, X: Any, y: Any, groups: npt.ArrayLike | None = None) -> "RidgeCV":
+    def fit(self, X: Any, y: Any, groups: npt.ArrayLike | None = None, sample_weight: Any = None) -> "RidgeCV":
         """Choose penalties and fit.
 
         Parameters
@@ -114,6 +130,8 @@ class RidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[
         y : array of shape (n, t) or (n,)
         groups : array-like of shape (n,), optional
             Rows of a group (a run, a clip) are held out together.
+        sample_weight : array-like of shape (n,), optional
+            How much each row counts, in fits and in scores.
 
         Returns
         -------
@@ -124,26 +142,45 @@ class RidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[
         ------
         ValueError
             If shapes do not fit, ``X`` or ``y`` holds NaN or Inf (named by row and column), a penalty is not positive,
-            or a fold has fewer than two rows.
+            a fold has fewer than two rows, or ``memory_limit`` does not suffice.
         """
         where = f"ridge.{type(self).__name__}"
         X = check_features(self, X, where, reset=True)
         y = check_targets(y, where)
         _check_rows([X], y, where)
         held_out = held_out_rows(self.cv, len(X), groups, y, where)
-        result = _core.ridge.ridge_cv(X, y[:, None] if y.ndim == 1 else y, held_out, self._options(where))
-        self._one_target = y.ndim == 1
-        self.alphas_ = result["alphas"]
-        self.best_alphas_ = result["best_alphas"]
-        self.cv_scores_ = result["cv_scores"]
-        self.cv_correlations_ = result["correlations"]
-        self.coef_ = result["coef"][:, 0] if y.ndim == 1 else result["coef"]
-        self.intercept_ = result["intercept"][0] if y.ndim == 1 else result["intercept"]
-        if self.keep_path:
-            self.cv_scores_path_ = result["cv_path"]
-        if self.keep_predictions:
-            self.cv_predictions_ = result["predictions"][:, 0] if y.ndim == 1 else result["predictions"]
-        self.solver_ = result["solver"]
+        options = self._options(X, where, sample_weight)
+        with told_of_progress(self.progress, "targets", "target") as options["on_progress"]:
+            result = _core.ridge.ridge_cv(X, y[:, None] if y.ndim == 1 else y, held_out, options)
+        self._keep(result, one_target=y.ndim == 1)
+        _warn_of_edges([result], where)
+        return self
+
+    def fit_statistics(self, statistics: FoldStatistics) -> "RidgeCV":
+        """Choose penalties and fit, from statistics: the folds and weights are in them, ``cv`` is not looked at.
+
+        Parameters
+        ----------
+        statistics : FoldStatistics
+
+        Returns
+        -------
+        RidgeCV
+            This estimator; what it keeps is float64.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`fit`; and for ``keep_predictions`` or ``solver="kernel"``, which take the rows themselves.
+        """
+        where = "ridge.RidgeCV"
+        sums = statistics._gathered()
+        like = np.empty(0) if statistics._numpy else sums.gram
+        options = self._options(sums.gram, where)
+        with told_of_progress(self.progress, "targets", "target") as options["on_progress"]:
+            result = _core.ridge.ridge_cv_of_statistics(sums, like, options)
+        self.n_features_in_ = len(sums.x_offset)
+        self._keep(result, one_target=False)
         _warn_of_edges([result], where)
         return self
 
@@ -166,31 +203,50 @@ class RidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """R2 on given data, averaged over targets."""
-        predicted = self.predict(X)
-        true, predicted = (v.cpu().numpy() if isinstance(v, torch.Tensor) else v for v in (y, predicted))
-        return float(r2_score(true, predicted, sample_weight=sample_weight))
+        return r2_of(y, self.predict(X), sample_weight)
 
-    def _options(self, where: str) -> dict[str, Any]:
-        alphas = [] if self.alphas is None else np.ravel(self.alphas).astype(float).tolist()
-        if self.alphas is not None and not alphas:
-            raise ValueError(f"[{where}] alphas must hold a penalty; got none")
-        return {
-            "alphas": alphas,
-            "fit_intercept": bool(self.fit_intercept),
-            "scoring": self.scoring,
-            "alpha_per_target": bool(self.alpha_per_target),
-            "solver": self.solver,
-            "keep_path": bool(self.keep_path),
-            "keep_predictions": bool(self.keep_predictions),
-        }
+    def _options(self, X: Any, where: str, sample_weight: Any = None) -> dict[str, Any]:
+        return core_options(
+            self,
+            X,
+            where,
+            sample_weight,
+            alpha_per_target=bool(self.alpha_per_target),
+            solver=self.solver,
+            keep_predictions=bool(self.keep_predictions),
+        )
+
+    def _keep(self, result: dict[str, Any], one_target: bool) -> None:
+        self._one_target = one_target
+        self.alphas_ = result["alphas"]
+        self.best_alphas_ = result["best_alphas"]
+        self.cv_scores_ = result["cv_scores"]
+        self.cv_correlations_ = result["correlations"]
+        self.coef_ = result["coef"][:, 0] if one_target else result["coef"]
+        self.intercept_ = result["intercept"][0] if one_target else result["intercept"]
+        if self.keep_path:
+            self.cv_scores_path_ = result["cv_path"]
+        if self.keep_predictions:
+            self.cv_predictions_ = result["predictions"][:, 0] if one_target else result["predictions"]
+        self.solver_ = result["solver"]
+
+
+def r2_of(y: Any, predicted: Any, sample_weight: Any) -> float:
+    """R2 of arrays of any kind, averaged over targets."""
+    arrays = (v.cpu().numpy() if isinstance(v, torch.Tensor) else v for v in (y, predicted))
+    return float(r2_score(*arrays, sample_weight=sample_weight))
 
 
 def predict_from(X: Any, coef: Any, intercept: Any, where: str) -> Any:
     """``X @ coef + intercept``, of the kind and type of ``coef``."""
     refuse_non_finite(X, "X", where)
+    predicted: Any
     if isinstance(coef, torch.Tensor):
-        return torch.as_tensor(X, dtype=coef.dtype, device=coef.device) @ coef + intercept
-    return np.asarray(X, dtype=coef.dtype) @ coef + intercept
+        predicted = torch.as_tensor(X, dtype=coef.dtype, device=coef.device) @ coef
+    else:
+        predicted = np.asarray(X, dtype=coef.dtype) @ coef
+    predicted += intercept  # in place: nothing else of its size is made
+    return predicted
 
 
 def _check_rows(xs: list[Any], y: Any, where: str) -> None:
