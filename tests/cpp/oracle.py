@@ -111,6 +111,37 @@ def main(folder: Path) -> None:
     chosen = alphas[path.argmax(0)]
     refit = Ridge(alpha=chosen).fit(x, y)
     save("ridge", x=x, y=y, path=path, alphas=chosen, coef=refit.coef_.T.copy(), intercept=refit.intercept_)
+    # The same with weights of rows; and with bands whose columns are scaled, all draws tried.
+    weights = rng.uniform(0, 2, len(x))
+    path = np.zeros((len(alphas), y.shape[1]))
+    for train, test in KFold(5).split(x):
+        for number, alpha in enumerate(alphas):
+            predicted = Ridge(alpha=alpha).fit(x[train], y[train], sample_weight=weights[train]).predict(x[test])
+            path[number] += r2_score(y[test], predicted, sample_weight=weights[test], multioutput="raw_values") / 5
+    save("ridge_weighted", weights=weights, path=path)
+    bands, gammas = np.arange(x.shape[1]) % 3, rng.dirichlet([1, 1, 1], 4)
+    scores = []
+    for gamma in gammas:
+        scaled = x * np.sqrt(gamma[bands])
+        for alpha in alphas:
+            predicted = np.vstack(
+                [Ridge(alpha=alpha).fit(scaled[a], y[a]).predict(scaled[b]) for a, b in KFold(5).split(x)]
+            )
+            folds = [r2_score(y[b], predicted[b], multioutput="raw_values") for _, b in KFold(5).split(x)]
+            scores.append(np.mean(folds, 0))
+    best = np.argmax(scores, 0)
+    columns = []
+    for target, (draw, alpha) in enumerate(zip(best // len(alphas), best % len(alphas), strict=True)):
+        scale = np.sqrt(gammas[draw][bands])
+        columns.append(Ridge(alpha=alphas[alpha]).fit(x * scale, y[:, target]).coef_ * scale)
+    save(
+        "ridge_banded",
+        bands=bands,
+        gammas=gammas,
+        scores=np.max(scores, 0),
+        draws=best // len(alphas),
+        coef=np.stack(columns, 1),
+    )
     # Cosines: many dimensions and items, copies among them; an odd number of few dimensions; all items asked for.
     for case, (n, d, q, k) in {"wide": (6000, 128, 61, 10), "odd": (700, 5, 3, 20), "all": (90, 33, 9, 90)}.items():
         items, queries = rng.standard_normal((n, d)).astype(np.float32), rng.standard_normal((q, d)).astype(np.float32)

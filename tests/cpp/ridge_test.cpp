@@ -14,9 +14,11 @@
 #include <vector>
 
 #include "brain2music/decoding/brain_decoder.h"
+#include "brain2music/ridge/banded_ridge_cv.h"
 #include "brain2music/ridge/batched_ridge_cv.h"
 #include "brain2music/ridge/fold_statistics.h"
 #include "brain2music/ridge/folds.h"
+#include "brain2music/ridge/kernel_ridge_cv.h"
 #include "brain2music/ridge/ridge.h"
 #include "brain2music/ridge/ridge_cv.h"
 #include "catch.h"
@@ -61,6 +63,63 @@ TEST_CASE("ridge_cv equals a loop of scikit-learn's Ridge", "[ridge][cuda]") {
       CHECK(fits[1].coef.size(0) == 3);
     }
   }
+}
+
+TEST_CASE("rows of unequal weight, kernels and statistics give what rows give", "[ridge][cuda]") {
+  ridge::RidgeOptions options;
+  options.alphas = {0.1, 1, 10, 100, 1000};
+  options.keep_path = true;
+  options.sample_weight = oracle("ridge_weighted_weights");
+  for (const at::Device device : devices()) {
+    const at::Tensor x = oracle("ridge_x").to(device);
+    const at::Tensor y = oracle("ridge_y").to(device);
+    const ridge::Folds folds = ridge::k_folds(x.size(0), 5);
+    for (const auto solver : {ridge::Solver::eigenbasis, ridge::Solver::cholesky, ridge::Solver::kernel}) {
+      options.solver = solver;
+      const ridge::RidgeFit fit = ridge::ridge_cv(x, y, folds, options);
+      CHECK(close(fit.cv_path, oracle("ridge_weighted_path"), 1e-10));
+    }
+    options.solver = ridge::Solver::automatic;
+    const ridge::RidgeFit fit = ridge::ridge_cv(x, y, folds, options);
+    const ridge::RidgeFit dual = ridge::kernel_ridge_cv(at::mm(x, x.t()), y, folds, options);
+    CHECK(close(dual.cv_path, fit.cv_path, 1e-9));
+    CHECK(close(at::mm(at::mm(x, x.t()), dual.coef) + dual.intercept, at::mm(x, fit.coef) + fit.intercept, 1e-9));
+    ridge::RidgeOptions without = options;
+    without.sample_weight.reset();
+    const ridge::RidgeFit of_sums =
+        ridge::ridge_cv(ridge::fold_statistics(x, y, folds, options.sample_weight), without);
+    CHECK(close(of_sums.cv_path, fit.cv_path, 1e-10));
+    CHECK(close(of_sums.coef, fit.coef, 1e-10));
+    CHECK(close(of_sums.intercept, fit.intercept, 1e-9));
+    // Targets on a CPU, brought to where X shall be worked on.
+    without.device = device;
+    const ridge::RidgeFit streamed = ridge::ridge_cv(oracle("ridge_x"), oracle("ridge_y"), folds, without);
+    CHECK(close(streamed.cv_path, oracle("ridge_path"), 1e-10));
+    CHECK(streamed.coef.is_cpu());
+  }
+}
+
+TEST_CASE("banded_ridge_cv equals all draws and penalties one by one", "[ridge][cuda]") {
+  ridge::RidgeOptions options;
+  options.alphas = {0.1, 1, 10, 100, 1000};
+  for (const at::Device device : devices()) {
+    const at::Tensor x = oracle("ridge_x").to(device);
+    const at::Tensor y = oracle("ridge_y").to(device);
+    for (const auto solver :
+         {ridge::Solver::automatic, ridge::Solver::eigenbasis, ridge::Solver::cholesky, ridge::Solver::kernel}) {
+      options.solver = solver;
+      const ridge::BandedFit fit = ridge::banded_ridge_cv(
+          x, oracle("ridge_banded_bands"), oracle("ridge_banded_gammas"), y, ridge::k_folds(x.size(0), 5), options);
+      CHECK(close(fit.cv_scores, oracle("ridge_banded_scores"), 1e-10));
+      CHECK(at::equal(fit.best_draw.cpu(), oracle("ridge_banded_draws")));
+      CHECK(close(fit.coef, oracle("ridge_banded_coef"), 1e-9));
+      CHECK(fit.coef.device().type() == device.type());
+    }
+  }
+  CHECK_THROWS_WITH(
+      ridge::banded_ridge_cv(oracle("ridge_x"), oracle("ridge_banded_bands"), at::zeros({2, 3}, at::kDouble),
+                             oracle("ridge_y"), ridge::k_folds(oracle("ridge_x").size(0), 5), options),
+      ContainsSubstring("a positive one in each draw"));
 }
 
 TEST_CASE("fold statistics are sums about provisional means, and add up", "[ridge][cuda]") {
