@@ -2,7 +2,6 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/any.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/linalg_eigh.h>
 #include <ATen/ops/minimum.h>
 #include <ATen/ops/mm.h>
@@ -162,7 +161,7 @@ class EigenProblem final : public GramProblem {
   HeldOutSums held_out(int64_t number, const Tile& tile) const override {
     const EigenFold& fold = folds_[static_cast<std::size_t>(number)];
     const int64_t p = fold.divided.size(0);
-    at::Tensor buffer = at::empty({5, p, tile.targets()}, fold.divided.options());
+    const at::Tensor buffer = tile.scratch({5, p, tile.targets()}, fold.divided.options());
     at::Tensor c = buffer[0];
     at::Tensor held = buffer[1];
     at::Tensor far = buffer[2];

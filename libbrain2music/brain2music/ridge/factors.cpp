@@ -74,6 +74,9 @@ namespace {
 // Up to this ratio of penalised eigenvalues a float32 factor leaves solutions exact to a few millionths.
 constexpr double single_precision_condition = 200;
 
+// Up to this ratio they are as exact as float32 products with the targets are.
+constexpr double unrefined_condition = 20;
+
 at::Tensor unit_columns(const at::Tensor& v) {
   return v / at::linalg_vector_norm(v, 2, at::IntArrayRef{0}, true).clamp_min(1e-30);
 }
@@ -105,6 +108,10 @@ SinglePrecision::SinglePrecision(const at::Tensor& gram, const std::vector<doubl
 
 bool SinglePrecision::suffices(double alpha) const {
   return largest_ > 0 && largest_ + alpha - least_ <= single_precision_condition * (smallest_ + alpha - least_);
+}
+
+bool SinglePrecision::suffices_unrefined(double alpha) const {
+  return largest_ > 0 && largest_ + alpha - least_ <= unrefined_condition * (smallest_ + alpha - least_);
 }
 
 PenalisedGram::PenalisedGram(const at::Tensor& gram, const std::vector<double>& alphas, bool single)
@@ -182,7 +189,8 @@ at::Tensor ChosenSolver::solve(const at::Tensor& cross, const at::Tensor& best) 
       return factors->solve(columns.to(factors->type()))[0].to(at::kDouble);
     };
     at::Tensor solution = solve(right);
-    if (factors->type() == at::kFloat) {  // what float32 leaves over is solved for once more: the error is squared
+    // What float32 leaves over is solved for once more: the error is squared.
+    if (factors->type() == at::kFloat && penalised().refined(alphas_[i])) {
       solution.add_(solve(at::sub(right, at::mm(gram_, solution)).sub_(solution, alphas_[i])));
     }
     result.index_copy_(1, targets, solution);

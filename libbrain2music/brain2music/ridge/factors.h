@@ -21,6 +21,8 @@ class SinglePrecision {
   SinglePrecision(const at::Tensor& gram, const std::vector<double>& alphas);
 
   bool suffices(double alpha) const;
+  /// And what float32 leaves over need not be solved for once more.
+  bool suffices_unrefined(double alpha) const;
   bool suffices_for_all() const { return suffices(least_); }
 
  private:
@@ -39,6 +41,7 @@ class PenalisedGram {
   PenalisedGram(const at::Tensor& gram, const std::vector<double>& alphas, bool single);
 
   bool in_single(double alpha) const { return precision_.suffices(alpha); }
+  bool refined(double alpha) const { return !precision_.suffices_unrefined(alpha); }
 
   /// Of `count` neighbouring penalties of one precision; throws where even float64 is too coarse.
   Factors factors(const double* alphas, int64_t count) const;

@@ -2,6 +2,8 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+#include <c10/util/accumulate.h>
 
 #include <algorithm>
 #include <utility>
@@ -56,6 +58,14 @@ at::Tensor Tile::products(at::ScalarType type) const {
     products = all_products(design_.rows->in(type), rows_.to(type));
   }
   return products;
+}
+
+at::Tensor Tile::scratch(at::IntArrayRef shape, const at::TensorOptions& options) const {
+  const int64_t size = c10::multiply_integers(shape);
+  if (!scratch_.defined() || scratch_.numel() < size || scratch_.scalar_type() != c10::typeMetaToScalarType(options.dtype())) {
+    scratch_ = at::empty({size}, options);
+  }
+  return scratch_.narrow(0, 0, size).view(shape);
 }
 
 Targets::Targets(const Design& design, const at::Tensor& y) : design_(design), y_(y) {}

@@ -38,6 +38,9 @@ class Tile {
   /// (p + 1, t): the last of them alone.
   at::Tensor products(at::ScalarType type) const;
 
+  /// Memory of that shape that is handed out again by the next call: fresh pages cost more than what is done on them.
+  at::Tensor scratch(at::IntArrayRef shape, const at::TensorOptions& options) const;
+
  private:
   const Design& design_;
   int64_t first_;
@@ -46,6 +49,7 @@ class Tile {
   Moments moments_;
   mutable std::array<at::Tensor, 2> fold_products_;  // in float32, in float64
   mutable std::array<at::Tensor, 2> products_;
+  mutable at::Tensor scratch_;
 };
 
 /// All targets of a problem, tile by tile; tiles do not depend on the number of threads.
