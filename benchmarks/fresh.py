@@ -25,6 +25,8 @@ class Cost:
     peak_mib: float = 0.0
     #: The same without pages mapped from files, which the system can take back at no cost; sampled.
     peak_private_mib: float = 0.0
+    #: The most that PyTorch had taken on a GPU.
+    peak_device_mib: float = 0.0
 
 
 def cost(prepare: str, *arguments: str | Path, keep: Path | None = None) -> Cost:
@@ -64,15 +66,21 @@ def main(keep: str, prepare: str, *arguments: str) -> None:
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")  # VmHWM starts anew from what is resident now
     before = _memory("VmRSS", "self")
+    torch = sys.modules.get("torch")
+    cuda = torch.cuda if torch and torch.cuda.is_initialized() else None
+    if cuda:
+        cuda.reset_peak_memory_stats()
+        before_there = cuda.memory_allocated()
     print("ready", flush=True)
     sys.stdin.readline()
     begin = time.perf_counter()
     result = work()
     seconds = time.perf_counter() - begin
     peak = _memory("VmHWM", "self") - before
+    peak_there = cuda.max_memory_allocated() - before_there if cuda else 0
     if keep:
         np.save(keep, result)
-    print(json.dumps({"seconds": seconds, "peak_mib": peak / 2**20}), flush=True)
+    print(json.dumps({"seconds": seconds, "peak_mib": peak / 2**20, "peak_device_mib": peak_there / 2**20}), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """One raw run of the study at its real size, 96 x 96 x 68 voxels of 410 volumes, from file to z-scored matrix."""
 
 import tempfile
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -21,9 +22,13 @@ CONTENDERS = {
 }
 
 
-def cases(device: torch.device, shape: tuple[int, int, int] = (96, 96, 68)) -> list[Case]:
+def cases(device: torch.device, shape: tuple[int, int, int] = (96, 96, 68)) -> dict[str, Callable[[], Case]]:
     if device.type != "cpu":
         raise ValueError(f"[benchmarks.study] studies are read on the CPU; got {device}")
+    return {"raw run, file to z-scores": partial(_raw_run, shape)}
+
+
+def _raw_run(shape: tuple[int, int, int]) -> Case:
     temporary = tempfile.TemporaryDirectory(prefix="b2m-benchmark-study-")
     root = Path(temporary.name)
     voxels = one_run.write_study(root / "full", shape)
@@ -44,8 +49,7 @@ def cases(device: torch.device, shape: tuple[int, int, int] = (96, 96, 68)) -> l
 
     contenders = {name: Contender(partial(run, name), voxels, own_process=True) for name in CONTENDERS}
     ours = {OURS: contenders.pop(OURS)}
-    case = Case(
-        name="raw run, file to z-scores",
+    return Case(
         unit="voxels",
         ours=ours,
         rivals=contenders,
@@ -55,4 +59,3 @@ def cases(device: torch.device, shape: tuple[int, int, int] = (96, 96, 68)) -> l
         packages=["nibabel", "nilearn", "scipy"],
         close=temporary.cleanup,
     )
-    return [case]
