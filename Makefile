@@ -119,7 +119,8 @@ build/release/build.ninja: build/setup/venv CMakeLists.txt $(wildcard cmake/*)
 build/package/installed: build/setup/venv $(SOURCES)
 	$(call say,Building the wheel and installing it into a fresh environment)
 	@mkdir -p $(@D) && rm -f $(@D)/*.whl
-	@python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir $(@D) .
+	@python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir $(@D) \
+	  --config-settings=build-dir=build/wheel .
 	@test -x $(@D)/venv/bin/python || $(PYTHON) -m venv $(@D)/venv
 	@$(@D)/venv/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(@D)/*.whl
 	@$(@D)/venv/bin/python -m pip install --quiet --disable-pip-version-check $(@D)/*.whl

@@ -71,9 +71,8 @@ Design make_design(const at::Tensor& x, const Folds& folds, const at::Tensor& ro
 /// Sum of the weights of the rows that each fold holds out, and of all rows (last).
 std::vector<double> fold_weights(const Folds& folds, const at::Tensor& roots);
 
-/// Throws, signed `where`, unless `weights` (n,) are finite, not negative, and positive for `least` rows or more inside
-/// and outside of every fold.
-/// @return (n,) float64 on the device: their roots.
+/// (n,) float64 on the device: roots of `weights` (n,). Throws, signed `where`, unless these are finite, not negative,
+/// and positive for `least` rows or more inside and outside of every fold.
 at::Tensor checked_roots(const at::Tensor& weights, const Folds& folds, int64_t least, const at::Device& device,
                          std::string_view where);
 

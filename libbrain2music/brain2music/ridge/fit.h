@@ -7,6 +7,8 @@
 #include "brain2music/ridge/design.h"
 #include "brain2music/ridge/folds.h"
 #include "brain2music/ridge/options.h"
+#include "brain2music/ridge/problem.h"
+#include "brain2music/ridge/targets.h"
 
 /// What all kinds of ridge regression have in common: checks, and one X against all targets, tile by tile.
 namespace brain2music::ridge {
@@ -28,12 +30,8 @@ Design checked_design(const at::Tensor& x, const at::Tensor& y, const Folds& fol
 /// No column's mean is larger than its spread: about 0, float32 keeps its digits.
 bool is_centered(const Design& design, const at::Tensor& gram);
 
-/// Scores all targets, chooses, refits. Nothing of the size of the targets is made but the results.
-/// @param outputs rows of the coefficients.
-/// @param rows    rows of the predictions.
-/// @param out     type and device of the results.
-class Problem;
-class Targets;
+/// Scores all targets, chooses, refits. Nothing of the size of the targets is made but the results: coefficients have
+/// `outputs` rows, predictions `rows`; `out` says type and device.
 void fit_targets(const Design& design, const Problem& problem, const Targets& targets, const RidgeOptions& options,
                  int64_t outputs, int64_t rows, int64_t width, const at::TensorOptions& out, RidgeFit& fit);
 

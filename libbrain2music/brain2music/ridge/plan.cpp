@@ -21,6 +21,9 @@ constexpr int64_t factored_tile_bytes = int64_t{160} << 20;
 // Narrower products of matrices are slower than what a cache could save.
 constexpr int64_t least_columns = 512;
 
+// A GPU has no cache to stay in, but launches to save; still enough tiles for one to be copied while one is worked on.
+constexpr int64_t targets_on_gpu = 16384;
+
 // With fewer targets at once, threads would do little else than begin.
 constexpr int64_t fewest_targets = 16;
 
@@ -81,7 +84,7 @@ int64_t tile_width(Solver solver, const Design& design, const RidgeOptions& opti
   const bool factored = solver != Solver::eigenbasis;
   const int64_t by_cache = (factored ? factored_tile_bytes : tile_bytes) / memory.per_target / 64 * 64;
   int64_t width = std::clamp<int64_t>(by_cache, factored ? 64 : least_columns, factored ? 4096 : 2048);
-  width = std::min(width, design.targets);
+  width = std::min(design.device.is_cuda() ? targets_on_gpu : width, design.targets);
 
   int64_t limit = options.memory_limit;
   const int64_t results = design.streamed ? 0 : memory.results;

@@ -19,8 +19,8 @@ struct Memory {
 
 Memory memory_of(Solver solver, const Design& design, const RidgeOptions& options, int64_t rows);
 
-/// @param draws what is shared by all tiles is there so many times.
-/// @throws std::invalid_argument, signed `where`, where options.memory_limit does not suffice for a few targets.
+/// What is shared by all tiles is there `draws` times. Throws std::invalid_argument, signed `where`, where
+/// options.memory_limit does not suffice for a few targets.
 int64_t tile_width(Solver solver, const Design& design, const RidgeOptions& options, int64_t rows, int64_t draws,
                    std::string_view where);
 

@@ -13,9 +13,7 @@ namespace brain2music::ridge {
 /// What was fitted, filled in tile by tile, from whichever thread; a tile may be done again.
 class Results {
  public:
-  /// @param outputs rows of the coefficients.
-  /// @param rows    rows of the predictions.
-  /// @param out     type and device of the results.
+  /// Coefficients have `outputs` rows, predictions `rows`; `out` says type and device of all.
   Results(RidgeFit& fit, const Design& design, const RidgeOptions& options, int64_t outputs, int64_t rows,
           const at::TensorOptions& out);
 

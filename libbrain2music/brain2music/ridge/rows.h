@@ -41,7 +41,7 @@ struct Moments {
   at::Tensor squares;  // (folds + 1, q) float64
 };
 
-/// @param roots (n,) float64 of the weights, undefined where `b` is not weighted.
+/// `roots` (n,) float64 of the weights; undefined where `b` is not weighted.
 Moments fold_moments(const at::Tensor& b, const Folds& folds, const at::Tensor& roots = {});
 
 /// Float32 or float64: what a number of that type is worked on in.

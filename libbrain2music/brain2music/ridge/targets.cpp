@@ -62,7 +62,8 @@ at::Tensor Tile::products(at::ScalarType type) const {
 
 at::Tensor Tile::scratch(at::IntArrayRef shape, const at::TensorOptions& options) const {
   const int64_t size = c10::multiply_integers(shape);
-  if (!scratch_.defined() || scratch_.numel() < size || scratch_.scalar_type() != c10::typeMetaToScalarType(options.dtype())) {
+  if (!scratch_.defined() || scratch_.numel() < size ||
+      scratch_.scalar_type() != c10::typeMetaToScalarType(options.dtype())) {
     scratch_ = at::empty({size}, options);
   }
   return scratch_.narrow(0, 0, size).view(shape);

@@ -16,11 +16,10 @@ namespace brain2music::ridge {
 /// thread that works on the tile.
 class Tile {
  public:
-  /// @param rows (n, t) about `offset`, times the roots of the weights.
+  /// `rows` (n, t) about their offset, times the roots of the weights.
   Tile(const Design& design, int64_t first, CenteredRows rows, Moments moments);
 
-  /// Where only sums are known.
-  /// @param products (folds + 1, p + 1, t) float64.
+  /// Where only sums are known: `products` (folds + 1, p + 1, t) float64.
   Tile(const Design& design, int64_t first, at::Tensor products, at::Tensor offset, Moments moments);
 
   int64_t first() const { return first_; }
@@ -55,14 +54,13 @@ class Tile {
 /// All targets of a problem, tile by tile; tiles do not depend on the number of threads.
 class Targets {
  public:
-  /// @param y (n, t) as given, on whatever device.
+  /// `y` (n, t) as given, on whatever device.
   Targets(const Design& design, const at::Tensor& y);
   Targets(const Design& design, const FoldStatistics& statistics);
 
   int64_t count() const;
 
-  /// A tile of targets from anywhere; its `first` means nothing.
-  /// @param indices int64, where Y lies.
+  /// A tile of targets from anywhere, by int64 indices that lie where Y does; its `first` means nothing.
   Tile some(const at::Tensor& indices) const;
 
   /// Calls use(tile) for tiles of `width` targets, several at a time on a CPU; one after the other on a GPU, smaller
