@@ -35,9 +35,9 @@ cmake_prefix_path: str = str(Path(_core.__file__).parent)
 
 
 def __getattr__(name: str) -> Any:
-    """Import ``plotting`` when it is asked for: matplotlib takes longer than all the rest but torch."""
-    if name == "plotting":
-        return importlib.import_module("brain2music.plotting")
+    """Import late what takes longer than all the rest but torch (``plotting``), or needs Dask (``distributed``)."""
+    if name in ("distributed", "plotting"):
+        return importlib.import_module(f"brain2music.{name}")
     raise AttributeError(f"module 'brain2music' has no attribute {name!r}")
 
 
