@@ -69,7 +69,7 @@ at::Tensor Tile::scratch(at::IntArrayRef shape, const at::TensorOptions& options
   return scratch_.narrow(0, 0, size).view(shape);
 }
 
-Targets::Targets(const Design& design, const at::Tensor& y) : design_(design), y_(y) {}
+Targets::Targets(const Design& design, at::Tensor y) : design_(design), y_(std::move(y)) {}
 
 Targets::Targets(const Design& design, const FoldStatistics& statistics) : design_(design), statistics_(&statistics) {}
 

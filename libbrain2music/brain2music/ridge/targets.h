@@ -55,7 +55,7 @@ class Tile {
 class Targets {
  public:
   /// `y` (n, t) as given, on whatever device.
-  Targets(const Design& design, const at::Tensor& y);
+  Targets(const Design& design, at::Tensor y);
   Targets(const Design& design, const FoldStatistics& statistics);
 
   int64_t count() const;
