@@ -39,7 +39,7 @@ def fit_of(model: Any, region: int | None = None) -> Fit:
         return x.cpu().numpy() if isinstance(x, torch.Tensor) else x
 
     gammas, scores = values("best_gammas_"), values("cv_scores_")
-    if gammas is None and hasattr(model, "deltas_"):  # himalaya's bands: the logarithm of gamma / alpha, and scores of all draws
+    if gammas is None and hasattr(model, "deltas_"):  # himalaya's: log(gamma / alpha), and scores of all draws
         gammas, scores = np.exp(values("deltas_")) * values("best_alphas_"), scores.max(0)
     return Fit(values("best_alphas_"), values("coef_"), scores, values("cv_scores_path_"), gammas)
 
