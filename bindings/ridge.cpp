@@ -47,7 +47,7 @@ std::function<void(int64_t, int64_t)> told(const py::object& function) {
     if (PyErr_CheckSignals() != 0) {
       throw py::error_already_set();
     }
-    if (!shared->is_none()) {
+    if (of > 0 && !shared->is_none()) {
       (*shared)(done, of);
     }
   };

@@ -97,9 +97,9 @@ def fit(n, p, t, make):
 
 banded = lambda p: BandedRidgeCV(np.arange(p) % 4, n_iter=200, random_state=0)
 fit(1000, 300, 100, lambda p: BatchedRidgeCV(solver="cholesky"))
-fit(500, 400, 40000, lambda p: RidgeCV(solver="cholesky"))
+fit(300, 200, 80000, lambda p: RidgeCV(solver="cholesky"))
 fit(400, 60, 4000, lambda p: banded(p).set_params(progress=True))
-fit(600, 250, 50, banded)
+fit(1000, 300, 300, lambda p: banded(p).set_params(solver="cholesky"))
 """
 
 

@@ -313,7 +313,7 @@ def test_bad_weights_are_refused(rng):
                 weights = np.ones(60)
                 weights[where] = 0
                 left = 24 - where.stop
-                with pytest.raises(ValueError, match=rf"positive sample_weight; got {left} and 48 in fold 1"):
+                with pytest.raises(ValueError, match=rf"sample_weight above zero; got {left} and 48 in fold 1"):
                     model.fit(X, Y, sample_weight=kind(weights))
-            with pytest.raises(ValueError, match="positive sample_weight; got 2 and 0 in fold 0"):
+            with pytest.raises(ValueError, match="sample_weight above zero; got 2 and 0 in fold 0"):
                 model.fit(X, Y, sample_weight=kind(np.r_[1, 1, np.zeros(58)]))

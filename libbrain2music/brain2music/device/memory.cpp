@@ -1,5 +1,6 @@
 #include "brain2music/device/memory.h"
 
+#include <ATen/Context.h>
 #include <ATen/DeviceAccelerator.h>
 #include <c10/util/Exception.h>
 
@@ -8,7 +9,7 @@
 namespace brain2music::device {
 
 std::optional<int64_t> free_memory(const c10::Device& device) {
-  if (!device.is_cuda()) {
+  if (!device.is_cuda() || !at::globalContext().hasCUDA()) {  // fake tensors of a GPU need none
     return std::nullopt;
   }
   const c10::DeviceIndex index = device.has_index() ? device.index() : at::accelerator::getDeviceIndex();

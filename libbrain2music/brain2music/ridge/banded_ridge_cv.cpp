@@ -128,10 +128,9 @@ class Search {
         part(best_draw_).masked_fill_(better, first_draw + static_cast<int64_t>(i));
         take(best_path_, path);
         take(best_correlation_, scores.correlation.to(there));
-      }
-      if (options_.on_progress) {
-        done_ += tile.targets() * static_cast<int64_t>(problems.size());
-        options_.on_progress(done_, design_.targets * draws);
+        if (options_.on_progress) {
+          options_.on_progress(done_ += tile.targets(), design_.targets * draws);
+        }
       }
     });
   }

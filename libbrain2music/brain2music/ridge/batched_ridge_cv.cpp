@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -21,7 +22,8 @@ std::vector<RidgeFit> batched_ridge_cv(int64_t problems, const std::function<at:
   const Folds checked = checked_folds(folds, y.size(0), where);
   RidgeOptions of_each = options;
   of_each.on_progress = nullptr;
-  of_each.memory_limit = options.memory_limit / at::get_num_threads();
+  of_each.memory_limit =
+      options.memory_limit > 0 ? std::max<int64_t>(1, options.memory_limit / at::get_num_threads()) : 0;
   std::vector<RidgeFit> fits(static_cast<std::size_t>(problems));
   std::atomic<int64_t> done = 0;
   side_by_side(problems, y, [&](int64_t i) {

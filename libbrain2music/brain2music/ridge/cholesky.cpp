@@ -41,7 +41,7 @@ class CholeskyProblem final : public GramProblem {
       Factors& there = factors[type == at::kFloat ? 0 : 1];
       if (!there.held.defined()) {
         there = {gram.held_sum.to(type), held.to(type),
-                 by_rows ? held_rows(fold, gram.mean, type) : gram.held_out.to(type)};
+                 by_rows ? design().held_rows(fold, gram.mean).to(type) : gram.held_out.to(type)};
       }
       return there;
     };
@@ -51,6 +51,9 @@ class CholeskyProblem final : public GramProblem {
     sums.product = at::empty_like(sums.predicted);
     sums.squares = at::empty_like(sums.predicted);
     each_solution(gram.train, right, design().alphas, design().single, [&](int64_t first, const at::Tensor& w) {
+      if (design().between) {
+        design().between();
+      }
       const Factors& by = factors_in(w.scalar_type());
       const int64_t count = w.size(0);
       sums.predicted.narrow(0, first, count).copy_(at::matmul(by.held_sum, w));
@@ -66,12 +69,6 @@ class CholeskyProblem final : public GramProblem {
   at::Tensor held_cross(int64_t fold, const FoldGram& gram, const Tile& tile) const {
     const at::Tensor held = design().scaled(centered_cross(gram, tile.fold_products(type())[fold].to(at::kDouble)));
     return design().intercept ? held - at::outer(gram.held_sum, tile.training_mean(fold)) : held;
-  }
-
-  /// (held-out rows, p): centred, scaled, weighted.
-  at::Tensor held_rows(int64_t fold, const at::Tensor& mean, at::ScalarType type) const {
-    const at::Tensor& rows = design().held_out(fold);
-    return design().weighted(design().centered(rows, mean, type), rows);
   }
 };
 

@@ -2,6 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/addr.h>
 #include <ATen/ops/all.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/logical_and.h>
@@ -30,9 +31,10 @@ at::Tensor TypedRows::in(at::ScalarType type) const {
   return wide_;
 }
 
-at::Tensor Design::centered(const at::Tensor& index, const at::Tensor& mean, at::ScalarType of) const {
-  const at::Tensor centered = take_rows(x, index).to(at::kDouble) - offset - mean;
-  return (scales.defined() ? centered * scales : centered).to(of);
+at::Tensor Design::held_rows(int64_t fold, const at::Tensor& mean) const {
+  const at::Tensor held = take_rows(rows->in(type), held_out(fold)).to(at::kDouble);
+  const at::Tensor centered = at::addr(held.narrow(1, 0, features), held.select(1, features), mean, 1, -1);
+  return scales.defined() ? centered * scales : centered;
 }
 
 at::Tensor Design::scaled(const at::Tensor& of_columns) const {
@@ -40,14 +42,6 @@ at::Tensor Design::scaled(const at::Tensor& of_columns) const {
     return of_columns;
   }
   return of_columns * (of_columns.dim() == 1 ? scales : scales.unsqueeze(1));
-}
-
-at::Tensor Design::weighted(const at::Tensor& of_rows, const at::Tensor& index) const {
-  if (!roots.defined()) {
-    return of_rows;
-  }
-  const at::Tensor root = take_rows(roots, index).to(of_rows.scalar_type());
-  return of_rows * (of_rows.dim() == 1 ? root : root.unsqueeze(1));
 }
 
 Design make_design(const at::Tensor& x, const Folds& folds, const at::Tensor& roots, bool intercept,
@@ -96,7 +90,7 @@ at::Tensor checked_roots(const at::Tensor& weights, const Folds& folds, int64_t 
     for (int64_t fold = 0; fold < folds.size(); ++fold) {
       const int64_t held = positive(take_rows(wide, folds.held_out[static_cast<std::size_t>(fold)]));
       require(held >= least && all - held >= least, where, "every fold must hold out and train on ", least,
-              " rows or more of positive sample_weight; got ", held, " and ", all - held, " in fold ", fold);
+              " rows or more with a sample_weight above zero; got ", held, " and ", all - held, " in fold ", fold);
     }
   }
   return at::sqrt(wide);

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string_view>
@@ -42,9 +43,10 @@ struct Design {
   at::ScalarType type = at::kDouble;
   at::Device device = at::kCPU;
   bool intercept = true;
-  bool single = false;    // may be worked on in float32 where conditioning allows
-  bool streamed = false;  // targets and results lie elsewhere than X
-  bool tiled = false;     // coefficients are asked for tile by tile: what the tiles share is kept
+  bool single = false;            // may be worked on in float32 where conditioning allows
+  bool streamed = false;          // targets and results lie elsewhere than X
+  std::function<void()> between;  // called between long steps, also from several threads; stops all by throwing
+  bool tiled = false;             // coefficients are asked for tile by tile: what the tiles share is kept
 
   int64_t fold_count() const { return folds.size(); }
   const at::Tensor& held_out(int64_t fold) const { return folds.held_out[static_cast<std::size_t>(fold)]; }
@@ -54,14 +56,12 @@ struct Design {
   /// Whether products with held-out rows cost less than with their Gram matrix.
   bool by_rows(int64_t fold) const { return rows && held_out(fold).numel() < features; }
 
-  /// Rows number `index` of X, about the mean `mean` + offset, not weighted, times the scales.
-  at::Tensor centered(const at::Tensor& index, const at::Tensor& mean, at::ScalarType of) const;
+  /// (held-out rows, p) float64: the very rows that products with targets are taken of, about the mean `mean` + offset,
+  /// weighted, times the scales.
+  at::Tensor held_rows(int64_t fold, const at::Tensor& mean) const;
 
   /// (p, ...) times the scales.
   at::Tensor scaled(const at::Tensor& of_columns) const;
-
-  /// Rows number `index` of something, times the roots of their weights.
-  at::Tensor weighted(const at::Tensor& of_rows, const at::Tensor& index) const;
 };
 
 /// Makes X ready: checked already, moved to the device, centred, weighted.

@@ -141,11 +141,11 @@ class EigenProblem final : public GramProblem {
     std::vector<Spectrum> spectra(folds_.size());
     side_by_side(design.fold_count(), grams->back().train, [&](int64_t fold) {
       const FoldGram gram = this->gram(fold);
-      const at::Tensor& rows = design.held_out(fold);
-      spectra[static_cast<std::size_t>(fold)] = spectrum_of(
-          gram,
-          design.by_rows(fold) ? design.weighted(design.centered(rows, gram.mean, at::kDouble), rows) : at::Tensor(),
-          smallest);
+      if (design.between) {
+        design.between();
+      }
+      spectra[static_cast<std::size_t>(fold)] =
+          spectrum_of(gram, design.by_rows(fold) ? design.held_rows(fold, gram.mean) : at::Tensor(), smallest);
     });
     const bool single = design.single && std::ranges::all_of(spectra, [](const Spectrum& spectrum) {
                           return spectrum.growth <= single_precision_growth;

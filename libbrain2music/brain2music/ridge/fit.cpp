@@ -11,6 +11,7 @@
 #include <c10/core/ScalarType.h>
 
 #include <cmath>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -35,6 +36,13 @@ void check_targets(const at::Tensor& y, std::string_view where) {
   require_finite(y, "Y", where);
 }
 
+std::function<void()> between(const RidgeOptions& options) {
+  if (!options.on_progress) {
+    return {};
+  }
+  return [tell = options.on_progress] { tell(0, 0); };
+}
+
 Design checked_design(const at::Tensor& x, const at::Tensor& y, const Folds& folds, const RidgeOptions& options,
                       std::string_view where) {
   check_matrix(x, "X", where);
@@ -49,6 +57,7 @@ Design checked_design(const at::Tensor& x, const at::Tensor& y, const Folds& fol
     roots = checked_roots(options.sample_weight, folds, rows_of_a_fold, device, where);
   }
   Design design = make_design(x, folds, roots, options.fit_intercept, type, device);
+  design.between = between(options);
   design.targets = y.size(1);
   design.streamed = y.device() != design.x.device();
   return design;
@@ -81,6 +90,7 @@ void fit_targets(const Design& design, const Problem& problem, const Targets& ta
       const at::Tensor best = at::argmax(scores.chosen_by, 0);
       results.refit(problem, tile, best);
       results.record(tile.first(), scores.chosen_by, scores.correlation, best);
+      results.tell(tile.targets());
     });
   } else {  // one penalty for all targets is known only once all are scored
     const auto penalties = static_cast<int64_t>(design.alphas.size());
@@ -97,6 +107,7 @@ void fit_targets(const Design& design, const Problem& problem, const Targets& ta
       const auto part = [&](const at::Tensor& all) { return all.narrow(1, tile.first(), tile.targets()); };
       results.refit(problem, tile, best);
       results.record(tile.first(), part(chosen_by), part(correlation), best.to(chosen_by.device()));
+      results.tell(tile.targets());
     });
   }
   results.finish();

@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <string_view>
 
 #include "brain2music/ridge/design.h"
@@ -22,6 +23,9 @@ void check_options(const RidgeOptions& options, std::string_view where);
 
 /// Throws, signed `where`, unless `y` is a finite matrix.
 void check_targets(const at::Tensor& y, std::string_view where);
+
+/// Tells options.on_progress (0, 0): that nothing is done yet, and whether it throws.
+std::function<void()> between(const RidgeOptions& options);
 
 /// Checks X beside checked targets, and makes a design of both; its penalties are yet to be filled in.
 Design checked_design(const at::Tensor& x, const at::Tensor& y, const Folds& folds, const RidgeOptions& options,

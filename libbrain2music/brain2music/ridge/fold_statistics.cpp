@@ -3,16 +3,25 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/eye.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/promote_types.h>
 #include <c10/core/ScalarType.h>
+
+#include <algorithm>
+#include <cstdint>
 
 #include "brain2music/check.h"
 #include "brain2music/ridge/design.h"
 #include "brain2music/ridge/rows.h"
 
 namespace brain2music::ridge {
+namespace {
+
+constexpr int64_t targets_at_once = 2048;
+
+}  // namespace
 
 FoldStatistics FoldStatistics::about(const at::Tensor& new_x_offset, const at::Tensor& new_y_offset) const {
   // x - new = (x - old) - d is a product with [I, -d; 0, 1] from the left on [X, 1]'.
@@ -62,14 +71,24 @@ FoldStatistics fold_statistics(const at::Tensor& x, const at::Tensor& y, const F
   const at::Tensor roots =
       sample_weight.defined() ? checked_roots(sample_weight, sorted, 0, x.device(), where) : at::Tensor();
   CenteredRows a = centered_rows(x.to(type), /*ones=*/true, /*zero=*/false);
-  CenteredRows b = centered_rows(y.to(type), /*ones=*/false, /*zero=*/false);
   if (roots.defined()) {
-    const at::Tensor column = roots.to(type).unsqueeze(1);
-    a.values.mul_(column);
-    b.values.mul_(column);
+    a.values.mul_(roots.to(type).unsqueeze(1));
   }
-  return {a.offset, b.offset, fold_gram(a.values, sorted), fold_products(a.values, b.values, sorted).to(at::kDouble),
-          fold_moments(b.values, sorted).squares.contiguous()};
+  const at::TensorOptions wide = a.offset.options();
+  const int64_t slots = sorted.size() + 1;
+  FoldStatistics statistics{a.offset, at::empty({y.size(1)}, wide), fold_gram(a.values, sorted),
+                            at::empty({slots, x.size(1) + 1, y.size(1)}, wide), at::empty({slots, y.size(1)}, wide)};
+  for (int64_t first = 0; first < y.size(1); first += targets_at_once) {  // Y may be larger than memory
+    const int64_t targets = std::min(targets_at_once, y.size(1) - first);
+    CenteredRows b = centered_rows(y.narrow(1, first, targets).to(type), /*ones=*/false, /*zero=*/false);
+    if (roots.defined()) {
+      b.values.mul_(roots.to(type).unsqueeze(1));
+    }
+    statistics.y_offset.narrow(0, first, targets).copy_(b.offset);
+    statistics.cross.narrow(2, first, targets).copy_(fold_products(a.values, b.values, sorted));
+    statistics.y_squares.narrow(1, first, targets).copy_(fold_moments(b.values, sorted).squares);
+  }
+  return statistics;
 }
 
 }  // namespace brain2music::ridge

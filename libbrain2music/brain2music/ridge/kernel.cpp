@@ -158,6 +158,9 @@ class KernelProblem final : public Problem {
     std::vector<at::Tensor> result;
     each_solution(training(fold), across.t(), design_.alphas, design_.single,
                   [&](int64_t /*first*/, const at::Tensor& solutions) {
+                    if (design_.between) {
+                      design_.between();
+                    }
                     for (const at::Tensor& solution : solutions.unbind(0)) {
                       result.push_back(solution.t().contiguous());
                     }

@@ -3,10 +3,13 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/dot.h>
+#include <ATen/ops/addr.h>
 #include <ATen/ops/mv.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/promote_types.h>
+#include <ATen/ops/sqrt.h>
+#include <ATen/ops/sum.h>
+#include <ATen/ops/trace.h>
 
 #include <cstdint>
 #include <memory>
@@ -37,15 +40,18 @@ void check_kernel(const at::Tensor& kernel, const at::Tensor& y, std::string_vie
   }
 }
 
-/// Of the kernel of weighted rows, about their mean where there is an intercept: as if there were n features.
+/// Of the kernel of weighted rows, about their mean where there is an intercept: the mean of its eigenvalues, each
+/// weighed by itself, so that neither zeros nor repeated rows count.
 double mean_eigenvalue(const at::Tensor& kernel, const Design& design) {
   const at::Tensor roots = design.roots.defined() ? design.roots : at::ones({kernel.size(0)}, kernel.options());
-  const at::Tensor weights = roots.square();
-  at::Tensor trace = at::dot(kernel.diagonal(), weights);
+  at::Tensor weighted = kernel * roots * roots.unsqueeze(1);
   if (design.intercept) {
-    trace = trace - at::dot(weights, at::mv(kernel, weights)) / design.all_weight();
+    const at::Tensor unit = roots / at::sqrt(at::sum(roots.square()));
+    weighted = at::addr(weighted, at::mv(weighted, unit), unit, 1, -1);
+    weighted = at::addr(weighted, unit, at::mv(weighted.t(), unit), 1, -1);
   }
-  return trace.item<double>() / static_cast<double>(kernel.size(0));
+  const auto trace = at::trace(weighted).item<double>();
+  return trace > 0 ? at::sum(weighted.square()).item<double>() / trace : 0;
 }
 
 }  // namespace
@@ -76,6 +82,7 @@ RidgeFit kernel_ridge_cv(const at::Tensor& kernel, const at::Tensor& y, const Fo
   if (design.alphas.empty()) {
     design.alphas = relative_alphas(has_values(wide) ? mean_eigenvalue(wide, design) : 1);
   }
+  design.between = between(options);
   RidgeFit fit;
   fit.solver = Solver::kernel;
   const int64_t width = tile_width(fit.solver, design, options, n, /*draws=*/1, where);

@@ -39,7 +39,8 @@ struct RidgeOptions {
   at::Tensor sample_weight;           ///< (n,) weights of the rows, in fits and scores; undefined: all 1
   std::optional<at::Device> device;  ///< where to compute; by default where X lies. Targets are brought there in blocks
   int64_t memory_limit = 0;          ///< bytes that may be held at once beside X and Y, results included; 0: no limit
-  std::function<void(int64_t done, int64_t of)> on_progress;  ///< called from several threads; stops all by throwing
+  /// Called from several threads, also with (0, 0) between long steps; stops all by throwing.
+  std::function<void(int64_t done, int64_t of)> on_progress;
 };
 
 /// What was fitted: coefficients minimise ||Y - X coef - intercept||^2 + alpha ||coef||^2, target by target.

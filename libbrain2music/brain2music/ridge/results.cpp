@@ -90,8 +90,11 @@ void Results::record(int64_t first, const at::Tensor& chosen_by, const at::Tenso
   const auto [at_first, at_last] = count_edges(chosen_by, best);
   at_first_ += at_first;
   at_last_ += at_last;
+}
+
+void Results::tell(int64_t targets) {
   if (options_.on_progress) {
-    options_.on_progress(done_ += best.numel(), design_.targets);
+    options_.on_progress(done_ += targets, design_.targets);
   }
 }
 

@@ -23,6 +23,9 @@ class Results {
   /// Of neighbouring targets that are done: which penalties were `best` (t,), by scores (penalties, t).
   void record(int64_t first, const at::Tensor& chosen_by, const at::Tensor& correlation, const at::Tensor& best);
 
+  /// That so many more are done.
+  void tell(int64_t targets);
+
   /// When all tiles are done.
   void finish();
 

@@ -3,9 +3,11 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/index.h>
 #include <c10/util/accumulate.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "brain2music/device/memory.h"
@@ -85,7 +87,9 @@ Tile Targets::tile(int64_t first, const at::Tensor& y) const {
 }
 
 Tile Targets::some(const at::Tensor& indices) const {
-  return tile(0, y_.index_select(1, indices).to(design_.device, design_.type));
+  // Not index_select, which first copies all of a Y whose rows do not lie in one piece.
+  const c10::List<std::optional<at::Tensor>> columns({std::nullopt, indices});
+  return tile(0, at::index(y_, columns).to(design_.device, design_.type));
 }
 
 void Targets::each(int64_t width, c10::function_ref<void(const Tile&)> use) const {

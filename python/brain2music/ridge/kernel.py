@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin  # type: ignore[import-untyped]
 from sklearn.utils.validation import check_is_fitted  # type: ignore[import-untyped]
 
@@ -27,7 +26,8 @@ class KernelRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: i
     Parameters
     ----------
     alphas : sequence of float, optional
-        Penalties, absolute. By default ten from 0.001 to 1,000,000 times the mean eigenvalue of the centred kernel.
+        Penalties, absolute. By default ten from 0.001 to 1,000,000 times the mean eigenvalue of the centred kernel,
+        each weighed by itself.
     cv : int, scikit-learn splitter, or iterable of (train, test), default 5
     fit_intercept : bool, default True
     scoring : {"r2", "correlation"}, default "r2"
@@ -55,6 +55,11 @@ class KernelRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: i
     cv_predictions_ : array of shape (n, t)
         With ``keep_predictions``.
     alphas_ : array of shape (penalties,), float64
+
+    Notes
+    -----
+    Kernels are float64, whatever ``X`` is: their values are large beside what varies. So is all that is kept, but with
+    "precomputed" of float32.
 
     References
     ----------
@@ -139,8 +144,6 @@ class KernelRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: i
             keep_predictions=bool(self.keep_predictions),
         )
         products = self._products(X, X, where)
-        if str(getattr(X, "dtype", "")).endswith("float32"):
-            products = products.float() if isinstance(products, torch.Tensor) else products.astype(np.float32)
         with told_of_progress(self.progress, "targets", "target") as options["on_progress"]:
             result = _core.ridge.kernel_ridge_cv(products, y[:, None] if y.ndim == 1 else y, held_out, options)
         one = y.ndim == 1
@@ -172,6 +175,8 @@ class KernelRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: i
         """
         check_is_fitted(self)
         where = "ridge.KernelRidgeCV"
+        if self.kernel == "precomputed" and isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind == "f":
+            refuse_non_finite(X, "X", where)  # scikit-learn looks for this before it counts columns
         X = check_features(self, X, where, reset=False)
         refuse_non_finite(X, "X", where)
         products = X if self.kernel == "precomputed" else self._products(X, self.X_fit_, where)

@@ -49,6 +49,6 @@ def pairwise_kernel(X: Any, Y: Any, name: str, gamma: float | None, degree: floa
     """Return the kernel of all pairs of rows of ``X`` (n, p) and ``Y`` (m, p): (n, m) float64, of the kind of ``X``."""
     if name not in KERNELS:
         raise ValueError(f"[{where}] kernel must be 'precomputed' or one of {', '.join(KERNELS)}; got {name!r}")
-    x, y = (torch.as_tensor(v if isinstance(v, torch.Tensor) else np.ascontiguousarray(v)).double() for v in (X, Y))
+    x, y = (v.double() if isinstance(v, torch.Tensor) else torch.from_numpy(np.array(v, dtype=float)) for v in (X, Y))
     kernel = KERNELS[name](x, y.to(x.device), 1 / x.shape[1] if gamma is None else float(gamma), degree, coef0)
     return kernel if isinstance(X, torch.Tensor) else kernel.numpy()

@@ -39,6 +39,8 @@ def where_to_compute(device: Any, X: Any, where: str) -> str | None:
         wanted = torch.device(device)
     except (RuntimeError, TypeError) as error:
         raise ValueError(f"[{where}] device must be 'auto' or a device of torch; got {device!r}") from error
+    if wanted.type not in ("cpu", "cuda"):
+        raise ValueError(f"[{where}] device must be 'auto', a CPU or a CUDA device; got {device!r}")
     if wanted.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"[{where}] device must be one that is there, and there is no CUDA device; got {device!r}")
     return str(wanted)

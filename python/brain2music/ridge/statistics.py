@@ -109,8 +109,11 @@ class FoldStatistics:
         FoldStatistics
         """
         statistics = cls(n_folds)
-        for number, (X, Y) in enumerate(runs):
-            statistics.update(X, Y, fold=number % n_folds)
+        iterator, number = iter(runs), 0
+        while (run := next(iterator, None)) is not None:
+            statistics.update(*run, fold=number % n_folds)
+            number += 1
+            del run  # before the next one is made
         return statistics
 
     def update(self, X: Any, Y: Any, fold: int | npt.ArrayLike, sample_weight: Any = None) -> None:
@@ -154,6 +157,11 @@ class FoldStatistics:
             self._sums.add(sums)
 
     def __iadd__(self, other: "FoldStatistics") -> "FoldStatistics":
+        if other.n_folds != self.n_folds:
+            raise ValueError(
+                f"[ridge.FoldStatistics] statistics that are added must have equal folds, features and targets; got "
+                f"{self.n_folds} and {other.n_folds} folds"
+            )
         if other._sums is not None:
             if self._sums is None:
                 self._sums, self._numpy = _copy(other._sums), other._numpy
@@ -166,6 +174,16 @@ class FoldStatistics:
         result += self
         result += other
         return result
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(self.__dict__)
+        state["_sums"] = None if self._sums is None else [getattr(self._sums, name) for name in _FIELDS]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self._sums is not None:
+            self._sums = _core.ridge.FoldStatistics(*self._sums)
 
     def __getattr__(self, name: str) -> Any:
         if name.endswith("_") and name[:-1] in _FIELDS:
@@ -199,6 +217,11 @@ class FoldStatistics:
                 raise ValueError(f"it holds a {described['kind']!r} of version {described['version']}")
             fields = [tensors[name] for name in _FIELDS]
             statistics = cls(len(tensors["gram"]) - 1)
+            slots, p, t = len(tensors["gram"]), len(tensors["x_offset"]), len(tensors["y_offset"])
+            shapes = [(p,), (t,), (slots, p + 1, p + 1), (slots, p + 1, t), (slots, t)]
+            found = [(tuple(x.shape), x.dtype) for x in fields]
+            if found != [(shape, torch.float64) for shape in shapes]:
+                raise ValueError(f"its tensors must be float64 of shapes {shapes}, not {found}")
             statistics._sums = _core.ridge.FoldStatistics(*fields)
             statistics._numpy = bool(described["numpy"])
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
