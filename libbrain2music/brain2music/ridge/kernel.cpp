@@ -69,7 +69,7 @@ class KernelProblem final : public Problem {
     sums.predicted = at::empty({alphas, tile.targets()}, kernel_.options());
     sums.product = at::empty_like(sums.predicted);
     sums.squares = at::empty_like(sums.predicted);
-    const auto add = [&](int64_t first, at::Tensor predicted) {
+    const auto add = [&](int64_t first, const at::Tensor& predicted) {
       const at::ScalarType type = predicted.scalar_type();
       const int64_t count = predicted.size(0);
       sums.predicted.narrow(0, first, count).copy_(at::matmul(roots.to(type), predicted));
@@ -93,7 +93,7 @@ class KernelProblem final : public Problem {
 
   at::Tensor coefficients(int64_t slot, const Tile& tile, const at::Tensor& best) const override {
     const at::Tensor& rows = trained_on(slot);
-    const at::Tensor weights = dual(slot, tile, best) * take_rows(roots_, rows).unsqueeze(1);
+    at::Tensor weights = dual(slot, tile, best) * take_rows(roots_, rows).unsqueeze(1);
     if (given_) {
       return weights;
     }
