@@ -17,7 +17,7 @@ from brain2music.distributed.estimators import checked_weight, sendable, unfitte
 from brain2music.distributed.notices import Notices, recorded, warn_once
 from brain2music.ridge import BatchedRidgeCV, held_out_rows
 from brain2music.ridge.arrays import check_features, check_targets
-from brain2music.ridge.estimator import _warn_of_edges
+from brain2music.ridge.fitted import warn_of_edges
 from brain2music.ridge.options import told_of_progress
 
 __all__ = ["fit_targets"]
@@ -167,7 +167,7 @@ def _fit_with_one_penalty(estimator: Any, fit: Callable[..., Joined]) -> tuple[J
     joined = fit(unfitted(estimator, alphas=[float(grid[best])], keep_path=False, **same))
     joined.take_over(scored, ["alphas_", "cv_scores_path_"] if estimator.keep_path else ["alphas_"])
     with recorded() as edges:
-        _warn_of_edges([_at_edges(grid, path, best)], f"ridge.{type(estimator).__name__}")
+        warn_of_edges([_at_edges(grid, path, best)], f"ridge.{type(estimator).__name__}")
     return joined, edges
 
 

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, clone  # type: ignore[import-untyped]
+from sklearn.base import clone  # type: ignore[import-untyped]
 from sklearn.utils import check_random_state  # type: ignore[import-untyped]
 from sklearn.utils.validation import check_is_fitted  # type: ignore[import-untyped]
 
 from brain2music import _core
 from brain2music.ridge.arrays import check_features, check_targets, refuse_non_finite
-from brain2music.ridge.estimator import _check_rows, _warn_of_edges, predict_from, r2_of
+from brain2music.ridge.fitted import FittedRidge, check_rows, predict_from, warn_of_edges
 from brain2music.ridge.folds import held_out_rows
 from brain2music.ridge.options import core_options, told_of_progress
 
@@ -53,7 +53,7 @@ def dirichlet_gammas(
     return result
 
 
-class BandedRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class BandedRidgeCV(FittedRidge):
     r"""Banded (group) ridge regression by random search.
 
     Minimises :math:`\lVert y - \sum_b X_b w_b - c \rVert^2 + \sum_b \lambda_b \lVert w_b \rVert^2` for each target,
@@ -169,7 +169,7 @@ class BandedRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: i
         """
         X, labels = self._one_matrix(X, reset=True)
         y = check_targets(y, WHERE)
-        _check_rows([X], y, WHERE)
+        check_rows([X], y, WHERE)
         self.bands_, column_bands = np.unique(labels, return_inverse=True)
         self._column_bands = column_bands.astype(np.int64)
         self.gammas_ = self._draws(len(self.bands_))
@@ -179,13 +179,7 @@ class BandedRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: i
             result = _core.ridge.banded_ridge_cv(
                 X, self._column_bands, self.gammas_, y[:, None] if y.ndim == 1 else y, held_out, options
             )
-        one = y.ndim == 1
-        self.alphas_ = result["alphas"]
-        self.best_alphas_ = result["best_alphas"]
-        self.cv_scores_ = result["cv_scores"]
-        self.cv_correlations_ = result["correlations"]
-        self.coef_ = result["coef"][:, 0] if one else result["coef"]
-        self.intercept_ = result["intercept"][0] if one else result["intercept"]
+        self._keep(result, one_target=y.ndim == 1)
         draw = result["best_draw"]
         if isinstance(draw, torch.Tensor):
             self.best_gammas_: Any = torch.from_numpy(self.gammas_).to(self.best_alphas_)[draw].T
@@ -194,10 +188,8 @@ class BandedRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: i
             self.best_gammas_ = self.gammas_[draw].T.astype(self.best_alphas_.dtype)
             with np.errstate(divide="ignore"):  # a band of weight 0
                 self.deltas_ = np.log(self.best_gammas_ / self.best_alphas_)
-        if self.keep_path:
-            self.cv_scores_path_ = result["cv_path"]
         self.solver_ = result["solver"]
-        _warn_of_edges([result], WHERE)
+        warn_of_edges([result], WHERE)
         return self
 
     def predict(self, X: Any, split: bool = False) -> Any:
@@ -223,10 +215,6 @@ class BandedRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: i
             columns = np.flatnonzero(self._column_bands == band)
             parts.append(predict_from(X[:, columns], self.coef_[columns], 0 * self.intercept_, WHERE))
         return torch.stack(parts) if isinstance(parts[0], torch.Tensor) else np.stack(parts)
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """R2 on given data, averaged over targets."""
-        return r2_of(y, self.predict(X), sample_weight)
 
     def unique_variance(self, X: Any, y: Any, groups: npt.ArrayLike | None = None, sample_weight: Any = None) -> Any:
         """Cross-validated score of all bands, less the score without each band in turn.

@@ -10,7 +10,8 @@ from sklearn.utils.validation import check_is_fitted  # type: ignore[import-unty
 
 from brain2music import _core
 from brain2music.ridge.arrays import check_features, check_targets
-from brain2music.ridge.estimator import RidgeCV, _check_rows, _warn_of_edges, predict_from
+from brain2music.ridge.estimator import RidgeCV
+from brain2music.ridge.fitted import check_rows, predict_from, warn_of_edges
 from brain2music.ridge.folds import held_out_rows
 from brain2music.ridge.options import told_of_progress
 from brain2music.ridge.statistics import FoldStatistics
@@ -75,12 +76,11 @@ class BatchedRidgeCV(RidgeCV):
         if many:
             self.n_features_in_ = sum(x.shape[1] for x in xs)
         y = check_targets(y, where)
-        _check_rows(xs, y, where)
+        check_rows(xs, y, where)
         held_out = held_out_rows(self.cv, len(y), groups, y, where)
         options = self._options(xs[0], where, sample_weight)
         with told_of_progress(self.progress, "problems", "problem") as options["on_progress"]:
             results = _core.ridge.batched_ridge_cv(xs, y[:, None] if y.ndim == 1 else y, held_out, options)
-        self._one_target = y.ndim == 1
         self.alphas_ = [result["alphas"] for result in results]
         self.best_alphas_ = [result["best_alphas"] for result in results]
         self.cv_scores_ = [result["cv_scores"] for result in results]
@@ -94,7 +94,7 @@ class BatchedRidgeCV(RidgeCV):
                 result["predictions"][:, 0] if y.ndim == 1 else result["predictions"] for result in results
             ]
         self.solver_ = [result["solver"] for result in results]
-        _warn_of_edges(results, where)
+        warn_of_edges(results, where)
         return self
 
     def fit_statistics(self, statistics: FoldStatistics) -> "BatchedRidgeCV":

@@ -1,17 +1,14 @@
 """Ridge regression of many targets on one set of features."""
 
-import warnings
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin  # type: ignore[import-untyped]
-from sklearn.metrics import r2_score  # type: ignore[import-untyped]
 from sklearn.utils.validation import check_is_fitted  # type: ignore[import-untyped]
 
 from brain2music import _core
-from brain2music.ridge.arrays import check_features, check_targets, refuse_non_finite
+from brain2music.ridge.arrays import check_features, check_targets
+from brain2music.ridge.fitted import FittedRidge, check_rows, predict_from, warn_of_edges
 from brain2music.ridge.folds import held_out_rows
 from brain2music.ridge.options import core_options, told_of_progress
 from brain2music.ridge.statistics import FoldStatistics
@@ -19,7 +16,7 @@ from brain2music.ridge.statistics import FoldStatistics
 __all__ = ["RidgeCV"]
 
 
-class RidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class RidgeCV(FittedRidge):
     r"""Ridge regression, the penalty of each target chosen by cross-validation.
 
     Minimises :math:`\lVert y - X w - b \rVert^2 + \alpha \lVert w \rVert^2` for each target; scores are averaged over
@@ -147,13 +144,14 @@ class RidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[
         where = f"ridge.{type(self).__name__}"
         X = check_features(self, X, where, reset=True)
         y = check_targets(y, where)
-        _check_rows([X], y, where)
+        check_rows([X], y, where)
         held_out = held_out_rows(self.cv, len(X), groups, y, where)
         options = self._options(X, where, sample_weight)
         with told_of_progress(self.progress, "targets", "target") as options["on_progress"]:
             result = _core.ridge.ridge_cv(X, y[:, None] if y.ndim == 1 else y, held_out, options)
         self._keep(result, one_target=y.ndim == 1)
-        _warn_of_edges([result], where)
+        self.solver_ = result["solver"]
+        warn_of_edges([result], where)
         return self
 
     def fit_statistics(self, statistics: FoldStatistics) -> "RidgeCV":
@@ -181,7 +179,8 @@ class RidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[
             result = _core.ridge.ridge_cv_of_statistics(sums, like, options)
         self.n_features_in_ = len(sums.x_offset)
         self._keep(result, one_target=False)
-        _warn_of_edges([result], where)
+        self.solver_ = result["solver"]
+        warn_of_edges([result], where)
         return self
 
     def predict(self, X: Any) -> Any:
@@ -201,10 +200,6 @@ class RidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[
         X = check_features(self, X, where, reset=False)
         return predict_from(X, self.coef_, self.intercept_, where)
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """R2 on given data, averaged over targets."""
-        return r2_of(y, self.predict(X), sample_weight)
-
     def _options(self, X: Any, where: str, sample_weight: Any = None) -> dict[str, Any]:
         return core_options(
             self,
@@ -214,57 +209,4 @@ class RidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[
             alpha_per_target=bool(self.alpha_per_target),
             solver=self.solver,
             keep_predictions=bool(self.keep_predictions),
-        )
-
-    def _keep(self, result: dict[str, Any], one_target: bool) -> None:
-        self._one_target = one_target
-        self.alphas_ = result["alphas"]
-        self.best_alphas_ = result["best_alphas"]
-        self.cv_scores_ = result["cv_scores"]
-        self.cv_correlations_ = result["correlations"]
-        self.coef_ = result["coef"][:, 0] if one_target else result["coef"]
-        self.intercept_ = result["intercept"][0] if one_target else result["intercept"]
-        if self.keep_path:
-            self.cv_scores_path_ = result["cv_path"]
-        if self.keep_predictions:
-            self.cv_predictions_ = result["predictions"][:, 0] if one_target else result["predictions"]
-        self.solver_ = result["solver"]
-
-
-def r2_of(y: Any, predicted: Any, sample_weight: Any) -> float:
-    """R2 of arrays of any kind, averaged over targets."""
-    arrays = (v.cpu().numpy() if isinstance(v, torch.Tensor) else v for v in (y, predicted))
-    return float(r2_score(*arrays, sample_weight=sample_weight))
-
-
-def predict_from(X: Any, coef: Any, intercept: Any, where: str) -> Any:
-    """``X @ coef + intercept``, of the kind and type of ``coef``."""
-    refuse_non_finite(X, "X", where)
-    predicted: Any
-    if isinstance(coef, torch.Tensor):
-        predicted = torch.as_tensor(X, dtype=coef.dtype, device=coef.device) @ coef
-    else:
-        predicted = np.asarray(X, dtype=coef.dtype) @ coef
-    predicted += intercept  # in place: nothing else of its size is made
-    return predicted
-
-
-def _check_rows(xs: list[Any], y: Any, where: str) -> None:
-    for X in xs:
-        if len(X) != len(y):
-            raise ValueError(
-                f"[{where}] X and y must have equal rows; got inconsistent numbers of samples: {tuple(X.shape)} and "
-                f"{tuple(y.shape)}"
-            )
-
-
-def _warn_of_edges(results: list[dict[str, Any]], where: str) -> None:
-    lower = sum(result["at_lower_edge"] for result in results)
-    upper = sum(result["at_upper_edge"] for result in results)
-    if lower or upper:
-        targets = sum(len(result["best_alphas"]) for result in results)
-        warnings.warn(
-            f"[{where}] the grid of alphas should reach beyond the best; got {lower} of {targets} targets at its "
-            f"smallest, {upper} at its largest alpha, better there than one step inside",
-            stacklevel=3,
         )

@@ -4,12 +4,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin  # type: ignore[import-untyped]
 from sklearn.utils.validation import check_is_fitted  # type: ignore[import-untyped]
 
 from brain2music import _core
 from brain2music.ridge.arrays import check_features, check_targets, refuse_non_finite
-from brain2music.ridge.estimator import _check_rows, _warn_of_edges, predict_from, r2_of
+from brain2music.ridge.fitted import FittedRidge, check_rows, predict_from, warn_of_edges
 from brain2music.ridge.folds import held_out_rows
 from brain2music.ridge.kernels import pairwise_kernel
 from brain2music.ridge.options import core_options, told_of_progress
@@ -17,7 +16,7 @@ from brain2music.ridge.options import core_options, told_of_progress
 __all__ = ["KernelRidgeCV"]
 
 
-class KernelRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class KernelRidgeCV(FittedRidge):
     """Kernel ridge regression, the penalty of each target chosen by cross-validation.
 
     What :class:`RidgeCV` would give on the features that the kernel stands for, the intercept exact in each training
@@ -132,7 +131,7 @@ class KernelRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: i
         where = "ridge.KernelRidgeCV"
         X = check_features(self, X, where, reset=True)
         y = check_targets(y, where)
-        _check_rows([X], y, where)
+        check_rows([X], y, where)
         refuse_non_finite(X, "X", where)
         held_out = held_out_rows(self.cv, len(X), groups, y, where)
         options = core_options(
@@ -146,20 +145,10 @@ class KernelRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: i
         products = self._products(X, X, where)
         with told_of_progress(self.progress, "targets", "target") as options["on_progress"]:
             result = _core.ridge.kernel_ridge_cv(products, y[:, None] if y.ndim == 1 else y, held_out, options)
-        one = y.ndim == 1
         if self.kernel != "precomputed":
             self.X_fit_ = X
-        self.alphas_ = result["alphas"]
-        self.best_alphas_ = result["best_alphas"]
-        self.cv_scores_ = result["cv_scores"]
-        self.cv_correlations_ = result["correlations"]
-        self.dual_coef_ = result["coef"][:, 0] if one else result["coef"]
-        self.intercept_ = result["intercept"][0] if one else result["intercept"]
-        if self.keep_path:
-            self.cv_scores_path_ = result["cv_path"]
-        if self.keep_predictions:
-            self.cv_predictions_ = result["predictions"][:, 0] if one else result["predictions"]
-        _warn_of_edges([result], where)
+        self._keep(result, one_target=y.ndim == 1, coef="dual_coef_")
+        warn_of_edges([result], where)
         return self
 
     def predict(self, X: Any) -> Any:
@@ -181,10 +170,6 @@ class KernelRidgeCV(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: i
         refuse_non_finite(X, "X", where)
         products = X if self.kernel == "precomputed" else self._products(X, self.X_fit_, where)
         return predict_from(products, self.dual_coef_, self.intercept_, where)
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """R2 on given data, averaged over targets."""
-        return r2_of(y, self.predict(X), sample_weight)
 
     def _products(self, X: Any, Y: Any, where: str) -> Any:
         if self.kernel == "precomputed":

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-__all__ = ["core_options", "memory_in_bytes", "told_of_progress", "where_to_compute"]
+__all__ = ["core_options", "memory_in_bytes", "told_of_progress", "weights_of_rows", "where_to_compute"]
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
@@ -63,11 +63,12 @@ def core_options(estimator: Any, X: Any, where: str, sample_weight: Any = None, 
     if device is not None:
         options["device"] = device
     if sample_weight is not None:
-        options["sample_weight"] = _weights(sample_weight, len(X), where)
+        options["sample_weight"] = weights_of_rows(sample_weight, len(X), where)
     return options
 
 
-def _weights(sample_weight: Any, rows: int, where: str) -> Any:
+def weights_of_rows(sample_weight: Any, rows: int, where: str) -> Any:
+    """Weights of the rows in float64, from an array or one number for all."""
     if isinstance(sample_weight, torch.Tensor):
         return sample_weight.double()
     weights = np.asarray(sample_weight, dtype=float)

@@ -11,7 +11,7 @@ import torch
 
 from brain2music import _core
 from brain2music.ridge.folds import held_out_rows
-from brain2music.ridge.options import _weights
+from brain2music.ridge.options import weights_of_rows
 
 __all__ = ["FoldStatistics"]
 
@@ -148,7 +148,7 @@ class FoldStatistics:
         self._gather(X, Y, [np.flatnonzero(number == k) for k in range(self.n_folds)], sample_weight)
 
     def _gather(self, X: Any, Y: Any, held_out: list[npt.NDArray[np.int64]], sample_weight: Any) -> None:
-        weights = None if sample_weight is None else _weights(sample_weight, len(X), "ridge.FoldStatistics")
+        weights = None if sample_weight is None else weights_of_rows(sample_weight, len(X), "ridge.FoldStatistics")
         sums = _core.ridge.fold_statistics(X, Y, held_out, weights)
         if self._sums is None:
             self._sums = sums
