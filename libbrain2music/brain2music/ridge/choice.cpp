@@ -5,14 +5,12 @@
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/mv.h>
 #include <ATen/ops/sum.h>
-#include <ATen/ops/trace.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
 
-#include "brain2music/ridge/gram_problem.h"
 #include "brain2music/ridge/rows.h"
 #include "brain2music/ridge/solvers.h"
 
@@ -72,8 +70,12 @@ std::vector<double> penalty_grid(const RidgeOptions& options, const Design& desi
   // The mean eigenvalue of X'X, X about its mean where there is an intercept.
   double trace = 0;
   if (gram.defined()) {
-    const at::Tensor all = at::trace(fold_gram_of(gram, gram.size(0) - 1, design.intercept).train);
-    trace = has_values(all) ? all.item<double>() : static_cast<double>(design.features);
+    const at::Tensor all = gram.select(0, gram.size(0) - 1);
+    const at::Tensor sums = all.select(0, design.features).narrow(0, 0, design.features);
+    const at::Tensor squares = all.diagonal().narrow(0, 0, design.features);
+    trace = has_values(all)
+                ? at::sum(design.intercept ? squares - sums.square() / design.all_weight() : squares).item<double>()
+                : static_cast<double>(design.features);
   } else if (!has_values(design.x)) {
     trace = static_cast<double>(design.features);
   } else {

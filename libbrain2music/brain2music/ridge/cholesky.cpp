@@ -12,6 +12,7 @@
 
 #include "brain2music/ridge/factors.h"
 #include "brain2music/ridge/gram_problem.h"
+#include "brain2music/ridge/penalty_path.h"
 #include "brain2music/ridge/solvers.h"
 
 namespace brain2music::ridge {
@@ -21,46 +22,32 @@ class CholeskyProblem final : public GramProblem {
  public:
   CholeskyProblem(const Design& design, const std::shared_ptr<const FoldGrams>& grams) : GramProblem(design, grams) {
     // What float32 rounds off products with targets is divided by the smallest penalised eigenvalue too.
-    if (design.single &&
-        SinglePrecision(gram(design.fold_count()).train.to(at::kFloat), design.alphas).suffices_for_all()) {
+    if (design.single && precision().suffices_for_all()) {
       work_in(at::kFloat);
     }
   }
 
   HeldOutSums held_out(int64_t fold, const Tile& tile) const override {
     const FoldGram gram = this->gram(fold);
-    const at::Tensor right = training_cross(fold, tile);
-    const at::Tensor held = held_cross(fold, gram, tile);
-    // What solutions are multiplied by, in float64 and, once asked for, in float32.
-    struct Factors {
-      at::Tensor held_sum, held, squares;
-    };
-    const bool by_rows = design().by_rows(fold);
-    std::array<Factors, 2> factors;
-    const auto factors_in = [&](at::ScalarType type) -> const Factors& {
-      Factors& there = factors[type == at::kFloat ? 0 : 1];
-      if (!there.held.defined()) {
-        there = {gram.held_sum.to(type), held.to(type),
-                 by_rows ? design().held_rows(fold, gram.mean).to(type) : gram.held_out.to(type)};
-      }
-      return there;
-    };
-    const auto penalties = static_cast<int64_t>(design().alphas.size());
+    FoldSystem system;
+    system.train = gram.train;
+    system.right = training_cross(fold, tile);
+    system.sum = gram.held_sum;
+    system.cross = held_cross(fold, gram, tile);
+    // A Gram matrix is symmetric, so that the packed solver takes half of the products with it.
+    const bool on_cpu = gram.train.is_cpu() && has_values(gram.train);
+    system.by_rows = design().rows && design().held_out(fold).numel() * (on_cpu ? 2 : 1) < design().features;
+    system.squares = system.by_rows ? design().held_rows(fold, gram.mean) : gram.held_out;
     HeldOutSums sums;
-    sums.predicted = at::empty({penalties, right.size(1)}, right.options());
+    sums.predicted =
+        at::empty({static_cast<int64_t>(design().alphas.size()), system.right.size(1)}, system.right.options());
     sums.product = at::empty_like(sums.predicted);
     sums.squares = at::empty_like(sums.predicted);
-    each_solution(gram.train, right, design().alphas, design().single, [&](int64_t first, const at::Tensor& w) {
-      if (design().between) {
-        design().between();
-      }
-      const Factors& by = factors_in(w.scalar_type());
-      const int64_t count = w.size(0);
-      sums.predicted.narrow(0, first, count).copy_(at::matmul(by.held_sum, w));
-      sums.product.narrow(0, first, count).copy_(at::sum(w * by.held, 1));
-      at::Tensor image = at::matmul(by.squares, w);
-      sums.squares.narrow(0, first, count).copy_(at::sum(by_rows ? image.square_() : image.mul_(w), 1));
-    });
+    if (on_cpu) {
+      packed_sums(system, design().alphas, design().single ? precision().largest() : 0, design().between, sums);
+    } else {
+      batched_sums(system, sums);
+    }
     return sums;
   }
 
@@ -69,6 +56,34 @@ class CholeskyProblem final : public GramProblem {
   at::Tensor held_cross(int64_t fold, const FoldGram& gram, const Tile& tile) const {
     const at::Tensor held = design().scaled(centered_cross(gram, tile.fold_products(type())[fold].to(at::kDouble)));
     return design().intercept ? held - at::outer(gram.held_sum, tile.training_mean(fold)) : held;
+  }
+
+  /// By LibTorch, as many penalties at once as keep a GPU busy.
+  void batched_sums(const FoldSystem& system, const HeldOutSums& sums) const {
+    // What solutions are multiplied by, in float64 and, once asked for, in float32.
+    struct Factors {
+      at::Tensor sum, cross, squares;
+    };
+    std::array<Factors, 2> factors;
+    const auto factors_in = [&](at::ScalarType type) -> const Factors& {
+      Factors& there = factors[type == at::kFloat ? 0 : 1];
+      if (!there.cross.defined()) {
+        there = {system.sum.to(type), system.cross.to(type), system.squares.to(type)};
+      }
+      return there;
+    };
+    each_solution(
+        system.train, system.right, design().alphas, design().single, [&](int64_t first, const at::Tensor& w) {
+          if (design().between) {
+            design().between();
+          }
+          const Factors& by = factors_in(w.scalar_type());
+          const int64_t count = w.size(0);
+          sums.predicted.narrow(0, first, count).copy_(at::matmul(by.sum, w));
+          sums.product.narrow(0, first, count).copy_(at::sum(w * by.cross, 1));
+          at::Tensor image = at::matmul(by.squares, w);
+          sums.squares.narrow(0, first, count).copy_(at::sum(system.by_rows ? image.square_() : image.mul_(w), 1));
+        });
   }
 };
 

@@ -1,5 +1,6 @@
 #include "brain2music/ridge/factors.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/any.h>
@@ -18,11 +19,13 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <stdexcept>
 #include <utility>
 #include <vector>
 
 #include "brain2music/check.h"
-#include "brain2music/ridge/blocked_cholesky.h"
+#include "brain2music/ridge/packed_cholesky.h"
+#include "brain2music/ridge/packed_matrix.h"
 #include "brain2music/ridge/rows.h"
 
 namespace brain2music::ridge {
@@ -33,8 +36,11 @@ class Factors {
  public:
   Factors(const at::Tensor& gram, const double* alphas, int64_t count) : type_(gram.scalar_type()) {
     if (gram.is_cpu() && has_values(gram) && count == 1) {
-      blocked_ = BlockedCholesky::of(gram, *alphas);
-      failed_ = blocked_ ? -1 : 0;
+      if (type_ == at::kFloat) {
+        pack(packed_single_, gram, *alphas);
+      } else {
+        pack(packed_double_, gram, *alphas);
+      }
       return;
     }
     at::Tensor shifted = gram.unsqueeze(0).repeat({count, 1, 1});
@@ -54,8 +60,11 @@ class Factors {
   /// @param right (p, t)
   /// @return (alphas, p, t)
   at::Tensor solve(const at::Tensor& right) const {
-    if (blocked_) {
-      return blocked_->solve(right).unsqueeze(0);
+    if (packed_single_) {
+      return solve_panels(*packed_single_, right);
+    }
+    if (packed_double_) {
+      return solve_panels(*packed_double_, right);
     }
     return at::cholesky_solve(right.unsqueeze(0).expand({lower_.size(0), right.size(0), right.size(1)}), lower_);
   }
@@ -63,8 +72,26 @@ class Factors {
   at::ScalarType type() const { return type_; }
 
  private:
+  template <class Real>
+  void pack(std::optional<PackedCholesky<Real>>& packed, const at::Tensor& gram, double alpha) {
+    packed.emplace(gram.size(0));
+    failed_ = packed->factor(PackedMatrix<Real>(gram), alpha) ? -1 : 0;
+  }
+
+  template <class Real>
+  static at::Tensor solve_panels(const PackedCholesky<Real>& factor, const at::Tensor& right) {
+    Panels<Real> panels(right);
+    at::parallel_for(0, panels.count(), 1, [&](int64_t first, int64_t last) {
+      for (int64_t panel = first; panel < last; ++panel) {
+        factor.solve(panels.at(panel));
+      }
+    });
+    return panels.unpacked(right.size(0), right.size(1)).unsqueeze(0);
+  }
+
   at::ScalarType type_;
-  std::optional<BlockedCholesky> blocked_;
+  std::optional<PackedCholesky<float>> packed_single_;
+  std::optional<PackedCholesky<double>> packed_double_;
   at::Tensor lower_;
   int64_t failed_ = -1;
 };
@@ -72,7 +99,7 @@ class Factors {
 namespace {
 
 // Up to this ratio of penalised eigenvalues a float32 factor leaves solutions exact to a few millionths.
-constexpr double single_precision_condition = 200;
+constexpr double single_precision_condition = 400;
 
 // Up to this ratio they are as exact as float32 products with the targets are.
 constexpr double unrefined_condition = 20;
@@ -87,23 +114,24 @@ SinglePrecision::SinglePrecision(const at::Tensor& gram, const std::vector<doubl
   if (!gram.defined() || !has_values(gram)) {
     return;
   }
-  constexpr int64_t vectors = 2;
-  constexpr int iterations = 4;
+  constexpr int64_t vectors = 16;  // a panel: fewer take as long
+  constexpr int iterations = 3;
   least_ = *std::ranges::min_element(alphas);
   const Factors factors(gram, &least_, 1);
+  if (factors.failed() >= 0) {
+    return;
+  }
   at::Tensor v = at::sin(at::arange(1, gram.size(0) * vectors + 1, gram.options()).mul_(1.7)).view({-1, vectors});
   at::Tensor w = v;
   for (int i = 0; i < iterations; ++i) {
     v = at::mm(gram, unit_columns(v));
-    if (factors.failed() < 0) {
-      w = factors.solve(unit_columns(w))[0];
-    }
+    w = factors.solve(unit_columns(w))[0];
   }
   const auto growth = [](const at::Tensor& x) {
     return at::max(at::linalg_vector_norm(x, 2, at::IntArrayRef{0})).item<double>();
   };
-  largest_ = 1.3 * growth(v) + least_;
-  smallest_ = factors.failed() < 0 ? 1 / (4 * growth(w)) : 0;
+  largest_ = 1.5 * growth(v) + least_;
+  smallest_ = 1 / (2 * growth(w));
 }
 
 bool SinglePrecision::suffices(double alpha) const {
@@ -125,11 +153,18 @@ Factors PenalisedGram::factors(const double* alphas, int64_t count) const {
     }
   }
   Factors factors(gram_, alphas, count);
-  require(factors.failed() < 0, "ridge.cholesky",
-          "X'X + alpha I must be positive definite in float64: alpha is too small for columns of X that nearly repeat "
-          "one another; got alpha ",
-          alphas[std::max<int64_t>(factors.failed(), 0)]);
+  if (factors.failed() >= 0) {
+    refuse_penalty(alphas[factors.failed()]);
+  }
   return factors;
+}
+
+void refuse_penalty(double alpha) {
+  throw std::invalid_argument(error_message(
+      "ridge.cholesky",
+      "X'X + alpha I must be positive definite in float64: alpha is too small for columns of X that nearly repeat one "
+      "another; got alpha ",
+      alpha));
 }
 
 void each_solution(const at::Tensor& gram, const at::Tensor& right, const std::vector<double>& alphas, bool single,

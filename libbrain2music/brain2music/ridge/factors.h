@@ -20,10 +20,17 @@ class SinglePrecision {
   /// Of `gram` (p, p) float32, undefined where float32 must not be used, and all penalties that may be asked for.
   SinglePrecision(const at::Tensor& gram, const std::vector<double>& alphas);
 
+  /// Of extreme eigenvalues, both with the least penalty added.
+  SinglePrecision(double least, double largest, double smallest)
+      : least_(least), largest_(largest), smallest_(smallest) {}
+
   bool suffices(double alpha) const;
   /// And what float32 leaves over need not be solved for once more.
   bool suffices_unrefined(double alpha) const;
   bool suffices_for_all() const { return suffices(least_); }
+
+  /// No smaller than the largest eigenvalue, the least penalty added; 0 where float32 must not be used.
+  double largest() const { return largest_; }
 
  private:
   double least_ = 0;     // penalty
@@ -40,6 +47,7 @@ class PenalisedGram {
  public:
   PenalisedGram(const at::Tensor& gram, const std::vector<double>& alphas, bool single);
 
+  const SinglePrecision& precision() const { return precision_; }
   bool in_single(double alpha) const { return precision_.suffices(alpha); }
   bool refined(double alpha) const { return !precision_.suffices_unrefined(alpha); }
 
@@ -56,6 +64,9 @@ class PenalisedGram {
 /// until all had their turn; w is float32 where `single` and the conditioning allow that, else float64.
 void each_solution(const at::Tensor& gram, const at::Tensor& right, const std::vector<double>& alphas, bool single,
                    c10::function_ref<void(int64_t, const at::Tensor&)> use);
+
+/// Throws that even float64 is too coarse for gram + alpha I.
+[[noreturn]] void refuse_penalty(double alpha);
 
 /// Solves with a penalty for each target, by Cholesky: in float64, or in float32 and refined, where `single` and the
 /// conditioning allow that. What it needs is made when first asked for.
@@ -74,6 +85,8 @@ class ChosenSolver {
 
   /// (p, t) float64: (gram + alphas[best] I)^-1 cross, target by target.
   at::Tensor solve(const at::Tensor& cross, const at::Tensor& best) const;
+
+  const SinglePrecision& precision() const { return penalised().precision(); }
 
  private:
   const PenalisedGram& penalised() const;

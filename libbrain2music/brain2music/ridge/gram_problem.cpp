@@ -1,12 +1,14 @@
 #include "brain2music/ridge/gram_problem.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/addr.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/mv.h>
 #include <ATen/ops/outer.h>
-#include <ATen/ops/zeros_like.h>
+#include <ATen/ops/zeros.h>
 
 #include <cstdint>
 #include <memory>
@@ -14,21 +16,54 @@
 
 namespace brain2music::ridge {
 
+namespace {
+
+// Of a matrix, worth a thread of their own.
+constexpr int64_t rows_at_once = 64;
+
+/// (p, p): sums of products of [X, 1] (p + 1, p + 1), less `others` where defined, with X about `mean` instead:
+/// sums_ij - s_i m_j - m_i (s_j - n m_j), where s are the sums of X over n rows.
+at::Tensor about(const at::Tensor& sums, const at::Tensor& others, const at::Tensor& mean) {
+  const int64_t p = mean.numel();
+  const at::Tensor row = others.defined() ? sums[p] - others[p] : sums[p];
+  const at::Tensor sum = row.narrow(0, 0, p);
+  const at::Tensor rest = sum - mean * row[p];
+  if (!sums.is_cpu() || !has_values(sums)) {
+    const at::Tensor all = others.defined() ? sums - others : sums;
+    return (all.narrow(0, 0, p).narrow(1, 0, p) - at::outer(sum, mean)).addr_(mean, rest, 1, -1);
+  }
+  // In one pass: these matrices are read more often than they are worked with.
+  at::Tensor result = at::empty({p, p}, sums.options());
+  const auto* s = sum.const_data_ptr<double>();
+  const auto* m = mean.const_data_ptr<double>();
+  const auto* r = rest.const_data_ptr<double>();
+  at::parallel_for(0, p, rows_at_once, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const double* from = sums.const_data_ptr<double>() + i * sums.stride(0);
+      const double* less = others.defined() ? others.const_data_ptr<double>() + i * others.stride(0) : nullptr;
+      double* to = result.mutable_data_ptr<double>() + i * p;
+      for (int64_t j = 0; j < p; ++j) {
+        to[j] = (less == nullptr ? from[j] : from[j] - less[j]) - s[i] * m[j] - m[i] * r[j];
+      }
+    }
+  });
+  return result;
+}
+
+}  // namespace
+
 FoldGram fold_gram_of(const at::Tensor& gram, int64_t slot, bool intercept) {
   const int64_t p = gram.size(1) - 1;
   const int64_t folds = gram.size(0) - 1;
   const at::Tensor all = gram[folds];
-  const at::Tensor train = slot < folds ? all - gram[slot] : all;
+  const at::Tensor held = slot < folds ? gram[slot] : at::Tensor();
+  const at::Tensor row = held.defined() ? all[p] - held[p] : all[p];
   FoldGram result;
-  const at::Tensor sum = train.narrow(0, 0, p).select(1, p);
-  result.mean = intercept ? sum / train[p][p] : at::zeros_like(sum);
-  result.train = train.narrow(0, 0, p).narrow(1, 0, p) - at::outer(sum, result.mean);
-  if (slot < folds) {
-    // about the training mean, by rank-one changes
-    const at::Tensor held_sum = gram[slot].narrow(0, 0, p).select(1, p);
-    result.held_sum = held_sum - result.mean * gram[slot][p][p];
-    result.held_out = gram[slot].narrow(0, 0, p).narrow(1, 0, p) - at::outer(held_sum, result.mean);
-    result.held_out.addr_(result.mean, result.held_sum, 1, -1);
+  result.mean = intercept ? row.narrow(0, 0, p) / row[p] : at::zeros({p}, row.options());
+  result.train = about(all, held, result.mean);
+  if (held.defined()) {
+    result.held_sum = held[p].narrow(0, 0, p) - result.mean * held[p][p];
+    result.held_out = about(held, {}, result.mean);
   }
   return result;
 }

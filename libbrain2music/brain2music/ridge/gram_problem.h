@@ -49,6 +49,9 @@ class GramProblem : public Problem {
   /// trains on, or of all rows.
   at::Tensor training_cross(int64_t slot, const Tile& tile) const;
 
+  /// Of the Gram matrix of all rows.
+  const SinglePrecision& precision() const { return all_rows_.precision(); }
+
   /// What products with targets are taken in.
   at::ScalarType type() const { return type_; }
   void work_in(at::ScalarType type) { type_ = type; }

@@ -23,12 +23,16 @@
 #include <vector>
 
 #include "brain2music/check.h"
+#include "brain2music/ridge/packed_gram.h"
 
 namespace brain2music::ridge {
 namespace {
 
 // Rows of a float32 product: rounding grows with them, so longer sums are added up in float64.
 constexpr int64_t rows_at_once = 256;
+
+// Rows copied together where they are not neighbours.
+constexpr int64_t gathered_rows = 4096;
 
 // Up to so many rows in all, their blocks may be added up in the type of the product: that adds less than the product's
 // own rounding.
@@ -247,13 +251,21 @@ at::Tensor all_products(const at::Tensor& a, const at::Tensor& b) {
 
 at::Tensor fold_gram(const at::Tensor& a, const Folds& folds) {
   at::Tensor sums = at::zeros({folds.size() + 1, a.size(1), a.size(1)}, float64_like(a));
+  const bool on_cpu = a.is_cpu() && has_values(a);
+  const int64_t block_rows = on_cpu ? gathered_rows : rows_at_once;
   each_fold(folds, sums, [&](const at::Tensor& sum, const at::Tensor& rows) {
-    for (int64_t first = 0; first < rows.numel(); first += rows_at_once) {
-      const at::Tensor block = rows.narrow(0, first, std::min(rows_at_once, rows.numel() - first));
-      add_lower_gram(take_rows(a, block).to(at::kDouble), sum);
+    for (int64_t first = 0; first < rows.numel(); first += block_rows) {
+      const at::Tensor block = take_rows(a, rows.narrow(0, first, std::min(block_rows, rows.numel() - first)));
+      if (on_cpu) {
+        add_packed_gram(block, sum);
+      } else {
+        add_lower_gram(block.to(at::kDouble), sum);
+      }
     }
   });
-  mirror(sums);
+  if (!on_cpu) {
+    mirror(sums);
+  }
   return sums;
 }
 

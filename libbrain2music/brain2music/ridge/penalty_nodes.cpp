@@ -1,0 +1,102 @@
+#include "brain2music/ridge/penalty_nodes.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+
+namespace brain2music::ridge {
+namespace {
+
+// Of the eigenvalues between the smallest and the largest, as many are looked at: r changes slowly beside that.
+constexpr int samples = 256;
+
+/// r, at all eigenvalues looked at and at all penalties; all of them less the least penalty.
+struct Remainder {
+  std::vector<double> eigenvalues;
+  std::vector<double> at_eigenvalues;
+  std::vector<double> penalties;
+  std::vector<double> at_penalties;  // infinite at a node
+  std::vector<double> points;
+  std::vector<std::size_t> nodes;
+
+  void add(double point, std::size_t node) {
+    const double pole = penalties[node];
+    points.push_back(point);
+    nodes.push_back(node);
+    for (std::size_t i = 0; i < eigenvalues.size(); ++i) {
+      at_eigenvalues[i] *= (eigenvalues[i] - point) / (eigenvalues[i] + pole);
+    }
+    for (std::size_t i = 0; i < penalties.size(); ++i) {
+      at_penalties[i] = penalties[i] == pole ? std::numeric_limits<double>::infinity()
+                                             : at_penalties[i] * (-penalties[i] - point) / (pole - penalties[i]);
+    }
+  }
+
+  /// What the solution at a node counts for the one at a penalty: the residue there.
+  double weight(std::size_t node, std::size_t penalty) const {
+    const double pole = penalties[nodes[node]];
+    if (std::isinf(at_penalties[penalty])) {  // a node, or the same penalty as one
+      return penalties[penalty] == pole ? 1 : 0;
+    }
+    double residue = -1;
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+      residue *= -pole - points[i];
+      if (i != node) {
+        residue /= penalties[nodes[i]] - pole;
+      }
+    }
+    return residue / ((penalties[penalty] - pole) * at_penalties[penalty]);
+  }
+};
+
+bool less_in_size(double a, double b) { return std::abs(a) < std::abs(b); }
+
+}  // namespace
+
+PenaltyNodes choose_nodes(const std::vector<double>& alphas, const std::vector<int64_t>& numbers, double smallest,
+                          double largest, double tolerance) {
+  Remainder r;
+  r.penalties.reserve(numbers.size());
+  for (const int64_t number : numbers) {
+    r.penalties.push_back(alphas[static_cast<std::size_t>(number)]);
+  }
+  const double least = std::ranges::min(r.penalties);
+  for (double& penalty : r.penalties) {
+    penalty -= least;
+  }
+  r.at_penalties.assign(numbers.size(), 1);
+  for (int i = 0; i < samples; ++i) {
+    r.eigenvalues.push_back(smallest * std::pow(largest / smallest, static_cast<double>(i) / (samples - 1)));
+  }
+  r.at_eigenvalues.assign(samples, 1);
+
+  r.add(largest, static_cast<std::size_t>(std::ranges::min_element(r.penalties) - r.penalties.begin()));
+  for (;;) {
+    const auto at_point = std::ranges::max_element(r.at_eigenvalues, less_in_size) - r.at_eigenvalues.begin();
+    const auto at_node = std::ranges::min_element(r.at_penalties, less_in_size) - r.at_penalties.begin();
+    const double remainder = std::abs(r.at_eigenvalues[static_cast<std::size_t>(at_point)]);
+    if (remainder <= tolerance * std::abs(r.at_penalties[static_cast<std::size_t>(at_node)])) {
+      break;  // also where all penalties are nodes
+    }
+    r.add(r.eigenvalues[static_cast<std::size_t>(at_point)], static_cast<std::size_t>(at_node));
+  }
+
+  PenaltyNodes result;
+  for (const std::size_t node : r.nodes) {
+    result.nodes.push_back(numbers[node]);
+  }
+  for (std::size_t penalty = 0; penalty < numbers.size(); ++penalty) {
+    if (std::ranges::find(r.nodes, penalty) != r.nodes.end()) {
+      continue;
+    }
+    result.others.push_back(numbers[penalty]);
+    std::vector<double>& weights = result.weights.emplace_back();
+    for (std::size_t node = 0; node < r.nodes.size(); ++node) {
+      weights.push_back(r.weight(node, penalty));
+    }
+  }
+  return result;
+}
+
+}  // namespace brain2music::ridge
