@@ -1,5 +1,8 @@
 #include "brain2music/ridge/penalty_nodes.h"
 
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
@@ -52,7 +55,29 @@ struct Remainder {
 
 bool less_in_size(double a, double b) { return std::abs(a) < std::abs(b); }
 
+/// Share of f(L) f(L') that the weights for a penalty leave over at the worst: that of f, and how fast it changes.
+double left_over(const Remainder& r, std::size_t penalty) {
+  double most = 0;
+  for (std::size_t i = 0; i + 1 < r.eigenvalues.size(); ++i) {
+    const double change = (r.at_eigenvalues[i + 1] - r.at_eigenvalues[i]) / (r.eigenvalues[i + 1] - r.eigenvalues[i]);
+    most = std::max(most,
+                    std::abs(r.at_eigenvalues[i]) + std::abs(change) * (r.eigenvalues[i + 1] + r.penalties[penalty]));
+  }
+  return most / std::abs(r.at_penalties[penalty]);
+}
+
 }  // namespace
+
+void PenaltyNodes::make_others(const HeldOutSums& sums) const {
+  for (const at::Tensor& sum : {sums.predicted, sums.product, sums.squares}) {
+    for (std::size_t other = 0; other < others.size(); ++other) {
+      at::Tensor made = sum[others[other]].zero_();
+      for (std::size_t node = 0; node < nodes.size(); ++node) {
+        made.add_(sum[nodes[node]], weights[other][node]);
+      }
+    }
+  }
+}
 
 PenaltyNodes choose_nodes(const std::vector<double>& alphas, const std::vector<int64_t>& numbers, double smallest,
                           double largest, double tolerance) {
@@ -72,13 +97,17 @@ PenaltyNodes choose_nodes(const std::vector<double>& alphas, const std::vector<i
   r.at_eigenvalues.assign(samples, 1);
 
   r.add(largest, static_cast<std::size_t>(std::ranges::min_element(r.penalties) - r.penalties.begin()));
-  for (;;) {
+  const auto enough = [&] {
+    for (std::size_t penalty = 0; penalty < r.penalties.size(); ++penalty) {
+      if (!(left_over(r, penalty) <= tolerance)) {
+        return false;
+      }
+    }
+    return true;  // also where all penalties are nodes
+  };
+  while (!enough()) {
     const auto at_point = std::ranges::max_element(r.at_eigenvalues, less_in_size) - r.at_eigenvalues.begin();
     const auto at_node = std::ranges::min_element(r.at_penalties, less_in_size) - r.at_penalties.begin();
-    const double remainder = std::abs(r.at_eigenvalues[static_cast<std::size_t>(at_point)]);
-    if (remainder <= tolerance * std::abs(r.at_penalties[static_cast<std::size_t>(at_node)])) {
-      break;  // also where all penalties are nodes
-    }
     r.add(r.eigenvalues[static_cast<std::size_t>(at_point)], static_cast<std::size_t>(at_node));
   }
 

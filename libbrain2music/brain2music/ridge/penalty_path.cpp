@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/trace.h>
 
 #include <algorithm>
 #include <array>
@@ -23,8 +24,9 @@ namespace {
 using registers::block;
 using registers::Tile;
 
-// Solutions that are made of others' are as exact as those, but for this share.
-constexpr double made_tolerance = 1e-6;
+// Sums that are made of others' are as exact as those, but for this share.
+constexpr double made_in_single = 1e-6;
+constexpr double made_in_double = 1e-12;
 
 /// A sum for each target of a panel: vectors, added up in float64 from time to time.
 template <class Real>
@@ -141,33 +143,15 @@ class Path {
 
   double smallest_eigenvalue() const { return factor_.smallest_eigenvalue(); }
 
-  /// Fills in sums of the penalty that was factored last; what its solutions count for others is added to theirs.
-  void sum_up(const PenaltyNodes& nodes, std::size_t node) {
-    while (made_.size() < nodes.others.size()) {
-      made_.emplace_back(fold_.features, fold_.targets);
-    }
+  /// Fills in the sums of the penalty that was factored last.
+  void sum_up() const {
     at::parallel_for(0, fold_.right.count(), 1, [&](int64_t begin, int64_t end) {
       Panels<Real> scratch(fold_.features, columns);
       Real* panel = scratch.at(0);
-      const int64_t size = fold_.right.stored_rows() * columns;
       for (int64_t number = begin; number < end; ++number) {
-        std::copy_n(fold_.right.at(number), size, panel);
+        std::copy_n(fold_.right.at(number), fold_.right.stored_rows() * columns, panel);
         factor_.solve(panel);
-        sum_up(number, panel, factored_);
-        for (std::size_t other = 0; other < nodes.others.size(); ++other) {
-          add(made_[other].at(number), panel, static_cast<Real>(nodes.weights[other][node]), size);
-        }
-      }
-    });
-  }
-
-  /// Fills in the sums of penalties that were made of others.
-  void sum_up_made(const PenaltyNodes& nodes) {
-    at::parallel_for(0, fold_.right.count(), 1, [&](int64_t begin, int64_t end) {
-      for (int64_t number = begin; number < end; ++number) {
-        for (std::size_t other = 0; other < nodes.others.size(); ++other) {
-          sum_up(number, made_[other].at(number), nodes.others[other]);
-        }
+        sum_up(number, panel);
       }
     });
   }
@@ -175,14 +159,8 @@ class Path {
  private:
   static constexpr int64_t columns = registers::columns<Real>;
 
-  static void add(Real* sum, const Real* values, Real factor, int64_t size) {
-    for (int64_t i = 0; i < size; i += registers::lanes<Real>) {
-      registers::store(sum + i, registers::load(sum + i) + factor * registers::load(values + i));
-    }
-  }
-
   /// One panel of targets and its solutions.
-  void sum_up(int64_t number, const Real* solutions, int64_t penalty) const {
+  void sum_up(int64_t number, const Real* solutions) const {
     PanelSum<Real> predicted;
     PanelSum<Real> product;
     PanelSum<Real> squares;
@@ -206,7 +184,7 @@ class Path {
     }
     const int64_t first = number * columns;
     const int64_t count = std::min(columns, fold_.targets - first);
-    const int64_t offset = penalty * fold_.targets + first;
+    const int64_t offset = factored_ * fold_.targets + first;
     predicted.to(sums_.predicted.mutable_data_ptr<double>() + offset, count);
     product.to(sums_.product.mutable_data_ptr<double>() + offset, count);
     squares.to(sums_.squares.mutable_data_ptr<double>() + offset, count);
@@ -218,8 +196,18 @@ class Path {
   const HeldOutSums& sums_;
   PackedCholesky<Real> factor_;
   int64_t factored_ = -1;
-  std::vector<Panels<Real>> made_;  // solutions of the others
 };
+
+/// Nodes among some penalties, by the extreme eigenvalues without any penalty; the smallest may be off by the least
+/// one.
+PenaltyNodes choose_among(const std::vector<double>& alphas, const std::vector<int64_t>& penalties, double smallest,
+                          double largest, double tolerance) {
+  double least = std::numeric_limits<double>::infinity();
+  for (const int64_t penalty : penalties) {
+    least = std::min(least, alphas[static_cast<std::size_t>(penalty)]);
+  }
+  return choose_nodes(alphas, penalties, std::max(smallest, 0.0) + least, largest + least, tolerance);
+}
 
 /// As many penalties as float32 does for; returns the others.
 std::vector<int64_t> sum_up_in_single(const FoldSystem& system, const std::vector<double>& alphas, double largest,
@@ -237,19 +225,15 @@ std::vector<int64_t> sum_up_in_single(const FoldSystem& system, const std::vecto
   if (in_single.empty()) {
     return in_double;
   }
-  double more = std::numeric_limits<double>::infinity();  // than the least penalty of all
-  for (const int64_t penalty : in_single) {
-    more = std::min(more, alphas[static_cast<std::size_t>(penalty)] - alpha);
-  }
-  const PenaltyNodes nodes = choose_nodes(alphas, in_single, smallest + more, largest + alpha + more, made_tolerance);
-  for (std::size_t node = 0; node < nodes.nodes.size(); ++node) {
-    if (!path.factor(nodes.nodes[node])) {  // no penalty above the least one should fail
+  const PenaltyNodes nodes = choose_among(alphas, in_single, smallest - alpha, largest, made_in_single);
+  for (const int64_t node : nodes.nodes) {
+    if (!path.factor(node)) {  // none above the least penalty should fail
       std::ranges::copy(in_single, std::back_inserter(in_double));
       return in_double;
     }
-    path.sum_up(nodes, node);
+    path.sum_up();
   }
-  path.sum_up_made(nodes);
+  nodes.make_others(sums);
   return in_double;
 }
 
@@ -257,12 +241,22 @@ void sum_up_in_double(const FoldSystem& system, const std::vector<double>& alpha
                       const std::vector<int64_t>& penalties, const std::function<void()>& between,
                       const HeldOutSums& sums) {
   Path<double> path(system, alphas, between, sums);
-  for (const int64_t penalty : penalties) {
+  const auto factor = [&](int64_t penalty) {
     if (!path.factor(penalty)) {
       refuse_penalty(alphas[static_cast<std::size_t>(penalty)]);
     }
-    path.sum_up({{penalty}, {}, {}}, 0);
+  };
+  const int64_t least =
+      *std::ranges::min_element(penalties, {}, [&](int64_t i) { return alphas[static_cast<std::size_t>(i)]; });
+  factor(least);
+  const double smallest = path.smallest_eigenvalue() - alphas[static_cast<std::size_t>(least)];
+  const double largest = at::trace(system.train).item<double>();  // no eigenvalue is larger
+  const PenaltyNodes nodes = choose_among(alphas, penalties, smallest, largest, made_in_double);
+  for (const int64_t node : nodes.nodes) {
+    factor(node);
+    path.sum_up();
   }
+  nodes.make_others(sums);
 }
 
 }  // namespace
