@@ -83,7 +83,7 @@ class Factors {
     Panels<Real> panels(right);
     at::parallel_for(0, panels.count(), 1, [&](int64_t first, int64_t last) {
       for (int64_t panel = first; panel < last; ++panel) {
-        factor.solve(panels.at(panel));
+        factor.solve(panels.at(panel), panels.at(panel));
       }
     });
     return panels.unpacked(right.size(0), right.size(1)).unsqueeze(0);

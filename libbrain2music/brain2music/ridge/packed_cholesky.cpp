@@ -166,15 +166,16 @@ bool PackedCholesky<Real>::factor(const PackedMatrix<Real>& gram, double alpha) 
 }
 
 template <class Real>
-void PackedCholesky<Real>::solve(Real* panel) const {
+void PackedCholesky<Real>::solve(const Real* right, Real* solutions) const {
   std::array<Real, block * columns> rest;
   for (int64_t row = 0; row < blocks_; ++row) {
-    Real* here = panel + row * block * columns;
+    const Real* from_here = right + row * block * columns;
+    Real* here = solutions + row * block * columns;
     const int64_t size = registers::whole_tiles(size_of(row));
     for (int64_t from = 0; from < size; from += registers::rows) {
       Tile<Real> sums;
-      sums.template add<1, registers::rows, columns>(above(row, from), panel, row * block);
-      sums.to_rest(&rest[from * columns], here + from * columns, columns);
+      sums.template add<1, registers::rows, columns>(above(row, from), solutions, row * block);
+      sums.to_rest(&rest[from * columns], from_here + from * columns, columns);
     }
     for (int64_t from = 0; from < size; from += registers::rows) {
       Tile<Real> sums;
@@ -183,13 +184,13 @@ void PackedCholesky<Real>::solve(Real* panel) const {
     }
   }
   for (int64_t row = blocks_ - 1; row >= 0; --row) {
-    Real* here = panel + row * block * columns;
+    Real* here = solutions + row * block * columns;
     const int64_t size = registers::whole_tiles(size_of(row));
     for (int64_t from = 0; from < size; from += registers::rows) {
       Tile<Real> sums;
       for (int64_t column = row + 1; column < blocks_; ++column) {
-        sums.template add<block, 1, columns>(upper_.at(column, row * block + from), panel + column * block * columns,
-                                             size_of(column));
+        sums.template add<block, 1, columns>(upper_.at(column, row * block + from),
+                                             solutions + column * block * columns, size_of(column));
       }
       sums.to_rest(&rest[from * columns], here + from * columns, columns);
     }
@@ -207,8 +208,10 @@ double PackedCholesky<Real>::smallest_eigenvalue() const {
   constexpr double margin = 2;
   Panels<Real> panels(size_, columns);
   Real* panel = panels.at(0);
+  uint32_t state = 1;
   for (int64_t i = 0; i < size_ * columns; ++i) {
-    panel[i] = static_cast<Real>(std::sin(1.7 * static_cast<double>(i + 1)));
+    state = state * 1664525 + 1013904223;  // any directions will do, but the same ones each time
+    panel[i] = static_cast<Real>(state) - static_cast<Real>(2147483648.0);
   }
   std::array<double, columns> norms;
   const auto take_norms = [&] {
@@ -223,7 +226,7 @@ double PackedCholesky<Real>::smallest_eigenvalue() const {
     for (int64_t i = 0; i < size_ * columns; ++i) {
       panel[i] = static_cast<Real>(static_cast<double>(panel[i]) / norms[i % columns]);
     }
-    solve(panel);
+    solve(panel, panel);
   }
   take_norms();
   return 1 / (margin * std::ranges::max(norms));

@@ -22,8 +22,8 @@ class PackedCholesky {
   /// @return false where a pivot is not positive; then there is no factor.
   bool factor(const PackedMatrix<Real>& gram, double alpha);
 
-  /// Overwrites a panel of right-hand sides by solutions.
-  void solve(Real* panel) const;
+  /// Solutions for a panel of right-hand sides, which may lie in the same place.
+  void solve(const Real* right, Real* solutions) const;
 
   /// An estimate of the smallest eigenvalue of what was factored, from below: a few inverse iterations find it up to a
   /// third too large, twice is allowed for.

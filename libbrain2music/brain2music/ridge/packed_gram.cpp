@@ -24,14 +24,15 @@ constexpr int64_t near_rows = 96;
 // Pairs of block columns worth a thread of their own.
 constexpr int64_t pairs_at_once = 8;
 
-/// Products of two block columns, (block, block); of one with itself, only tiles that reach its upper half.
-void multiply(const PackedMatrix<double>& x, int64_t rows, int64_t left, int64_t right, double* products) {
+/// Products of two block columns, (block, block), less the padding; of one with itself, only tiles that reach its upper
+/// half.
+void multiply(const PackedMatrix<double>& x, int64_t left, int64_t right, double* products) {
   constexpr int64_t columns = registers::columns<double>;
   std::fill_n(products, block * block, 0.0);
-  for (int64_t first = 0; first < rows; first += near_rows) {
-    const int64_t count = std::min(near_rows, rows - first);
-    for (int64_t part = 0; part < block; part += columns) {
-      const int64_t last = left == right ? part + columns : block;
+  for (int64_t first = 0; first < x.rows(); first += near_rows) {
+    const int64_t count = std::min(near_rows, x.rows() - first);
+    for (int64_t part = 0; part < x.columns_of(right); part += columns) {
+      const int64_t last = std::min(left == right ? part + columns : block, x.columns_of(left));
       for (int64_t row = 0; row < last; row += registers::rows) {
         Tile<double> tile;
         tile.add<1, block, block>(x.at(left, first) + row, x.at(right, first) + part, count);
@@ -65,7 +66,7 @@ void add_packed_gram(const at::Tensor& x, const at::Tensor& sum) {
     const PackedMatrix<double> packed(x.narrow(0, first, rows));
     each_pair([&](int64_t left, int64_t right, int64_t height, int64_t width) {
       std::array<double, block * block> products;
-      multiply(packed, rows, left, right, products.data());
+      multiply(packed, left, right, products.data());
       for (int64_t i = 0; i < height; ++i) {
         double* to = sums + (left * block + i) * stride + right * block;
         for (int64_t j = left == right ? i : 0; j < width; ++j) {

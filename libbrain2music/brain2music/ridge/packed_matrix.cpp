@@ -2,8 +2,6 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/zeros.h>
-#include <c10/core/CPUAllocator.h>
 #include <c10/core/ScalarType.h>
 
 #include <algorithm>
@@ -48,8 +46,13 @@ PackedMatrix<Real>::PackedMatrix(int64_t rows, int64_t columns)
     : rows_(rows),
       columns_(columns),
       stored_rows_(registers::blocks_of(rows) * registers::block),
-      values_(at::zeros({registers::blocks_of(columns), stored_rows_, registers::block}, type_of<Real>)),
-      first_(values_.mutable_data_ptr<Real>()) {}
+      values_(at::empty({registers::blocks_of(columns), stored_rows_, registers::block}, type_of<Real>)),
+      first_(values_.mutable_data_ptr<Real>()) {
+  for (int64_t column = 0; column < block_columns(); ++column) {
+    const int64_t from = columns_of(column) < registers::block ? 0 : rows_;
+    std::fill_n(at(column, from), (stored_rows_ - from) * registers::block, Real{0});
+  }
+}
 
 template <class Real>
 PackedMatrix<Real>::PackedMatrix(const at::Tensor& matrix) : PackedMatrix(matrix.size(0), matrix.size(1)) {
@@ -59,8 +62,13 @@ PackedMatrix<Real>::PackedMatrix(const at::Tensor& matrix) : PackedMatrix(matrix
 template <class Real>
 Panels<Real>::Panels(int64_t rows, int64_t columns)
     : stored_rows_(registers::blocks_of(rows) * registers::block),
-      values_(at::zeros({(columns + width - 1) / width, stored_rows_, width}, type_of<Real>)),
-      first_(values_.mutable_data_ptr<Real>()) {}
+      values_(at::empty({(columns + width - 1) / width, stored_rows_, width}, type_of<Real>)),
+      first_(values_.mutable_data_ptr<Real>()) {
+  for (int64_t panel = 0; panel < count(); ++panel) {
+    const int64_t from = (panel + 1) * width > columns ? 0 : rows;
+    std::fill_n(at(panel) + from * width, (stored_rows_ - from) * width, Real{0});
+  }
+}
 
 template <class Real>
 Panels<Real>::Panels(const at::Tensor& matrix) : Panels(matrix.size(0), matrix.size(1)) {

@@ -14,7 +14,7 @@ namespace brain2music::ridge {
 template <class Real>
 class PackedMatrix {
  public:
-  /// Zeros.
+  /// Only the padding is filled in.
   PackedMatrix(int64_t rows, int64_t columns);
 
   /// Of `matrix` (rows, columns) float32 or float64, whose rows lie in one piece each.
@@ -50,13 +50,12 @@ class Panels {
  public:
   static constexpr int64_t width = registers::columns<Real>;
 
-  /// Zeros.
+  /// Only the padding is filled in.
   Panels(int64_t rows, int64_t columns);
 
   /// Of `matrix` (rows, columns) float32 or float64.
   explicit Panels(const at::Tensor& matrix);
 
-  int64_t stored_rows() const { return stored_rows_; }  // whole blocks
   int64_t count() const { return values_.size(0); }
 
   Real* at(int64_t panel) { return first_ + panel * stored_rows_ * width; }

@@ -149,8 +149,7 @@ class Path {
       Panels<Real> scratch(fold_.features, columns);
       Real* panel = scratch.at(0);
       for (int64_t number = begin; number < end; ++number) {
-        std::copy_n(fold_.right.at(number), fold_.right.stored_rows() * columns, panel);
-        factor_.solve(panel);
+        factor_.solve(fold_.right.at(number), panel);
         sum_up(number, panel);
       }
     });

@@ -1,6 +1,7 @@
 #include "brain2music/ridge/side_by_side.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
 
@@ -16,6 +17,8 @@ void side_by_side(int64_t count, const at::Tensor& like, c10::function_ref<void(
   std::atomic<int64_t> next = 0;
   const auto take_turns = [&] {
     const at::NoGradGuard no_grad_on_this_thread;
+    // Most calls are small: what gradients would need, were there any, is not looked at by each of them.
+    const at::AutoDispatchBelowADInplaceOrView below_gradients;
     try {
       for (int64_t number = next++; number < count; number = next++) {
         work(number);
