@@ -191,7 +191,7 @@ BandedFit banded_ridge_cv(const at::Tensor& x, const at::Tensor& bands, const at
   const Folds checked = checked_folds(folds, y.size(0), where);
   Design design = checked_design(x, y, checked, options, where);
   BandedFit fit;
-  fit.solver = choose_solver(options, x.size(0), x.size(1), y.size(1), checked.size());
+  fit.solver = choose_solver(options, x.size(0), x.size(1), y.size(1), checked.size(), design.device);
   at::Tensor gram;
   if (fit.solver != Solver::kernel) {
     gram = fold_gram(design.rows->in(design.type), checked);

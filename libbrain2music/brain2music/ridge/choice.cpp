@@ -50,14 +50,18 @@ std::string solver_name(Solver solver) {
   }
 }
 
-Solver choose_solver(const RidgeOptions& options, int64_t n, int64_t p, int64_t t, int64_t folds) {
+Solver choose_solver(const RidgeOptions& options, int64_t n, int64_t p, int64_t t, int64_t folds,
+                     const at::Device& device) {
   if (options.solver != Solver::automatic) {
     return options.solver;
   }
   const std::size_t alphas = options.alphas.empty() ? default_alphas().size() : options.alphas.size();
   const auto count = [&](Solver solver) {
+    // On a CPU the sums of so many penalties make those of all others, as a rule: see PenaltyNodes.
+    constexpr std::size_t nodes = 7;
+    const std::size_t solved = solver == Solver::cholesky && device.is_cpu() ? std::min(alphas, nodes) : alphas;
     return operations(solver, static_cast<double>(n), static_cast<double>(p), static_cast<double>(t),
-                      static_cast<double>(alphas), static_cast<double>(folds));
+                      static_cast<double>(solved), static_cast<double>(folds));
   };
   Solver best = count(Solver::eigenbasis) < count(Solver::cholesky) ? Solver::eigenbasis : Solver::cholesky;
   return p > n && count(Solver::kernel) < count(best) ? Solver::kernel : best;

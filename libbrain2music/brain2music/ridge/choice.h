@@ -13,7 +13,8 @@
 namespace brain2music::ridge {
 
 /// The solver asked for, or else the one with the fewest operations for n rows, p features, t targets.
-Solver choose_solver(const RidgeOptions& options, int64_t n, int64_t p, int64_t t, int64_t folds);
+Solver choose_solver(const RidgeOptions& options, int64_t n, int64_t p, int64_t t, int64_t folds,
+                     const at::Device& device);
 
 /// The penalties asked for, or else the default ones times the mean eigenvalue of X'X; `gram` may be undefined.
 std::vector<double> penalty_grid(const RidgeOptions& options, const Design& design, const at::Tensor& gram);

@@ -117,7 +117,7 @@ RidgeFit fit_problem(const at::Tensor& x, const at::Tensor& y, const Folds& fold
                      std::string_view where) {
   Design design = checked_design(x, y, folds, options, where);
   RidgeFit fit;
-  fit.solver = choose_solver(options, x.size(0), x.size(1), y.size(1), folds.size());
+  fit.solver = choose_solver(options, x.size(0), x.size(1), y.size(1), folds.size(), design.device);
   at::Tensor gram;
   if (fit.solver != Solver::kernel) {
     gram = fold_gram(design.rows->in(design.type), folds);

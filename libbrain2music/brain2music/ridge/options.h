@@ -22,7 +22,7 @@ enum class Scoring : std::uint8_t {
 enum class Solver : std::uint8_t {
   automatic,   ///< the one with the fewest operations that the conditioning of X allows
   eigenbasis,  ///< one eigendecomposition a fold: many targets
-  cholesky,    ///< one factor for each fold and penalty: few targets, or columns of very unequal scale
+  cholesky,    ///< factors for each fold and some penalties: few targets, or columns of very unequal scale
   kernel,      ///< one factor of X X' for each fold and penalty: more features than rows
 };
 

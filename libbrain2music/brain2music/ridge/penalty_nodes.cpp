@@ -1,6 +1,5 @@
 #include "brain2music/ridge/penalty_nodes.h"
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 
 #include <algorithm>
@@ -69,11 +68,17 @@ double left_over(const Remainder& r, std::size_t penalty) {
 }  // namespace
 
 void PenaltyNodes::make_others(const HeldOutSums& sums) const {
+  const int64_t targets = sums.predicted.size(1);
   for (const at::Tensor& sum : {sums.predicted, sums.product, sums.squares}) {
+    auto* values = sum.mutable_data_ptr<double>();
     for (std::size_t other = 0; other < others.size(); ++other) {
-      at::Tensor made = sum[others[other]].zero_();
+      double* made = values + others[other] * targets;
+      std::fill_n(made, targets, 0.0);
       for (std::size_t node = 0; node < nodes.size(); ++node) {
-        made.add_(sum[nodes[node]], weights[other][node]);
+        const double* its = values + nodes[node] * targets;
+        for (int64_t target = 0; target < targets; ++target) {
+          made[target] += weights[other][node] * its[target];
+        }
       }
     }
   }

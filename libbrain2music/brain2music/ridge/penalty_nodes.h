@@ -18,7 +18,7 @@ struct PenaltyNodes {
   std::vector<int64_t> others;               // the remaining ones
   std::vector<std::vector<double>> weights;  // (others, nodes)
 
-  /// Fills in the sums of the others.
+  /// Fills in the sums of the others, which lie on a CPU.
   void make_others(const HeldOutSums& sums) const;
 };
 

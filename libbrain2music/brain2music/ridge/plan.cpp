@@ -65,7 +65,7 @@ Memory memory_of(Solver solver, const Design& design, const RidgeOptions& option
       return memory;
     }
     case Solver::cholesky:
-      memory.shared += matrix * (wide * (3 * folds + 4) + at::get_num_threads() * 5 * wide + penalties * real);
+      memory.shared += matrix * (wide * (3 * folds + 4) + at::get_num_threads() * 5 * wide + penalties * 2 * real);
       memory.per_target = real * rows + (p + 1) * (folds + 1) * 2 * wide + 8 * wide * p + wide * held + scores + refit;
       break;
     default:

@@ -62,7 +62,7 @@ RidgeFit ridge_cv(const FoldStatistics& statistics, const RidgeOptions& options)
   }
   RidgeFit fit;
   const auto rows = std::max(static_cast<int64_t>(design.all_weight()), design.features);  // no kernel without rows
-  fit.solver = choose_solver(options, rows, design.features, design.targets, count);
+  fit.solver = choose_solver(options, rows, design.features, design.targets, count, design.device);
   const at::Tensor gram = about.gram.to(design.device);
   design.alphas = penalty_grid(options, design, gram);
   design.tiled = true;

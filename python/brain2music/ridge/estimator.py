@@ -37,9 +37,10 @@ class RidgeCV(FittedRidge):
     alpha_per_target : bool, default True
         If False, one penalty for all targets, the best on average.
     solver : {"auto", "eigenbasis", "cholesky", "kernel"}, default "auto"
-        All give the same result up to rounding. "auto" counts operations, with n rows, p features, t targets, k folds
-        and a penalties: "eigenbasis" ``k (60 p^3 + 8 p^2 t)``, "cholesky" ``2 k a (p^3 / 3 + 4 p^2 t)``, "kernel",
-        where p > n, ``4 n^2 p + 2 k a (n^3 / 3 + 4 n^2 t)``.
+        All give the same result up to rounding. "auto" counts operations, with n rows of which a fold holds out h,
+        p features, t targets, k folds and a penalties: "eigenbasis" ``k (60 p^3 + t (4 p^2 + 2 p min(p, h)))``,
+        "cholesky" ``k a (p^3 / 3 + t (2 p^2 + 2 p min(p, h)))``, on a CPU with 7 in place of a larger a; and, where
+        p > n, "kernel" ``4 n^2 p + k a (2 m^3 / 3 + 2 m^2 min(t, h) + 2 h m t)`` with m = n - h.
     keep_path : bool, default False
         Keep the scores of all penalties.
     keep_predictions : bool, default False
