@@ -8,8 +8,10 @@
 #include <ATen/ops/full.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/ones.h>
+#include <ATen/ops/sin.h>
 #include <ATen/ops/zeros.h>
 
+#include <cmath>
 #include <limits>
 #include <vector>
 
@@ -61,6 +63,37 @@ TEST_CASE("ridge_cv equals a loop of scikit-learn's Ridge", "[ridge][cuda]") {
       const auto fits = ridge::batched_ridge_cv({x, x.narrow(1, 0, 3), x}, y, ridge::k_folds(x.size(0), 5), options);
       CHECK(close(fits[2].coef, oracle("ridge_coef"), tolerance));
       CHECK(fits[1].coef.size(0) == 3);
+    }
+  }
+}
+
+TEST_CASE("factors give what eigenvectors give, whatever the sizes of blocks and tiles", "[ridge][cuda]") {
+  constexpr int64_t n = 200;
+  ridge::RidgeOptions options;
+  options.keep_path = true;
+  for (int i = -8; i < 16; ++i) {
+    options.alphas.push_back(std::pow(2, i));
+  }
+  for (const at::Device device : devices()) {
+    for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
+      for (const int64_t p : {1, 7, 48, 53, 101, 130}) {  // of 101 and 130, rows held out are fewer than half
+        for (const int64_t t : {1, 21}) {
+          const auto scattered = [&](int64_t columns, double step) {
+            const at::Tensor number = at::arange(1, n * columns + 1, at::kDouble);
+            return at::sin(number.square().mul_(step)).view({n, columns});
+          };
+          const at::Tensor x = scattered(p, 0.137);
+          const at::Tensor y = x.narrow(1, 0, 1) + scattered(t, 0.271);
+          const ridge::Folds folds = ridge::k_folds(n, 5);
+          options.solver = ridge::Solver::cholesky;
+          const ridge::RidgeFit fit = ridge::ridge_cv(x.to(device, type), y.to(device, type), folds, options);
+          options.solver = ridge::Solver::eigenbasis;
+          const ridge::RidgeFit expected = ridge::ridge_cv(x, y, folds, options);
+          const double tolerance = type == at::kFloat ? 2e-5 : 1e-9;
+          CHECK(close(fit.cv_path, expected.cv_path, tolerance));
+          CHECK(close(fit.cv_scores, expected.cv_scores, tolerance));
+        }
+      }
     }
   }
 }

@@ -84,7 +84,8 @@ def test_useful_operations_are_counted():
     shape = Shape(rows=10, features=2, targets=3, penalties=4, folds=5)
     assert operations.eigenbasis(shape) == 184 + 5 * 3 * 3 * 8
     assert operations.eigenbasis(shape, draws=7) == 184 + 7 * 5 * 3 * 3 * 8
-    assert operations.cholesky(shape) == pytest.approx(184 + 5 * 4 * (8 / 3 + 3 * 16))
+    assert operations.cholesky(shape) == pytest.approx(184 + 5 * 4 * (8 / 3 + 3 * 12))
+    assert operations.cholesky(replace(shape, penalties=60)) == pytest.approx(184 + 5 * 7 * (8 / 3 + 3 * 12))
     few_held_out = replace(shape, folds=10)
     assert operations.eigenbasis(few_held_out) == 184 + 10 * 3 * (2 * 8 + 2 * 2 * 1)
 

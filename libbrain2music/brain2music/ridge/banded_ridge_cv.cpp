@@ -64,8 +64,8 @@ class Draws {
   Draws(const Design& design, const at::Tensor& bands, const at::Tensor& gammas, const at::Tensor& gram)
       : gammas_(gammas.to(design.device, at::kDouble)), bands_(bands.to(design.device)) {
     if (gram.defined()) {
-      grams_ = fold_grams_of(gram, design.intercept);
-      all_rows_ = std::make_shared<FoldGrams>(FoldGrams{grams_->back()});
+      grams_ = std::make_shared<const FoldGrams>(gram, design.intercept);
+      all_rows_ = std::make_shared<const FoldGrams>(grams_->of_all_rows());
       return;
     }
     for (int64_t band = 0; band < gammas.size(1); ++band) {

@@ -54,7 +54,8 @@ class CholeskyProblem final : public GramProblem {
  private:
   /// (p, t): products of held-out rows, both less their training means.
   at::Tensor held_cross(int64_t fold, const FoldGram& gram, const Tile& tile) const {
-    const at::Tensor held = design().scaled(centered_cross(gram, tile.fold_products(type())[fold].to(at::kDouble)));
+    const at::Tensor held =
+        design().scaled(centered_cross(gram.mean, tile.fold_products(type())[fold].to(at::kDouble)));
     return design().intercept ? held - at::outer(gram.held_sum, tile.training_mean(fold)) : held;
   }
 

@@ -139,7 +139,7 @@ class EigenProblem final : public GramProblem {
       : GramProblem(design, grams), folds_(static_cast<std::size_t>(design.fold_count())) {
     const double smallest = *std::ranges::min_element(design.alphas);
     std::vector<Spectrum> spectra(folds_.size());
-    side_by_side(design.fold_count(), grams->back().train, [&](int64_t fold) {
+    side_by_side(design.fold_count(), design.offset, [&](int64_t fold) {
       const FoldGram gram = this->gram(fold);
       if (design.between) {
         design.between();
@@ -151,7 +151,7 @@ class EigenProblem final : public GramProblem {
                           return spectrum.growth <= single_precision_growth;
                         });
     work_in(single ? at::kFloat : at::kDouble);
-    side_by_side(design.fold_count(), grams->back().train, [&](int64_t fold) {
+    side_by_side(design.fold_count(), design.offset, [&](int64_t fold) {
       Spectrum& spectrum = spectra[static_cast<std::size_t>(fold)];
       folds_[static_cast<std::size_t>(fold)] = eigen_fold(gram(fold), spectrum, design, type());
       spectrum = {};

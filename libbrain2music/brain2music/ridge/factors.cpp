@@ -162,8 +162,8 @@ Factors PenalisedGram::factors(const double* alphas, int64_t count) const {
 void refuse_penalty(double alpha) {
   throw std::invalid_argument(error_message(
       "ridge.cholesky",
-      "X'X + alpha I must be positive definite in float64: alpha is too small for columns of X that nearly repeat one "
-      "another; got alpha ",
+      "X'X + alpha I, or kernel + alpha I, must be positive definite in float64: alpha is too small for columns of X "
+      "that nearly repeat one another, or for the negative eigenvalues of a kernel; got alpha ",
       alpha));
 }
 

@@ -127,8 +127,8 @@ RidgeFit fit_problem(const at::Tensor& x, const at::Tensor& y, const Folds& fold
   // Without an intercept, means many times the spread leave float32 few digits of what varies.
   design.single = design.type == at::kFloat && (options.fit_intercept || is_centered(design, gram));
   const int64_t width = tile_width(fit.solver, design, options, x.size(0), /*draws=*/1, where);
-  const std::unique_ptr<Problem> problem =
-      make_problem(fit.solver, design, gram.defined() ? fold_grams_of(gram, options.fit_intercept) : nullptr);
+  const std::unique_ptr<Problem> problem = make_problem(
+      fit.solver, design, gram.defined() ? std::make_shared<const FoldGrams>(gram, options.fit_intercept) : nullptr);
   gram.reset();
   fit_targets(design, *problem, Targets(design, y), options, x.size(1), x.size(0), width,
               y.options().dtype(design.type), fit);

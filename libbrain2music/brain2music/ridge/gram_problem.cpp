@@ -52,15 +52,23 @@ at::Tensor about(const at::Tensor& sums, const at::Tensor& others, const at::Ten
 
 }  // namespace
 
-FoldGram fold_gram_of(const at::Tensor& gram, int64_t slot, bool intercept) {
-  const int64_t p = gram.size(1) - 1;
-  const int64_t folds = gram.size(0) - 1;
-  const at::Tensor all = gram[folds];
-  const at::Tensor held = slot < folds ? gram[slot] : at::Tensor();
-  const at::Tensor row = held.defined() ? all[p] - held[p] : all[p];
+FoldGrams::FoldGrams(at::Tensor gram, bool intercept) : gram_(std::move(gram)), intercept_(intercept) {
+  const int64_t p = gram_.size(1) - 1;
+  const int64_t folds = gram_.size(0) - 1;
+  const at::Tensor all = gram_[folds][p];
+  for (int64_t slot = 0; slot <= folds; ++slot) {
+    const at::Tensor row = slot < folds ? all - gram_[slot][p] : all;
+    means_.push_back(intercept ? row.narrow(0, 0, p) / row[p] : at::zeros({p}, row.options()));
+  }
+}
+
+FoldGram FoldGrams::of(int64_t slot) const {
+  const int64_t p = gram_.size(1) - 1;
+  const int64_t folds = gram_.size(0) - 1;
+  const at::Tensor held = slot < folds ? gram_[slot] : at::Tensor();
   FoldGram result;
-  result.mean = intercept ? row.narrow(0, 0, p) / row[p] : at::zeros({p}, row.options());
-  result.train = about(all, held, result.mean);
+  result.mean = mean(slot);
+  result.train = about(gram_[folds], held, result.mean);
   if (held.defined()) {
     result.held_sum = held[p].narrow(0, 0, p) - result.mean * held[p][p];
     result.held_out = about(held, {}, result.mean);
@@ -68,17 +76,11 @@ FoldGram fold_gram_of(const at::Tensor& gram, int64_t slot, bool intercept) {
   return result;
 }
 
-at::Tensor centered_cross(const FoldGram& gram, const at::Tensor& cross) {
-  const int64_t p = gram.mean.numel();
-  return at::addr(cross.narrow(0, 0, p), gram.mean, cross[p], 1, -1);
-}
+FoldGrams FoldGrams::of_all_rows() const { return {gram_.narrow(0, gram_.size(0) - 1, 1), intercept_}; }
 
-std::shared_ptr<const FoldGrams> fold_grams_of(const at::Tensor& gram, bool intercept) {
-  auto grams = std::make_shared<FoldGrams>();
-  for (int64_t slot = 0; slot < gram.size(0); ++slot) {
-    grams->push_back(fold_gram_of(gram, slot, intercept));
-  }
-  return grams;
+at::Tensor centered_cross(const at::Tensor& mean, const at::Tensor& cross) {
+  const int64_t p = mean.numel();
+  return at::addr(cross.narrow(0, 0, p), mean, cross[p], 1, -1);
 }
 
 GramProblem::GramProblem(const Design& design, std::shared_ptr<const FoldGrams> grams)
@@ -87,7 +89,7 @@ GramProblem::GramProblem(const Design& design, std::shared_ptr<const FoldGrams> 
       all_rows_(gram(design.fold_count()).train, design.alphas, design.single, /*keep=*/design.tiled) {}
 
 FoldGram GramProblem::gram(int64_t slot) const {
-  const FoldGram& given = (*grams_)[static_cast<std::size_t>(slot)];
+  FoldGram given = grams_->of(slot);
   if (!design_.scales.defined()) {
     return given;
   }
@@ -98,10 +100,9 @@ FoldGram GramProblem::gram(int64_t slot) const {
 
 at::Tensor GramProblem::training_cross(int64_t slot, const Tile& tile) const {
   const int64_t all = design_.fold_count();
-  const FoldGram& given = (*grams_)[static_cast<std::size_t>(slot)];
   const at::Tensor sums =
       slot == all ? tile.products(type_) : tile.fold_products(type_)[all] - tile.fold_products(type_)[slot];
-  return design_.scaled(centered_cross(given, sums.to(at::kDouble)));
+  return design_.scaled(centered_cross(grams_->mean(slot), sums.to(at::kDouble)));
 }
 
 at::Tensor GramProblem::coefficients(int64_t slot, const Tile& tile, const at::Tensor& best) const {
@@ -113,13 +114,13 @@ at::Tensor GramProblem::coefficients(int64_t slot, const Tile& tile, const at::T
 }
 
 at::Tensor GramProblem::predictions(int64_t fold, const Tile& tile, const at::Tensor& best) const {
-  const at::Tensor& mean = (*grams_)[static_cast<std::size_t>(fold)].mean;
+  const at::Tensor& mean = grams_->mean(fold);
   const at::Tensor rows = take_rows(design_.x, design_.held_out(fold)).to(at::kDouble) - design_.offset - mean;
   return at::mm(rows, coefficients(fold, tile, best));
 }
 
 at::Tensor GramProblem::shift(const at::Tensor& coefficients) const {
-  return at::mv(coefficients.t(), grams_->back().mean + design_.offset).neg_();
+  return at::mv(coefficients.t(), grams_->mean(design_.fold_count()) + design_.offset).neg_();
 }
 
 }  // namespace brain2music::ridge

@@ -19,16 +19,27 @@ struct FoldGram {
   at::Tensor held_sum;  // (p,): sum of centred held-out rows
 };
 
-/// Of all folds; last: of all rows.
-using FoldGrams = std::vector<FoldGram>;
+/// Of all folds; last: of all rows. Each is made when asked for: one pass over sums, which are less than what they
+/// make.
+class FoldGrams {
+ public:
+  /// @param gram as in FoldStatistics: (folds + 1, p + 1, p + 1) float64.
+  FoldGrams(at::Tensor gram, bool intercept);
 
-/// Of one fold, or of all rows where `slot` is the number of folds; `gram` as in FoldStatistics.
-FoldGram fold_gram_of(const at::Tensor& gram, int64_t slot, bool intercept);
+  FoldGram of(int64_t slot) const;
+  const at::Tensor& mean(int64_t slot) const { return means_[static_cast<std::size_t>(slot)]; }
 
-std::shared_ptr<const FoldGrams> fold_grams_of(const at::Tensor& gram, bool intercept);
+  /// The last one alone.
+  FoldGrams of_all_rows() const;
 
-/// (p, t): products of targets with rows of [X, 1], `cross` (p + 1, t), with X about its training mean.
-at::Tensor centered_cross(const FoldGram& gram, const at::Tensor& cross);
+ private:
+  at::Tensor gram_;
+  bool intercept_;
+  std::vector<at::Tensor> means_;
+};
+
+/// (p, t): products of targets with rows of [X, 1], `cross` (p + 1, t), with X about `mean`.
+at::Tensor centered_cross(const at::Tensor& mean, const at::Tensor& cross);
 
 /// A design and its Gram matrices, times the scales of its columns.
 class GramProblem : public Problem {

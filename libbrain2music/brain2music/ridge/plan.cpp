@@ -65,11 +65,11 @@ Memory memory_of(Solver solver, const Design& design, const RidgeOptions& option
       return memory;
     }
     case Solver::cholesky:
-      memory.shared += matrix * (wide * (3 * folds + 4) + at::get_num_threads() * 5 * wide + penalties * 2 * real);
+      memory.shared += matrix * (wide * (folds + 4 + at::get_num_threads() * 7) + penalties * 2 * real);
       memory.per_target = real * rows + (p + 1) * (folds + 1) * 2 * wide + 8 * wide * p + wide * held + scores + refit;
       break;
     default:
-      memory.shared += matrix * (wide * (5 * folds + 4 + at::get_num_threads() * 6) + real * (3 * folds + penalties)) +
+      memory.shared += matrix * (wide * (3 * folds + 4 + at::get_num_threads() * 8) + real * (3 * folds + penalties)) +
                        (by_rows ? folds * held * p * (wide + real) : 0);
       memory.per_target = real * (rows + (by_rows ? held + p + 1 : (folds + 1) * (p + 1))) +
                           std::max(5 * real * p + scores, refit) + scores;

@@ -39,7 +39,8 @@ RidgeModel ridge(const at::Tensor& x, const at::Tensor& y, const at::Tensor& alp
   const std::unique_ptr<Problem> problem =
       x.size(1) > x.size(0)
           ? kernel_problem(design)
-          : cholesky_problem(design, fold_grams_of(fold_gram(design.rows->in(type), design.folds), design.intercept));
+          : cholesky_problem(design, std::make_shared<const FoldGrams>(fold_gram(design.rows->in(type), design.folds),
+                                                                       design.intercept));
   const CenteredRows centered = centered_rows(y.to(type), /*ones=*/false, /*zero=*/!fit_intercept);
   const Tile tile(design, 0, centered, fold_moments(centered.values, design.folds));
   const at::Tensor coef = problem->coefficients(0, tile, best.to(y.device()));

@@ -68,7 +68,8 @@ RidgeFit ridge_cv(const FoldStatistics& statistics, const RidgeOptions& options)
   design.tiled = true;
   design.streamed = about.gram.device() != design.device;
   const int64_t width = tile_width(fit.solver, design, options, 0, /*draws=*/1, where);
-  const std::unique_ptr<Problem> problem = make_problem(fit.solver, design, fold_grams_of(gram, design.intercept));
+  const std::unique_ptr<Problem> problem =
+      make_problem(fit.solver, design, std::make_shared<const FoldGrams>(gram, design.intercept));
   fit_targets(design, *problem, Targets(design, about), options, design.features, 0, width, about.cross.options(), fit);
   return fit;
 }

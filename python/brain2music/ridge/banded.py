@@ -1,5 +1,6 @@
 """Ridge regression with a penalty of its own for each band of features."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -245,7 +246,10 @@ class BandedRidgeCV(FittedRidge):
             model = clone(self).set_params(
                 bands=self._column_bands[columns], alphas=np.asarray(self.alphas_), n_iter=gammas, keep_path=False
             )
-            rows.append(self.cv_scores_ - model.fit(matrix[:, columns], y, groups, sample_weight).cv_scores_)
+            with warnings.catch_warnings():  # the edges of the grid were told of by the fit itself
+                warnings.filterwarnings("ignore", message=".*the grid of alphas")
+                model.fit(matrix[:, columns], y, groups, sample_weight)
+            rows.append(self.cv_scores_ - model.cv_scores_)
         return torch.stack(rows) if isinstance(rows[0], torch.Tensor) else np.stack(rows)
 
     def _draws(self, bands: int) -> npt.NDArray[np.float64]:
