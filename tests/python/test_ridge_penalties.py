@@ -81,6 +81,14 @@ def test_eigenvalues_over_many_orders_of_magnitude(rng, fit, dtype, condition):
     assert np.abs(fit(X, Y, alphas).cv_scores_path_ - path_of(X, Y, alphas)).max() < tolerance
 
 
+def test_penalties_over_more_orders_of_magnitude_than_can_be_told_of(rng, fit):
+    """Products of as many factors leave the range of float64: then all penalties are solved for."""
+    X, Y = data(rng, 120, 30, 5)
+    X *= np.logspace(0, -3, 30)
+    alphas = np.logspace(-3, 300, 120)
+    assert np.abs(fit(X, Y, alphas).cv_scores_path_ - path_of(X, Y, alphas)).max() < 1e-9
+
+
 def test_the_order_of_penalties_does_not_matter_and_repeated_ones_tie(rng, fit):
     X, Y = data(rng, 240, 50, 9, np.float32)
     alphas = np.logspace(-2, 4, 12)
