@@ -52,6 +52,10 @@ struct Remainder {
   }
 };
 
+bool is_inf(double x) { return std::isinf(x); }
+
+bool is_finite(double x) { return std::isfinite(x); }
+
 bool less_in_size(double a, double b) { return std::abs(a) < std::abs(b); }
 
 /// Share of f(L) f(L') that the weights for a penalty leave over at the worst: that of f, and how fast it changes.
@@ -102,18 +106,21 @@ PenaltyNodes choose_nodes(const std::vector<double>& alphas, const std::vector<i
   r.at_eigenvalues.assign(samples, 1);
 
   r.add(largest, static_cast<std::size_t>(std::ranges::min_element(r.penalties) - r.penalties.begin()));
-  const auto enough = [&] {
+  const auto unsolved = [&] { return r.nodes.size() < numbers.size() && !std::ranges::all_of(r.at_penalties, is_inf); };
+  const auto worst = [&] {
+    double most = 0;
     for (std::size_t penalty = 0; penalty < r.penalties.size(); ++penalty) {
-      if (!(left_over(r, penalty) <= tolerance)) {
-        return false;
-      }
+      most = std::max(most, left_over(r, penalty));
     }
-    return true;  // also where all penalties are nodes
+    return most;
   };
-  while (!enough()) {
+  while (unsolved() && !(worst() <= tolerance)) {
     const auto at_point = std::ranges::max_element(r.at_eigenvalues, less_in_size) - r.at_eigenvalues.begin();
     const auto at_node = std::ranges::min_element(r.at_penalties, less_in_size) - r.at_penalties.begin();
     r.add(r.eigenvalues[static_cast<std::size_t>(at_point)], static_cast<std::size_t>(at_node));
+    if (!std::ranges::all_of(r.at_eigenvalues, is_finite)) {
+      return {numbers, {}, {}};  // of so many orders of magnitude that float64 cannot hold r
+    }
   }
 
   PenaltyNodes result;
@@ -128,6 +135,9 @@ PenaltyNodes choose_nodes(const std::vector<double>& alphas, const std::vector<i
     std::vector<double>& weights = result.weights.emplace_back();
     for (std::size_t node = 0; node < r.nodes.size(); ++node) {
       weights.push_back(r.weight(node, penalty));
+    }
+    if (!std::ranges::all_of(weights, is_finite)) {
+      return {numbers, {}, {}};
     }
   }
   return result;
