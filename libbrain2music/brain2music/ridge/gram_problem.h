@@ -23,7 +23,7 @@ struct FoldGram {
 /// make.
 class FoldGrams {
  public:
-  /// @param gram as in FoldStatistics: (folds + 1, p + 1, p + 1) float64.
+  /// `gram` as in FoldStatistics: (folds + 1, p + 1, p + 1) float64.
   FoldGrams(at::Tensor gram, bool intercept);
 
   FoldGram of(int64_t slot) const;

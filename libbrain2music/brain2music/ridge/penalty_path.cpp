@@ -249,7 +249,7 @@ void sum_up_in_double(const FoldSystem& system, const std::vector<double>& alpha
       *std::ranges::min_element(penalties, {}, [&](int64_t i) { return alphas[static_cast<std::size_t>(i)]; });
   factor(least);
   const double smallest = path.smallest_eigenvalue() - alphas[static_cast<std::size_t>(least)];
-  const double largest = at::trace(system.train).item<double>();  // no eigenvalue is larger
+  const auto largest = at::trace(system.train).item<double>();  // no eigenvalue is larger
   const PenaltyNodes nodes = choose_among(alphas, penalties, smallest, largest, made_in_double);
   for (const int64_t node : nodes.nodes) {
     factor(node);

@@ -20,9 +20,8 @@ struct FoldSystem {
 };
 
 /// Fills in the sums of all penalties on a CPU, each penalty in float32 where the conditioning allows that; no solution
-/// outlives the panel of targets it is for. Throws where even float64 is too coarse.
-/// @param largest no smaller than the largest eigenvalue of `train`; 0 where float32 must not be used.
-/// @param between called before each penalty, from whichever thread.
+/// outlives the panel of targets it is for. Throws where even float64 is too coarse. `largest` is no smaller than the
+/// largest eigenvalue of `train`, or 0 where float32 must not be used; `between` is called before each factor.
 void packed_sums(const FoldSystem& system, const std::vector<double>& alphas, double largest,
                  const std::function<void()>& between, const HeldOutSums& sums);
 

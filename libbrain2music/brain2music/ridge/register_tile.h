@@ -15,7 +15,7 @@ struct VectorOf {
 };
 
 template <class Real>
-using Vector = typename VectorOf<Real>::Type;
+using Vector = typename VectorOf<Real>::Type;  // NOLINT(readability-redundant-typename): not before Clang 16
 
 template <class Real>
 constexpr int64_t lanes = VectorOf<Real>::bytes / static_cast<int64_t>(sizeof(Real));
