@@ -29,7 +29,7 @@ def memory(shape: Shape, device: torch.device, required: float = 5, backends: li
     on_gpu = device.type == "cuda"
     runs = {"brain2music": partial(files.cost, "brain2music", device.type)}
     backends = backends or rivals.backends(device)
-    for how, (backend, batch) in rivals.settings(backends, shape.targets, rivals.SPARING).items():
+    for how, (backend, batch) in rivals.settings(backends, shape.targets).items():
         runs[f"himalaya RidgeCV, {how}"] = partial(files.cost, "himalaya", backend, str(batch or ""))
     contenders = {name: Contender(run, shape.targets, on_gpu, own_process=True) for name, run in runs.items()}
     ours = {"brain2music": contenders.pop("brain2music")}
