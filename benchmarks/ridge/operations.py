@@ -20,8 +20,8 @@ def eigenbasis(shape: Shape, draws: int = 1) -> float:
     return _shared(shape) + draws * shape.folds * fold
 
 
-#: Penalties that are solved for where there are as many or more: their sums make those of the others. Conditions up to
-#: some hundreds take six to eight.
+#: Penalties that are solved for where there are as many or more: their sums make those of the others. With the grid and
+#: the regions of the benchmark it takes six to eight.
 SOLVED = 7
 
 

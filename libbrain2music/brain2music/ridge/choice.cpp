@@ -57,7 +57,7 @@ Solver choose_solver(const RidgeOptions& options, int64_t n, int64_t p, int64_t 
   }
   const std::size_t alphas = options.alphas.empty() ? default_alphas().size() : options.alphas.size();
   const auto count = [&](Solver solver) {
-    // On a CPU the sums of so many penalties make those of all others, as a rule: see PenaltyNodes.
+    // On a CPU the sums of about so many penalties make those of others: see PenaltyNodes.
     constexpr std::size_t nodes = 7;
     const std::size_t solved = solver == Solver::cholesky && device.is_cpu() ? std::min(alphas, nodes) : alphas;
     return operations(solver, static_cast<double>(n), static_cast<double>(p), static_cast<double>(t),
