@@ -11,8 +11,8 @@ namespace brain2music::ridge {
 ///
 /// Solutions of one system are sums of f(L) = 1 / (L + alpha) over its eigenvalues L, and what they predict is linear
 /// in that; their squares are linear in f(L) f(L'), which is (f(L) - f(L')) / (L' - L). So weights by which f at some
-/// penalties gives f at another give all its sums. Where the eigenvalues lie within a few orders of magnitude, penalties
-/// below them tell of one another, and those among them do if there are many.
+/// penalties gives f at another give all its sums. Where the eigenvalues lie within a few orders of magnitude,
+/// penalties below them tell of one another, and those among them do if there are many.
 struct PenaltyNodes {
   std::vector<int64_t> nodes;                // numbers of penalties, the least first
   std::vector<int64_t> others;               // the remaining ones
