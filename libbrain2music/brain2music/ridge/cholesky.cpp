@@ -36,7 +36,7 @@ class CholeskyProblem final : public GramProblem {
     system.cross = held_cross(fold, gram, tile);
     // A Gram matrix is symmetric, so that the packed solver takes half of the products with it.
     const bool on_cpu = gram.train.is_cpu() && has_values(gram.train);
-    system.by_rows = design().rows && design().held_out(fold).numel() * (on_cpu ? 2 : 1) < design().features;
+    system.by_rows = design().by_rows(fold, /*half=*/on_cpu);
     system.squares = system.by_rows ? design().held_rows(fold, gram.mean) : gram.held_out;
     HeldOutSums sums;
     sums.predicted =

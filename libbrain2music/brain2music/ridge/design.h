@@ -53,8 +53,10 @@ struct Design {
   double held_weight(int64_t fold) const { return weights[static_cast<std::size_t>(fold)]; }
   double all_weight() const { return weights.back(); }
 
-  /// Whether products with held-out rows cost less than with their Gram matrix.
-  bool by_rows(int64_t fold) const { return rows && held_out(fold).numel() < features; }
+  /// Whether products with held-out rows cost less than with their Gram matrix, or with half of it.
+  bool by_rows(int64_t fold, bool half = false) const {
+    return rows && held_out(fold).numel() * (half ? 2 : 1) < features;
+  }
 
   /// (held-out rows, p) float64: the very rows that products with targets are taken of, about the mean `mean` + offset,
   /// weighted, times the scales.

@@ -38,8 +38,11 @@ struct Remainder {
   /// What the solution at a node counts for the one at a penalty: the residue there.
   double weight(std::size_t node, std::size_t penalty) const {
     const double pole = penalties[nodes[node]];
-    if (std::isinf(at_penalties[penalty])) {  // a node, or the same penalty as one
-      return penalties[penalty] == pole ? 1 : 0;
+    if (std::ranges::find(nodes, penalties[penalty], [&](std::size_t i) { return penalties[i]; }) != nodes.end()) {
+      return penalties[penalty] == pole ? 1 : 0;  // the same penalty as a node
+    }
+    if (std::isinf(at_penalties[penalty])) {
+      return std::numeric_limits<double>::quiet_NaN();  // more than float64 can hold
     }
     double residue = -1;
     for (std::size_t i = 0; i < nodes.size(); ++i) {
@@ -106,7 +109,7 @@ PenaltyNodes choose_nodes(const std::vector<double>& alphas, const std::vector<i
   r.at_eigenvalues.assign(samples, 1);
 
   r.add(largest, static_cast<std::size_t>(std::ranges::min_element(r.penalties) - r.penalties.begin()));
-  const auto unsolved = [&] { return r.nodes.size() < numbers.size() && !std::ranges::all_of(r.at_penalties, is_inf); };
+  const auto unsolved = [&] { return !std::ranges::all_of(r.at_penalties, is_inf); };
   const auto worst = [&] {
     double most = 0;
     for (std::size_t penalty = 0; penalty < r.penalties.size(); ++penalty) {
