@@ -179,6 +179,14 @@ def test_embedders_stay_on_their_device(make, shape):
     assert result.shape == shape
 
 
+def test_devices_give_the_same(bundle, rng, device):
+    music = tones(rng, 10, n=3)
+    there = Bundle.default(device)
+    for role in bundle.roles:
+        expected = bundle.embed(role, (music, RATE)).values
+        np.testing.assert_allclose(there.embed(role, (music, RATE)).values, expected, rtol=1e-3, atol=1e-4)
+
+
 def test_genres_lie_apart(bundle):
     """Nearest class mean on tracks of seeds that the bundle has not seen; one in ten is chance.
 
