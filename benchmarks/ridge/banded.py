@@ -33,7 +33,7 @@ def banded(shape: Shape, device: torch.device, draws: int = 10, required: float 
     def compare():
         model = run_ours(gammas)
         for run in theirs.values():
-            fits.agree(fits.fit_of(model), fits.fit_of(run()), shape)
+            fits.agree(fits.fit_of(model), fits.fit_of(run()), shape, fits.ROUNDING[device.type])
 
     return Case(
         unit="targets",

@@ -44,9 +44,11 @@ def decoding(shapes: list[Shape], device: torch.device, required: float = 30) ->
     def compare():
         model = run_ours(keep_path=True)
         solvers[:] = model.solver_
+        for i in some:
+            fits.assert_exact(fits.fit_of(model, i), xs[i], Y)
         for run in theirs.values():
             for i, rival in zip(some, run(), strict=True):
-                fits.agree(fits.fit_of(model, i), fits.fit_of(rival), shapes[i])
+                fits.agree(fits.fit_of(model, i), fits.fit_of(rival), shapes[i], fits.ROUNDING[device.type])
 
     def operations():
         return sum(OF_SOLVER[solver](shape) for solver, shape in zip(solvers, shapes, strict=True))

@@ -29,8 +29,9 @@ def encoding(
     def compare():
         model = run_ours(keep_path=True)
         solver.append(model.solver_)
+        fits.assert_exact(fits.fit_of(model), X, Y)
         for run in theirs.values():
-            fits.agree(fits.fit_of(model), fits.fit_of(run()), shape)
+            fits.agree(fits.fit_of(model), fits.fit_of(run()), shape, fits.ROUNDING[device.type])
 
     return Case(
         unit="targets",

@@ -44,7 +44,12 @@ def fit_of(model: Any, region: int | None = None) -> Fit:
     return Fit(values("best_alphas_"), values("coef_"), scores, values("cv_scores_path_"), gammas)
 
 
-def agree(ours: Fit, theirs: Fit, shape: Shape) -> None:
+#: By how much coefficients may differ in norm, by device: on a GPU, himalaya's decompositions in float32 leave some
+#: 0.0003 of 1,024 features. Ours are held against a closed form as well.
+ROUNDING = {"cpu": 1e-4, "cuda": 1e-3}
+
+
+def agree(ours: Fit, theirs: Fit, shape: Shape, rounding: float = ROUNDING["cpu"]) -> None:
     """The same best scores; the same choices, but where another is as good; the same coefficients where they are.
 
     Either's choice is looked up in the scores of the other, if the other has kept them.
@@ -57,14 +62,24 @@ def agree(ours: Fit, theirs: Fit, shape: Shape) -> None:
         if one.path is not None:
             chosen = np.abs(np.log(shape.alphas)[:, None] - np.log(other.alphas)).argmin(0)
             apart = max(apart, (one.path.max(0) - one.path[chosen, np.arange(len(chosen))]).max())
-    if apart > 1e-5:
+    if apart > rounding / 10:
         raise AssertionError(f"scores differ by up to {apart:.1e}")
     if same.mean() < 0.99:
         raise AssertionError(f"{(~same).sum()} of {len(same)} choices differ")
-    same_coefficients(ours.coef[:, same], theirs.coef[:, same])
+    same_coefficients(ours.coef[:, same], theirs.coef[:, same], rounding)
 
 
-def same_coefficients(ours: np.ndarray, theirs: np.ndarray) -> None:
+def same_coefficients(ours: np.ndarray, theirs: np.ndarray, rounding: float = ROUNDING["cpu"]) -> None:
     error = np.linalg.norm(ours - theirs) / np.linalg.norm(theirs)
-    if not error <= 1e-4:
+    if not error <= rounding:
         raise AssertionError(f"coefficients differ by {error:.1e} in norm")
+
+
+def assert_exact(fit: Fit, X: np.ndarray, Y: np.ndarray, targets: int = 256) -> None:
+    """The coefficients of the first targets are those of the closed form in float64, with the penalties chosen."""
+    X, alphas = X.astype(float), fit.alphas[:targets].astype(float)
+    gram, cross = X.T @ X, X.T @ Y[:, :targets].astype(float)
+    coef = np.empty_like(cross)
+    for alpha in np.unique(alphas):
+        coef[:, alphas == alpha] = np.linalg.solve(gram + alpha * np.eye(len(gram)), cross[:, alphas == alpha])
+    same_coefficients(fit.coef[:, :targets], coef, 1e-5)

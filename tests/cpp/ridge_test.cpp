@@ -3,11 +3,13 @@
 #include <ATen/ops/allclose.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/cos.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/ones.h>
+#include <ATen/ops/rsqrt.h>
 #include <ATen/ops/sin.h>
 #include <ATen/ops/zeros.h>
 
@@ -18,9 +20,11 @@
 #include "brain2music/decoding/brain_decoder.h"
 #include "brain2music/ridge/banded_ridge_cv.h"
 #include "brain2music/ridge/batched_ridge_cv.h"
+#include "brain2music/ridge/fit.h"
 #include "brain2music/ridge/fold_statistics.h"
 #include "brain2music/ridge/folds.h"
 #include "brain2music/ridge/kernel_ridge_cv.h"
+#include "brain2music/ridge/padded_problems.h"
 #include "brain2music/ridge/ridge.h"
 #include "brain2music/ridge/ridge_cv.h"
 #include "catch.h"
@@ -55,7 +59,7 @@ TEST_CASE("ridge_cv equals a loop of scikit-learn's Ridge", "[ridge][cuda]") {
         CHECK(close(fit.best_alphas, oracle("ridge_alphas"), 1e-6));
         CHECK(close(fit.coef, oracle("ridge_coef"), tolerance));
         CHECK(close(fit.intercept, oracle("ridge_intercept"), tolerance));
-        CHECK(fit.coef.device() == device);
+        CHECK(fit.coef.device().type() == device.type());
       }
       const ridge::RidgeModel model = ridge::ridge(x, y, oracle("ridge_alphas").to(device));
       CHECK(close(model.coef, oracle("ridge_coef"), tolerance));
@@ -92,6 +96,52 @@ TEST_CASE("factors give what eigenvectors give, whatever the sizes of blocks and
           const double tolerance = type == at::kFloat ? 2e-5 : 1e-9;
           CHECK(close(fit.cv_path, expected.cv_path, tolerance));
           CHECK(close(fit.cv_scores, expected.cv_scores, tolerance));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("problems filled up to one size give what each gives alone", "[ridge][cuda]") {
+  constexpr int64_t n = 60;
+  const at::Tensor numbers = at::arange(1, n * 40 + 1, at::kDouble);
+  const at::Tensor all = at::sin(numbers.square() * 0.137).view({n, 40}) + at::arange(40, at::kDouble) / 10;
+  const at::Tensor targets = all.narrow(1, 0, 9) + 2 * at::cos(numbers.square() * 0.271).view({n, 40}).narrow(1, 0, 9);
+  std::vector<ridge::RidgeOptions> variants(6);
+  variants[0].alphas = {0.1, 1, 10, 100, 1000};
+  variants[1].fit_intercept = false;  // penalties relative to each X
+  variants[2].sample_weight = at::rsqrt(at::arange(1, n + 1, at::kDouble));
+  variants[3].alpha_per_target = false;
+  variants[4].scoring = ridge::Scoring::correlation;
+  variants[5].refit = false;
+  for (const at::Device device : devices()) {
+    for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
+      for (ridge::RidgeOptions options : variants) {
+        options.keep_path = true;
+        const ridge::Folds folds = ridge::k_folds(n, 4);  // of the larger problems, held-out rows are fewer
+        const at::Tensor y = targets.to(device, type);
+        std::vector<at::Tensor> xs;
+        std::vector<ridge::Design> designs;
+        for (const int64_t p : {3, 40, 1, 17}) {
+          xs.push_back(all.narrow(1, 0, p).to(device, type));
+          designs.push_back(ridge::checked_design(xs.back(), y, folds, options, "test"));
+        }
+        const std::vector<ridge::RidgeFit> fits = ridge::fit_padded(designs, y, options);
+        const double tolerance = type == at::kFloat ? 2e-5 : 1e-9;
+        for (std::size_t i = 0; i < xs.size(); ++i) {
+          const ridge::RidgeFit alone = ridge::ridge_cv(xs[i], y, folds, options);
+          CHECK(close(fits[i].alphas, alone.alphas, 1e-6));
+          CHECK(close(fits[i].cv_path, alone.cv_path, tolerance));
+          CHECK(close(fits[i].cv_scores, alone.cv_scores, tolerance));
+          CHECK(close(fits[i].correlations, alone.correlations, tolerance));
+          // Of the smallest penalties float32 cannot tell which is better.
+          const at::Tensor same = fits[i].best == alone.best;
+          CHECK((same.all().item<bool>() || (type == at::kFloat && options.alphas.empty())));
+          CHECK(fits[i].at_lower_edge == alone.at_lower_edge);
+          CHECK(fits[i].at_upper_edge == alone.at_upper_edge);
+          CHECK(fits[i].coef.defined() == alone.coef.defined());
+          CHECK((!alone.coef.defined() || close(fits[i].coef * same, alone.coef * same, tolerance)));
+          CHECK((!alone.coef.defined() || close(fits[i].intercept * same, alone.intercept * same, tolerance)));
         }
       }
     }

@@ -244,6 +244,29 @@ def test_another_stream(rng):
     assert_same(model, expected, np.float32, path=False)
 
 
+def test_what_the_program_allows_elsewhere_costs_no_digits(rng):
+    X, Y = data(rng, n=400, p=64, t=3000, dtype=np.float32)
+    expected = RidgeCV(ALPHAS, device="cpu").fit(X, Y)
+    allowed = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = True
+    try:
+        model = RidgeCV(ALPHAS, device="cuda").fit(X, Y)
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = allowed
+    assert_same(model, expected, np.float32, path=False)
+
+
+def test_many_regions(rng):
+    """More than are made ready together, of all sizes, some of which go alone: with more features than rows."""
+    _, Y = data(rng, n=80, t=5)
+    xs = [rng.standard_normal((80, int(p))) + Y[:, :1] for p in rng.permutation(np.r_[np.arange(1, 75), 90, 200])]
+    model, expected = (BatchedRidgeCV(device=device).fit(xs, Y) for device in ("cuda", "cpu"))
+    assert set(model.solver_) == {"cholesky", "kernel"}
+    for i, _ in enumerate(xs):
+        np.testing.assert_allclose(model.cv_scores_[i], expected.cv_scores_[i], atol=1e-9)
+        np.testing.assert_allclose(model.coef_[i], expected.coef_[i], atol=1e-7)
+
+
 def test_the_decoder(rng):
     labels = np.repeat(np.arange(6), 20)
     brain = rng.standard_normal((60, 10, 120)).astype(np.float32)

@@ -1,5 +1,6 @@
 #include "brain2music/audio/log_mel.h"
 
+#include <ATen/Context.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/constant_pad_nd.h>
@@ -85,6 +86,7 @@ at::Tensor log_mel(const at::Tensor& waveform, const LogMelOptions& options) {
           waveform.sizes());
   require(waveform.scalar_type() == at::kFloat || waveform.scalar_type() == at::kDouble, where,
           "waveform must be float32 or float64; got ", waveform.scalar_type());
+  const at::NoTF32Guard all_bits;
   const at::Tensor filters = mel_filters(options).to(waveform.options());
   const int64_t half = options.n_fft / 2;
   const at::Tensor rows = at::constant_pad_nd(waveform.reshape({-1, waveform.size(-1)}), {half, half});

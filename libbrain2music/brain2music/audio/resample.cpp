@@ -58,8 +58,10 @@ at::Tensor resample(const at::Tensor& waveform, int64_t from, int64_t to, const 
   const int64_t samples = waveform.size(-1);
   const at::Tensor rows = waveform.reshape({-1, 1, samples});
   const at::Tensor padded = at::constant_pad_nd(rows, {filters.reach, filters.reach + from});
-  // Every `from` input samples give `to` output samples, one from each filter.
-  const at::Tensor phases = at::conv1d(padded, filters.taps.to(waveform.scalar_type()), {}, from);
+  // Every `from` input samples give `to` output samples, one from each filter. A GPU would do float32 with 10 of 23
+  // bits.
+  const at::ScalarType type = waveform.is_cuda() ? at::kDouble : waveform.scalar_type();
+  const at::Tensor phases = at::conv1d(padded.to(type), filters.taps.to(type), {}, from).to(waveform.scalar_type());
   const int64_t length = (samples * to + from - 1) / from;
   std::vector<int64_t> shape = waveform.sizes().vec();
   shape.back() = length;

@@ -2,7 +2,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/core/grad_mode.h>
 #include <ATen/ops/any.h>
 #include <ATen/ops/cumsum.h>
 #include <ATen/ops/matmul.h>
@@ -19,6 +18,7 @@
 
 #include "brain2music/check.h"
 #include "brain2music/decoding/windows.h"
+#include "brain2music/device/full_precision.h"
 #include "brain2music/ridge/batched_ridge_cv.h"
 #include "brain2music/ridge/ridge.h"
 
@@ -90,7 +90,7 @@ void check_fit(const at::Tensor& responses, const at::Tensor& targets, const at:
 
 DecoderFit fit_brain_decoder(const at::Tensor& responses, const at::Tensor& targets, const at::Tensor& members,
                              const at::Tensor& labels, const ridge::Folds& folds, const DecoderOptions& options) {
-  const at::NoGradGuard no_grad;
+  const device::FullPrecision full_precision;
   check_fit(responses, targets, members, labels, folds, options);
   DecoderFit fit;
   std::vector<Region> regions = regions_of(labels);
@@ -149,7 +149,7 @@ DecoderFit fit_brain_decoder(const at::Tensor& responses, const at::Tensor& targ
 }
 
 at::Tensor BrainDecoder::predict(const at::Tensor& responses, Missing missing) const {
-  const at::NoGradGuard no_grad;
+  const device::FullPrecision full_precision;
   check_responses(responses, members, predicting);
   require(responses.size(2) == voxels, predicting, "responses must have the ", voxels, " voxels of the fit; got ",
           responses.sizes());

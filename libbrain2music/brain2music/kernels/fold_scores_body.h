@@ -5,9 +5,6 @@
 /// The arithmetic of fold_scores, shared by CPU and CUDA: one feature's share for one target and penalty.
 namespace brain2music::kernels {
 
-// Penalties whose sums are kept in registers while the features pass by.
-constexpr int penalties_at_once = 4;
-
 template <class Real>
 struct FoldTerms {
   Real c;        // c

@@ -2,7 +2,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/core/grad_mode.h>
 #include <ATen/ops/amax.h>
 #include <ATen/ops/argmax.h>
 #include <ATen/ops/empty.h>
@@ -24,6 +23,7 @@
 #include <vector>
 
 #include "brain2music/check.h"
+#include "brain2music/device/full_precision.h"
 #include "brain2music/ridge/choice.h"
 #include "brain2music/ridge/fit.h"
 #include "brain2music/ridge/plan.h"
@@ -181,7 +181,7 @@ void refit(const Design& design, Solver solver, const Draws& draws, const at::Te
 
 BandedFit banded_ridge_cv(const at::Tensor& x, const at::Tensor& bands, const at::Tensor& gammas, const at::Tensor& y,
                           const Folds& folds, const RidgeOptions& options) {
-  const at::NoGradGuard no_grad;
+  const device::FullPrecision full_precision;
   check_options(options, where);
   check_targets(y, where);
   check_bands(x, bands, gammas);

@@ -14,12 +14,15 @@
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
+#include <c10/util/FunctionRef.h>
 
 #include <algorithm>
 #include <memory>
 #include <tuple>
+#include <utility>
 #include <vector>
 
+#include "brain2music/device/overlapped.h"
 #include "brain2music/kernels/fold_scores.h"
 #include "brain2music/ridge/gram_problem.h"
 #include "brain2music/ridge/rows.h"
@@ -37,8 +40,9 @@ constexpr double single_precision_growth = 300;
 constexpr double near_single = 0.03;
 constexpr double near_double = 5e-4;
 
-// Rows of the near products taken together: near eigenvalues lie close to the diagonal.
+// Rows of the near products taken together: near eigenvalues lie close to the diagonal. A GPU is not kept busy by few.
 constexpr int64_t band_rows = 32;
+constexpr int64_t band_rows_on_gpu = 128;
 
 struct Band {
   int64_t first_row;
@@ -46,6 +50,13 @@ struct Band {
   at::Tensor values;       // (rows, columns): Gram matrix of held-out rows where eigenvalues are near
   at::Tensor squared_gap;  // the same times the squared distance of eigenvalues
 };
+
+std::vector<at::Tensor> with(const at::Tensor& another, std::vector<at::Tensor> all) {
+  if (another.defined()) {
+    all.push_back(another);
+  }
+  return all;
+}
 
 /// One fold in the eigenbasis Q of its training Gram matrix, with eigenvalues L, c = Q'X'y and M the held-out Gram
 /// matrix in that basis. For a penalty a, with D = 1 / (L + a), the squared predictions are
@@ -64,6 +75,14 @@ struct EigenFold {
                         // eigenvalue (else the terms in N cancel where the penalty is far above all), D^2, -D^4 / 2
   at::Tensor held_sum;  // (p,): Q' sum of centred held-out rows / scale
   double scale = 1;
+
+  std::vector<at::Tensor> tensors() const {
+    std::vector<at::Tensor> all{to_basis, divided, weights, held_sum};
+    for (const Band& band : near) {
+      all.insert(all.end(), {band.values, band.squared_gap});
+    }
+    return with(held_rows, std::move(all));
+  }
 };
 
 struct Spectrum {
@@ -72,6 +91,8 @@ struct Spectrum {
   at::Tensor held_rows;  // (held-out rows, p): centred, in the basis; undefined where p is smaller
   at::Tensor held_out;   // (p, p): held-out Gram matrix in the basis
   double growth = 1;     // of the rounding of products with targets, in predictions with the smallest penalty
+
+  std::vector<at::Tensor> tensors() const { return with(held_rows, {values, basis, held_out}); }
 };
 
 /// @param rows held-out rows (rows, p), centred, where they are fewer than columns; else undefined.
@@ -122,8 +143,9 @@ EigenFold eigen_fold(const FoldGram& gram, const Spectrum& spectrum, const Desig
   const at::Tensor values_near = spectrum.held_out * near;
   const at::Tensor squared = values_near * gap.square();
   const at::Tensor where_near = real ? near.cpu() : at::ones({p, p}, at::kBool);
-  for (int64_t row = 0; row < p; row += band_rows) {
-    const int64_t rows = std::min(band_rows, p - row);
+  const int64_t step = values.is_cuda() ? band_rows_on_gpu : band_rows;
+  for (int64_t row = 0; row < p; row += step) {
+    const int64_t rows = std::min(step, p - row);
     const at::Tensor columns = at::nonzero(at::any(where_near.narrow(0, row, rows), 0)).squeeze(1);
     const auto first = columns[0].item<int64_t>();
     const int64_t count = columns[-1].item<int64_t>() - first + 1;
@@ -139,22 +161,25 @@ class EigenProblem final : public GramProblem {
       : GramProblem(design, grams), folds_(static_cast<std::size_t>(design.fold_count())) {
     const double smallest = *std::ranges::min_element(design.alphas);
     std::vector<Spectrum> spectra(folds_.size());
-    side_by_side(design.fold_count(), design.offset, [&](int64_t fold) {
+    each_fold([&](int64_t fold) {
       const FoldGram gram = this->gram(fold);
       if (design.between) {
         design.between();
       }
-      spectra[static_cast<std::size_t>(fold)] =
-          spectrum_of(gram, design.by_rows(fold) ? design.held_rows(fold, gram.mean) : at::Tensor(), smallest);
+      Spectrum& spectrum = spectra[static_cast<std::size_t>(fold)];
+      spectrum = spectrum_of(gram, design.by_rows(fold) ? design.held_rows(fold, gram.mean) : at::Tensor(), smallest);
+      return spectrum.tensors();
     });
     const bool single = design.single && std::ranges::all_of(spectra, [](const Spectrum& spectrum) {
                           return spectrum.growth <= single_precision_growth;
                         });
     work_in(single ? at::kFloat : at::kDouble);
-    side_by_side(design.fold_count(), design.offset, [&](int64_t fold) {
-      Spectrum& spectrum = spectra[static_cast<std::size_t>(fold)];
-      folds_[static_cast<std::size_t>(fold)] = eigen_fold(gram(fold), spectrum, design, type());
+    each_fold([&](int64_t number) {
+      Spectrum& spectrum = spectra[static_cast<std::size_t>(number)];
+      EigenFold& fold = folds_[static_cast<std::size_t>(number)];
+      fold = eigen_fold(gram(number), spectrum, design, type());
       spectrum = {};
+      return fold.tensors();
     });
   }
 
@@ -190,6 +215,16 @@ class EigenProblem final : public GramProblem {
   }
 
  private:
+  /// Several folds at once, on a GPU too: an eigendecomposition alone leaves it idle.
+  void each_fold(c10::function_ref<std::vector<at::Tensor>(int64_t)> work) const {
+    const at::Tensor& like = design().offset;
+    if (like.is_cuda() && has_values(like)) {
+      device::overlapped(design().fold_count(), like.device(), work);
+    } else {
+      side_by_side(design().fold_count(), like, [&](int64_t fold) { work(fold); });
+    }
+  }
+
   std::vector<EigenFold> folds_;
 };
 

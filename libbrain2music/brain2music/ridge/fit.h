@@ -5,6 +5,7 @@
 #include <functional>
 #include <string_view>
 
+#include "brain2music/export.h"
 #include "brain2music/ridge/design.h"
 #include "brain2music/ridge/folds.h"
 #include "brain2music/ridge/options.h"
@@ -28,7 +29,7 @@ void check_targets(const at::Tensor& y, std::string_view where);
 std::function<void()> between(const RidgeOptions& options);
 
 /// Checks X beside checked targets, and makes a design of both; its penalties are yet to be filled in.
-Design checked_design(const at::Tensor& x, const at::Tensor& y, const Folds& folds, const RidgeOptions& options,
+B2M_API Design checked_design(const at::Tensor& x, const at::Tensor& y, const Folds& folds, const RidgeOptions& options,
                       std::string_view where);
 
 /// No column's mean is larger than its spread: about 0, float32 keeps its digits.

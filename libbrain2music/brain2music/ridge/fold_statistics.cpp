@@ -2,7 +2,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/eye.h>
 #include <ATen/ops/matmul.h>
@@ -13,6 +12,7 @@
 #include <cstdint>
 
 #include "brain2music/check.h"
+#include "brain2music/device/full_precision.h"
 #include "brain2music/ridge/design.h"
 #include "brain2music/ridge/rows.h"
 
@@ -59,7 +59,7 @@ FoldStatistics& FoldStatistics::operator+=(const FoldStatistics& other) {
 FoldStatistics fold_statistics(const at::Tensor& x, const at::Tensor& y, const Folds& folds,
                                const at::Tensor& sample_weight) {
   constexpr auto where = "ridge.fold_statistics";
-  const at::NoGradGuard no_grad;
+  const device::FullPrecision full_precision;
   check_matrix(x, "X", where);
   check_matrix(y, "Y", where);
   require(x.size(0) == y.size(0) && x.size(0) == folds.rows, where, "X, Y and folds must have equal rows; got ",

@@ -2,7 +2,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/core/grad_mode.h>
 #include <ATen/ops/addr.h>
 #include <ATen/ops/mv.h>
 #include <ATen/ops/ones.h>
@@ -16,6 +15,7 @@
 #include <string_view>
 
 #include "brain2music/check.h"
+#include "brain2music/device/full_precision.h"
 #include "brain2music/ridge/choice.h"
 #include "brain2music/ridge/fit.h"
 #include "brain2music/ridge/plan.h"
@@ -59,7 +59,7 @@ double mean_eigenvalue(const at::Tensor& kernel, const Design& design) {
 RidgeFit kernel_ridge_cv(const at::Tensor& kernel, const at::Tensor& y, const Folds& folds,
                          const RidgeOptions& options) {
   constexpr auto where = "ridge.KernelRidgeCV";
-  const at::NoGradGuard no_grad;
+  const device::FullPrecision full_precision;
   check_options(options, where);
   check_targets(y, where);
   check_kernel(kernel, y, where);

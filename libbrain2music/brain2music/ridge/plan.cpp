@@ -21,8 +21,11 @@ constexpr int64_t factored_tile_bytes = int64_t{160} << 20;
 // Narrower products of matrices are slower than what a cache could save.
 constexpr int64_t least_columns = 512;
 
-// A GPU has no cache to stay in, but launches to save; still enough tiles for one to be copied while one is worked on.
-constexpr int64_t targets_on_gpu = 16384;
+// A GPU has no cache to stay in, but launches to save.
+constexpr int64_t targets_on_gpu = 65536;
+
+// Where targets come from elsewhere: enough tiles for one to be copied while one is worked on.
+constexpr int64_t targets_to_gpu = 16384;
 
 // With fewer targets at once, threads would do little else than begin.
 constexpr int64_t fewest_targets = 16;
@@ -65,8 +68,12 @@ Memory memory_of(Solver solver, const Design& design, const RidgeOptions& option
       return memory;
     }
     case Solver::cholesky:
+      if (design.device.is_cuda()) {  // all penalties of a fold at once
+        memory.shared += 2 * wide * penalties * matrix;
+        memory.per_target += 4 * wide * penalties * p;
+      }
       memory.shared += matrix * (wide * (folds + 4 + at::get_num_threads() * 7) + penalties * 2 * real);
-      memory.per_target = real * rows + (p + 1) * (folds + 1) * 2 * wide + 8 * wide * p + wide * held + scores + refit;
+      memory.per_target += real * rows + (p + 1) * (folds + 1) * 2 * wide + 8 * wide * p + wide * held + scores + refit;
       break;
     default:
       memory.shared += matrix * (wide * (3 * folds + 4 + at::get_num_threads() * 8) + real * (3 * folds + penalties)) +
@@ -84,7 +91,10 @@ int64_t tile_width(Solver solver, const Design& design, const RidgeOptions& opti
   const bool factored = solver != Solver::eigenbasis;
   const int64_t by_cache = (factored ? factored_tile_bytes : tile_bytes) / memory.per_target / 64 * 64;
   int64_t width = std::clamp<int64_t>(by_cache, factored ? 64 : least_columns, factored ? 4096 : 2048);
-  width = std::min(design.device.is_cuda() ? targets_on_gpu : width, design.targets);
+  if (design.device.is_cuda()) {
+    width = design.streamed ? targets_to_gpu : targets_on_gpu;
+  }
+  width = std::min(width, design.targets);
 
   int64_t limit = options.memory_limit;
   const int64_t results = design.streamed ? 0 : memory.results;

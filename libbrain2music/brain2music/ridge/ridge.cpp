@@ -2,7 +2,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/core/grad_mode.h>
 #include <ATen/ops/_unique.h>
 #include <ATen/ops/promote_types.h>
 #include <ATen/ops/zeros.h>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "brain2music/check.h"
+#include "brain2music/device/full_precision.h"
 #include "brain2music/ridge/fit.h"
 #include "brain2music/ridge/rows.h"
 #include "brain2music/ridge/solvers.h"
@@ -20,7 +20,7 @@ namespace brain2music::ridge {
 
 RidgeModel ridge(const at::Tensor& x, const at::Tensor& y, const at::Tensor& alphas, bool fit_intercept) {
   constexpr auto where = "ridge.ridge";
-  const at::NoGradGuard no_grad;
+  const device::FullPrecision full_precision;
   check_matrix(x, "X", where);
   check_targets(y, where);
   require_finite(x, "X", where);

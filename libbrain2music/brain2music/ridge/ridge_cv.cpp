@@ -2,7 +2,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/zeros_like.h>
@@ -13,6 +12,7 @@
 #include <vector>
 
 #include "brain2music/check.h"
+#include "brain2music/device/full_precision.h"
 #include "brain2music/ridge/choice.h"
 #include "brain2music/ridge/fit.h"
 #include "brain2music/ridge/plan.h"
@@ -22,7 +22,7 @@ namespace brain2music::ridge {
 
 RidgeFit ridge_cv(const at::Tensor& x, const at::Tensor& y, const Folds& folds, const RidgeOptions& options) {
   constexpr auto where = "ridge.RidgeCV";
-  const at::NoGradGuard no_grad;
+  const device::FullPrecision full_precision;
   check_options(options, where);
   check_targets(y, where);
   return fit_problem(x, y, checked_folds(folds, y.size(0), where), options, where);
@@ -30,7 +30,7 @@ RidgeFit ridge_cv(const at::Tensor& x, const at::Tensor& y, const Folds& folds, 
 
 RidgeFit ridge_cv(const FoldStatistics& statistics, const RidgeOptions& options) {
   constexpr auto where = "ridge.RidgeCV";
-  const at::NoGradGuard no_grad;
+  const device::FullPrecision full_precision;
   check_options(options, where);
   require(!options.keep_predictions && options.solver != Solver::kernel && !options.sample_weight.defined(), where,
           "statistics give no held-out predictions, no solver 'kernel' and no weights but their own; got one of these");
@@ -47,8 +47,8 @@ RidgeFit ridge_cv(const FoldStatistics& statistics, const RidgeOptions& options)
   Design design;
   design.features = about.features();
   design.targets = about.targets();
-  design.offset = about.x_offset;
   design.device = options.device.value_or(about.gram.device());
+  design.offset = about.x_offset.to(design.device);
   design.intercept = options.fit_intercept;
   design.folds = {0, std::vector<at::Tensor>(static_cast<std::size_t>(count), at::empty({0}, at::kLong))};
   const at::Tensor weights = about.gram.select(1, design.features).select(1, design.features).cpu();

@@ -5,6 +5,7 @@
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/all.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/bmm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/isfinite.h>
@@ -266,6 +267,16 @@ at::Tensor fold_gram(const at::Tensor& a, const Folds& folds) {
   if (!on_cpu) {
     mirror(sums);
   }
+  return sums;
+}
+
+at::Tensor fold_grams(const at::Tensor& a, const Folds& folds) {
+  const int64_t columns = a.size(2);
+  at::Tensor sums = at::zeros({folds.size() + 1, a.size(1), columns, columns}, a.options());
+  each_fold(folds, sums, [&](at::Tensor sum, const at::Tensor& rows) {
+    const at::Tensor block = take_rows(a, rows);
+    at::bmm_out(sum, block.permute({1, 2, 0}), block.transpose(0, 1));
+  });
   return sums;
 }
 

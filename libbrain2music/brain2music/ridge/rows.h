@@ -34,6 +34,9 @@ at::Tensor all_products(const at::Tensor& a, const at::Tensor& b);
 /// (folds + 1, p, p) float64: a'a, in float64 throughout; each product is taken once though it stands there twice.
 at::Tensor fold_gram(const at::Tensor& a, const Folds& folds);
 
+/// (folds + 1, b, p, p): the same of each of several matrices side by side, `a` (n, b, p) float64.
+at::Tensor fold_grams(const at::Tensor& a, const Folds& folds);
+
 /// Sums over the rows held out in each fold, and over all rows (last). Of rows times the roots of weights, weighted
 /// sums of the rows themselves.
 struct Moments {

@@ -43,11 +43,13 @@ void add_scores(const HeldOutSums& sums, const Design& design, const Tile& tile,
 }  // namespace
 
 Scores score(const Problem& problem, const Design& design, const Tile& tile, Scoring scoring) {
-  const at::Tensor zero =
-      at::zeros({static_cast<int64_t>(design.alphas.size()), tile.targets()}, tile.offset().options());
-  const Scores scores{zero, zero.clone()};
+  Scores scores;
   for (int64_t fold = 0; fold < design.fold_count(); ++fold) {
-    add_scores(problem.held_out(fold, tile), design, tile, fold, scoring, scores);
+    const HeldOutSums sums = problem.held_out(fold, tile);
+    if (!scores.chosen_by.defined()) {
+      scores = {at::zeros_like(sums.product), at::zeros_like(sums.product)};
+    }
+    add_scores(sums, design, tile, fold, scoring, scores);
   }
   scores.chosen_by.div_(design.fold_count());
   scores.correlation.div_(design.fold_count());

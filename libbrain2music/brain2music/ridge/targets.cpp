@@ -97,12 +97,13 @@ void Targets::each(int64_t width, c10::function_ref<void(const Tile&)> use) cons
   if (statistics_ != nullptr) {
     const int64_t features = design_.features;
     const int64_t tiles = (all + width - 1) / width;
-    side_by_side(tiles, statistics_->cross, [&](int64_t number) {
+    side_by_side(tiles, design_.offset, [&](int64_t number) {
       const int64_t first = number * width;
       const int64_t targets = std::min(width, all - first);
-      const at::Tensor cross = statistics_->cross.narrow(2, first, targets);
-      use(Tile(design_, first, cross, statistics_->y_offset.narrow(0, first, targets),
-               {cross.select(1, features), statistics_->y_squares.narrow(1, first, targets)}));
+      const at::Tensor cross = statistics_->cross.narrow(2, first, targets).to(design_.device);
+      const at::Tensor squares = statistics_->y_squares.narrow(1, first, targets).to(design_.device);
+      use(Tile(design_, first, cross, statistics_->y_offset.narrow(0, first, targets).to(design_.device),
+               {cross.select(1, features), squares}));
     });
     return;
   }
