@@ -134,9 +134,9 @@ TEST_CASE("problems filled up to one size give what each gives alone", "[ridge][
           CHECK(close(fits[i].cv_path, alone.cv_path, tolerance));
           CHECK(close(fits[i].cv_scores, alone.cv_scores, tolerance));
           CHECK(close(fits[i].correlations, alone.correlations, tolerance));
-          // Where penalties are as good float32 cannot tell which is better.
+          // Not where penalties are as good: in float32, or for the correlation with what one feature predicts.
           const at::Tensor same = fits[i].best == alone.best;
-          CHECK((same.all().item<bool>() || type == at::kFloat));
+          CHECK((same.all().item<bool>() || type == at::kFloat || xs[i].size(1) == 1));
           CHECK(fits[i].at_lower_edge == alone.at_lower_edge);
           CHECK(fits[i].at_upper_edge == alone.at_upper_edge);
           CHECK(fits[i].coef.defined() == alone.coef.defined());

@@ -123,6 +123,7 @@ def test_targets_larger_than_what_is_allowed_come_in_blocks(rng, tmp_path):
     np.save(tmp_path / "Y.npy", Y)
     y = np.load(tmp_path / "Y.npy", mmap_mode="r")
     expected = RidgeCV(ALPHAS, device="cpu").fit(X, Y)
+    RidgeCV(ALPHAS, device="cuda").fit(X, Y[:, :100])  # what cuBLAS takes for itself, once
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
     model = RidgeCV(ALPHAS, device="cuda", memory_limit="24 MiB").fit(X, y)
@@ -133,11 +134,12 @@ def test_targets_larger_than_what_is_allowed_come_in_blocks(rng, tmp_path):
     )  # of one block
 
 
-@pytest.mark.parametrize("share", [2e8, 6e7])
+@pytest.mark.parametrize("share", [3e8, 1e8])
 def test_blocks_are_halved_where_another_took_the_memory(rng, share):
     """The plan goes by what the driver says is free; the allocator may be allowed less."""
     X, Y = data(rng, n=2000, p=128, t=20_000, dtype=np.float32)
     expected = RidgeCV(ALPHAS, device="cpu").fit(X, Y)
+    RidgeCV(ALPHAS, device="cuda").fit(X, Y[:, :100])
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction(
         (torch.cuda.memory_reserved() + share) / torch.cuda.get_device_properties(0).total_memory

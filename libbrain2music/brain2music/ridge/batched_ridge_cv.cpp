@@ -77,10 +77,13 @@ class SideBySideOnGpu {
   }
 
   bool goes_with_others(const at::Tensor& x) const {
-    return x.dim() == 2 && y_.size(1) <= padded_targets && !options_.keep_predictions &&
-           bytes(x.size(1)) <= room_ / 2 &&
-           choose_solver(options_, y_.size(0), x.size(1), y_.size(1), folds_.size(),
-                         options_.device.value_or(x.device())) == Solver::cholesky;
+    if (x.dim() != 2 || y_.size(1) > padded_targets || options_.keep_predictions || bytes(x.size(1)) > room_ / 2) {
+      return false;
+    }
+    // Where a problem alone would be solved in an eigenbasis, it takes less time in a batch.
+    return options_.solver == Solver::cholesky ||
+           (options_.solver == Solver::automatic &&
+            choose_solver(options_, y_.size(0), x.size(1), y_.size(1), folds_.size(), y_.device()) != Solver::kernel);
   }
 
   void fit_waiting() {

@@ -14,12 +14,11 @@
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
-#include <c10/util/FunctionRef.h>
 
 #include <algorithm>
+#include <iterator>
 #include <memory>
 #include <tuple>
-#include <utility>
 #include <vector>
 
 #include "brain2music/device/overlapped.h"
@@ -51,13 +50,6 @@ struct Band {
   at::Tensor squared_gap;  // the same times the squared distance of eigenvalues
 };
 
-std::vector<at::Tensor> with(const at::Tensor& another, std::vector<at::Tensor> all) {
-  if (another.defined()) {
-    all.push_back(another);
-  }
-  return all;
-}
-
 /// One fold in the eigenbasis Q of its training Gram matrix, with eigenvalues L, c = Q'X'y and M the held-out Gram
 /// matrix in that basis. For a penalty a, with D = 1 / (L + a), the squared predictions are
 ///     sum_ij D_i D_j M_ij c_i c_j .
@@ -75,14 +67,6 @@ struct EigenFold {
                         // eigenvalue (else the terms in N cancel where the penalty is far above all), D^2, -D^4 / 2
   at::Tensor held_sum;  // (p,): Q' sum of centred held-out rows / scale
   double scale = 1;
-
-  std::vector<at::Tensor> tensors() const {
-    std::vector<at::Tensor> all{to_basis, divided, weights, held_sum};
-    for (const Band& band : near) {
-      all.insert(all.end(), {band.values, band.squared_gap});
-    }
-    return with(held_rows, std::move(all));
-  }
 };
 
 struct Spectrum {
@@ -91,14 +75,28 @@ struct Spectrum {
   at::Tensor held_rows;  // (held-out rows, p): centred, in the basis; undefined where p is smaller
   at::Tensor held_out;   // (p, p): held-out Gram matrix in the basis
   double growth = 1;     // of the rounding of products with targets, in predictions with the smallest penalty
-
-  std::vector<at::Tensor> tensors() const { return with(held_rows, {values, basis, held_out}); }
 };
 
-/// @param rows held-out rows (rows, p), centred, where they are fewer than columns; else undefined.
-Spectrum spectrum_of(const FoldGram& gram, const at::Tensor& rows, double smallest) {
-  Spectrum spectrum;
-  std::tie(spectrum.values, spectrum.basis) = at::linalg_eigh(gram.train);
+/// Eigenvalues and eigenvectors of each fold's training Gram matrix on a GPU: side by side, since each alone leaves it
+/// idle.
+std::vector<Spectrum> spectra_on_gpu(const std::vector<at::Tensor>& grams) {
+  // LibTorch loads its solvers when first asked for one, which must not happen in several threads at once.
+  static const at::Tensor loaded = std::get<0>(at::linalg_eigh(at::ones({1, 1}, grams.front().options())));
+  std::vector<Spectrum> spectra(grams.size());
+  device::overlapped(std::ssize(grams), grams.front().device(), [&](int64_t fold) {
+    Spectrum& spectrum = spectra[static_cast<std::size_t>(fold)];
+    std::tie(spectrum.values, spectrum.basis) = at::linalg_eigh(grams[static_cast<std::size_t>(fold)]);
+    return std::vector<at::Tensor>{spectrum.values, spectrum.basis};
+  });
+  return spectra;
+}
+
+/// @param rows     held-out rows (rows, p), centred, where they are fewer than columns; else undefined.
+/// @param spectrum may hold eigenvalues and eigenvectors already.
+void complete(Spectrum& spectrum, const FoldGram& gram, const at::Tensor& rows, double smallest) {
+  if (!spectrum.values.defined()) {
+    std::tie(spectrum.values, spectrum.basis) = at::linalg_eigh(gram.train);
+  }
   spectrum.values = spectrum.values.clamp_min(0);
   if (rows.defined()) {
     spectrum.held_rows = at::mm(rows, spectrum.basis);
@@ -109,7 +107,6 @@ Spectrum spectrum_of(const FoldGram& gram, const at::Tensor& rows, double smalle
   const at::Tensor penalised = spectrum.values + smallest;
   const at::Tensor growth = at::sqrt(penalised[-1] * at::sum(spectrum.held_out.diagonal().abs() / penalised.square()));
   spectrum.growth = has_values(growth) ? growth.item<double>() : 1.0;
-  return spectrum;
 }
 
 EigenFold eigen_fold(const FoldGram& gram, const Spectrum& spectrum, const Design& design, at::ScalarType type) {
@@ -161,25 +158,29 @@ class EigenProblem final : public GramProblem {
       : GramProblem(design, grams), folds_(static_cast<std::size_t>(design.fold_count())) {
     const double smallest = *std::ranges::min_element(design.alphas);
     std::vector<Spectrum> spectra(folds_.size());
-    each_fold([&](int64_t fold) {
+    if (design.offset.is_cuda() && has_values(design.offset)) {
+      std::vector<at::Tensor> trained_on;
+      for (int64_t fold = 0; fold < design.fold_count(); ++fold) {
+        trained_on.push_back(gram(fold).train);
+      }
+      spectra = spectra_on_gpu(trained_on);
+    }
+    side_by_side(design.fold_count(), design.offset, [&](int64_t fold) {
       const FoldGram gram = this->gram(fold);
       if (design.between) {
         design.between();
       }
-      Spectrum& spectrum = spectra[static_cast<std::size_t>(fold)];
-      spectrum = spectrum_of(gram, design.by_rows(fold) ? design.held_rows(fold, gram.mean) : at::Tensor(), smallest);
-      return spectrum.tensors();
+      complete(spectra[static_cast<std::size_t>(fold)], gram,
+               design.by_rows(fold) ? design.held_rows(fold, gram.mean) : at::Tensor(), smallest);
     });
     const bool single = design.single && std::ranges::all_of(spectra, [](const Spectrum& spectrum) {
                           return spectrum.growth <= single_precision_growth;
                         });
     work_in(single ? at::kFloat : at::kDouble);
-    each_fold([&](int64_t number) {
-      Spectrum& spectrum = spectra[static_cast<std::size_t>(number)];
-      EigenFold& fold = folds_[static_cast<std::size_t>(number)];
-      fold = eigen_fold(gram(number), spectrum, design, type());
+    side_by_side(design.fold_count(), design.offset, [&](int64_t fold) {
+      Spectrum& spectrum = spectra[static_cast<std::size_t>(fold)];
+      folds_[static_cast<std::size_t>(fold)] = eigen_fold(gram(fold), spectrum, design, type());
       spectrum = {};
-      return fold.tensors();
     });
   }
 
@@ -215,16 +216,6 @@ class EigenProblem final : public GramProblem {
   }
 
  private:
-  /// Several folds at once, on a GPU too: an eigendecomposition alone leaves it idle.
-  void each_fold(c10::function_ref<std::vector<at::Tensor>(int64_t)> work) const {
-    const at::Tensor& like = design().offset;
-    if (like.is_cuda() && has_values(like)) {
-      device::overlapped(design().fold_count(), like.device(), work);
-    } else {
-      side_by_side(design().fold_count(), like, [&](int64_t fold) { work(fold); });
-    }
-  }
-
   std::vector<EigenFold> folds_;
 };
 
