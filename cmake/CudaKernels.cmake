@@ -41,9 +41,9 @@ if(_why STREQUAL "")
     set(CMAKE_CUDA_ARCHITECTURES "80-real;86-real;90-real;100" CACHE STRING "CUDA architectures to compile for")
   endif()
   set(CMAKE_CUDA_RUNTIME_LIBRARY None) # torch's own libcudart below, never a second one
-  set(CMAKE_CUDA_STANDARD 20)
-  set(CMAKE_CUDA_STANDARD_REQUIRED ON)
   enable_language(CUDA)
+  set(CMAKE_CUDA_STANDARD 20) # after enable_language: its own test would ask CMake 3.25 for what is set below
+  set(CMAKE_CUDA_STANDARD_REQUIRED ON)
   set(B2M_NVCC_WORKS ON CACHE INTERNAL "nvcc has compiled something in this build folder")
   if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION) # CMake 3.25 does not know that nvcc 12 and newer do C++20
     set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
