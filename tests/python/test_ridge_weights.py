@@ -276,6 +276,15 @@ def test_a_number_weighs_all_rows_alike_and_a_list_will_do(rng):
         )
 
 
+def test_a_tensor_of_one_number_does_too(rng):
+    X, Y, _ = (torch.from_numpy(x) for x in data(rng, 60, 5, 4))
+    for of_number, of_rows in zip(estimators(), estimators(), strict=True):
+        fitted(of_number, X, Y, torch.tensor(2.5))
+        fitted(of_rows, X, Y, torch.full((60,), 2.5))
+        for a, b in zip(kept(of_number), kept(of_rows), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
 def test_torch_in_torch_out(rng):
     X, Y, weights = data(rng, 60, 5, 4, np.float32)
     x, y = torch.from_numpy(X), torch.from_numpy(Y)

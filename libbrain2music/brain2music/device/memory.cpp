@@ -2,9 +2,11 @@
 
 #include <ATen/Context.h>
 #include <ATen/DeviceAccelerator.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <c10/util/Exception.h>
 
 #include <algorithm>
+#include <cstddef>
 
 namespace brain2music::device {
 
@@ -13,7 +15,14 @@ std::optional<int64_t> free_memory(const c10::Device& device) {
     return std::nullopt;
   }
   const c10::DeviceIndex index = device.has_index() ? device.index() : at::accelerator::getDeviceIndex();
-  return static_cast<int64_t>(at::accelerator::getMemoryInfo(index).first);
+  const auto free = static_cast<int64_t>(at::accelerator::getMemoryInfo(index).first);
+  if (!at::getDeviceAllocator(device.type())->initialized()) {
+    return free;
+  }
+  // What LibTorch keeps for reuse is to be had too: it is given back before an allocation fails.
+  const auto stats = at::accelerator::getDeviceStats(index);
+  const auto all = static_cast<std::size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+  return free + std::max<int64_t>(0, stats.reserved_bytes[all].current - stats.active_bytes[all].current);
 }
 
 void in_blocks(int64_t total, int64_t width, int64_t least, c10::function_ref<void(int64_t, int64_t)> work) {

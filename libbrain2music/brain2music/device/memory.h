@@ -12,7 +12,7 @@ namespace brain2music::device {
 
 /// Bytes that are free on a GPU; nothing for a CPU, whose memory is shared with whatever else runs.
 /// @param device where.
-/// @return bytes, what this process keeps for reuse not counted.
+/// @return bytes, what this process keeps for reuse included.
 B2M_API std::optional<int64_t> free_memory(const c10::Device& device);
 
 /// Calls work(first, count) for neighbouring blocks of [0, total). A block for which memory does not suffice

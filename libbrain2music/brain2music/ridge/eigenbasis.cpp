@@ -18,6 +18,7 @@
 #include <algorithm>
 #include <iterator>
 #include <memory>
+#include <mutex>
 #include <tuple>
 #include <vector>
 
@@ -81,7 +82,8 @@ struct Spectrum {
 /// idle.
 std::vector<Spectrum> spectra_on_gpu(const std::vector<at::Tensor>& grams) {
   // LibTorch loads its solvers when first asked for one, which must not happen in several threads at once.
-  static const at::Tensor loaded = std::get<0>(at::linalg_eigh(at::ones({1, 1}, grams.front().options())));
+  static std::once_flag loaded;
+  std::call_once(loaded, [&] { at::linalg_eigh(at::ones({1, 1}, grams.front().options())); });
   std::vector<Spectrum> spectra(grams.size());
   device::overlapped(std::ssize(grams), grams.front().device(), [&](int64_t fold) {
     Spectrum& spectrum = spectra[static_cast<std::size_t>(fold)];

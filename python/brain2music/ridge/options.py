@@ -70,7 +70,7 @@ def core_options(estimator: Any, X: Any, where: str, sample_weight: Any = None, 
 def weights_of_rows(sample_weight: Any, rows: int, where: str) -> Any:
     """Weights of the rows in float64, from an array or one number for all."""
     if isinstance(sample_weight, torch.Tensor):
-        return sample_weight.double()
+        return sample_weight.double().expand(rows) if sample_weight.ndim == 0 else sample_weight.double()
     weights = np.asarray(sample_weight, dtype=float)
     if weights.ndim == 0:
         weights = np.full(rows, float(weights))
