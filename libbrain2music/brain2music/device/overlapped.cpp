@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <future>
 #include <vector>
 
@@ -45,9 +46,9 @@ void overlapped(int64_t count, const c10::Device& device, c10::function_ref<std:
     done.record(own);
     done.block(callers);
   };
-  std::vector<std::future<void>> threads;
-  for (int64_t thread = 0; thread < std::min(count, most_threads); ++thread) {
-    threads.push_back(std::async(std::launch::async, take_turns));
+  std::vector<std::future<void>> threads(static_cast<std::size_t>(std::min(count, most_threads)));
+  for (std::future<void>& thread : threads) {
+    thread = std::async(std::launch::async, take_turns);
   }
   for (const std::future<void>& thread : threads) {
     thread.wait();

@@ -161,9 +161,9 @@ class EigenProblem final : public GramProblem {
     const double smallest = *std::ranges::min_element(design.alphas);
     std::vector<Spectrum> spectra(folds_.size());
     if (design.offset.is_cuda() && has_values(design.offset)) {
-      std::vector<at::Tensor> trained_on;
-      for (int64_t fold = 0; fold < design.fold_count(); ++fold) {
-        trained_on.push_back(gram(fold).train);
+      std::vector<at::Tensor> trained_on(folds_.size());
+      for (std::size_t fold = 0; fold < trained_on.size(); ++fold) {
+        trained_on[fold] = gram(static_cast<int64_t>(fold)).train;
       }
       spectra = spectra_on_gpu(trained_on);
     }
