@@ -136,7 +136,7 @@ class EigenProblem final : public GramProblem {
       folds_[static_cast<std::size_t>(fold)] = eigen_fold(gram(fold), spectrum, design, type());
       spectrum = {};
       EigenFold& made = folds_[static_cast<std::size_t>(fold)];
-      if (tiles_pay(made.divided)) {
+      if (made.held_rows.defined() && tiles_pay(made.divided)) {
         packed_[static_cast<std::size_t>(fold)].emplace(made);
         made = {};
       }
@@ -145,7 +145,8 @@ class EigenProblem final : public GramProblem {
 
   HeldOutSums held_out(int64_t number, const Tile& tile) const override {
     if (const std::optional<PackedFold>& packed = packed_[static_cast<std::size_t>(number)]) {
-      return packed_sums(*packed, number, tile);
+      return packed->sums(tile, design().held_out(number),
+                          design().intercept ? tile.training_mean(number).to(type()) : at::Tensor());
     }
     const EigenFold& fold = folds_[static_cast<std::size_t>(number)];
     const int64_t p = fold.divided.size(0);
@@ -178,20 +179,6 @@ class EigenProblem final : public GramProblem {
   }
 
  private:
-  HeldOutSums packed_sums(const PackedFold& fold, int64_t number, const Tile& tile) const {
-    PackedTile packed{tile.packed_products()};
-    if (design().by_rows(number)) {
-      packed.rows = tile.rows().to(type());
-      packed.held_out = design().held_out(number);
-    } else {
-      packed.held_products = tile.fold_products(type())[number];
-    }
-    if (design().intercept) {
-      packed.mean = tile.training_mean(number).to(type());
-    }
-    return fold.sums(tile, packed);
-  }
-
   std::vector<EigenFold> folds_;  // empty where they are packed
   std::vector<std::optional<PackedFold>> packed_;
 };

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <optional>
 
 namespace brain2music::ridge {
 namespace {
@@ -45,7 +44,7 @@ PackedFold::PackedFold(const EigenFold& fold)
     : features_(fold.divided.size(0)),
       penalties_(fold.weights.size(1)),
       scale_(fold.scale),
-      held_(fold.held_rows.defined() ? PackedLeft<float>(fold.held_rows.t()) : PackedLeft<float>()),
+      held_rows_(fold.held_rows.t()),
       to_basis_(fold.to_basis),
       divided_(fold.divided) {
   for (const Band& band : fold.near) {
@@ -159,15 +158,14 @@ void PackedFold::score(const Products& products, float* sums) const {
   }
 }
 
-HeldOutSums PackedFold::sums(const Tile& tile, const PackedTile& packed) const {
+HeldOutSums PackedFold::sums(const Tile& tile, const at::Tensor& held_out, const at::Tensor& mean) const {
   const int64_t targets = tile.targets();
-  const Panels<float>& products = packed.products;
+  const Panels<float>& products = tile.packed_products();
+  const at::Tensor rows = tile.rows().to(at::kFloat);
   const int64_t panels = products.count();
   const int64_t size = registers::blocks_of(features_) * block * width;
   const at::Tensor buffer = tile.scratch({3, panels, size}, divided_.options());
   float* first_c = buffer.mutable_data_ptr<float>();
-  const std::optional<Panels<float>> held_products =
-      held_.rows() > 0 ? std::nullopt : std::optional<Panels<float>>(packed.held_products);
   const int64_t all = registers::whole_tiles(penalties_);
   at::Tensor result = at::empty({3, penalties_, targets}, buffer.options().dtype(at::kDouble));
   auto* results = result.mutable_data_ptr<double>();
@@ -177,27 +175,23 @@ HeldOutSums PackedFold::sums(const Tile& tile, const PackedTile& packed) const {
     float* c = first_c + begin * size;
     float* held = c + panels * size;
     float* far = held + panels * size;
-    if (held_products) {
-      to_basis_.times(held_products->at(begin), held_products->step(), count, held, size);
-    } else {
-      float* rows = far;  // there is nothing there yet
-      for (int64_t panel = 0; panel < count; ++panel) {
-        gather(packed.rows, packed.held_out, (begin + panel) * width, rows + panel * size);
-      }
-      held_.times(rows, size, count, held, size);
+    float* held_targets = far;  // there is nothing else yet
+    for (int64_t panel = 0; panel < count; ++panel) {
+      gather(rows, held_out, (begin + panel) * width, held_targets + panel * size);
     }
+    held_rows_.times(held_targets, size, count, held, size);
     to_basis_.times(products.at(begin), products.step(), count, c, size, held);
     divided_.times(c, size, count, far, size);
     std::vector<float> sums(static_cast<std::size_t>(3 * all * width));
-    std::array<float, width> mean{};
+    std::array<float, width> means{};
     for (int64_t panel = 0; panel < count; ++panel) {
       const int64_t target = (begin + panel) * width;
       const int64_t columns = std::min(width, targets - target);
-      if (packed.mean.defined()) {
-        std::copy_n(packed.mean.const_data_ptr<float>() + target, columns, mean.begin());
+      if (mean.defined()) {
+        std::copy_n(mean.const_data_ptr<float>() + target, columns, means.begin());
       }
       std::ranges::fill(sums, 0.0F);
-      score({c + panel * size, held + panel * size, far + panel * size, mean.data()}, sums.data());
+      score({c + panel * size, held + panel * size, far + panel * size, means.data()}, sums.data());
       for (int64_t kind = 0; kind < 3; ++kind) {
         const double scale = kind < 2 ? scale_ : 1;
         for (int64_t penalty = 0; penalty < penalties_; ++penalty) {

@@ -12,23 +12,16 @@
 
 namespace brain2music::ridge {
 
-/// What a tile of targets brings to a fold, in float32; `rows` or `held_products`, as the fold has held_rows or not.
-struct PackedTile {
-  const Panels<float>& products;  // (p + 1, t): of all rows of [X, 1]
-  at::Tensor rows{};              // (n, t)
-  at::Tensor held_out{};          // numbers of those that are held out
-  at::Tensor held_products{};     // (p + 1, t): of held-out rows of [X, 1]
-  at::Tensor mean{};              // (t,): what held-out targets are less; undefined: 0
-};
-
-/// An EigenFold on a CPU by register tiles alone: panels of targets stay packed from products to scores, and scores for
-/// all penalties are products, too. Each panel is worked on by itself, so that nothing depends on threads or on how
-/// many targets there are.
+/// An EigenFold with held_rows, on a CPU, by register tiles alone: panels of targets stay packed from products to
+/// scores, and scores for all penalties are products, too. Each panel is worked on by itself, so that nothing depends
+/// on threads or on how many targets there are.
 class PackedFold {
  public:
   explicit PackedFold(const EigenFold& fold);
 
-  HeldOutSums sums(const Tile& tile, const PackedTile& packed) const;
+  /// @param held_out numbers of the rows that are held out.
+  /// @param mean     (t,) float32: what these are less; undefined: 0.
+  HeldOutSums sums(const Tile& tile, const at::Tensor& held_out, const at::Tensor& mean) const;
 
  private:
   /// Products of a panel.
@@ -57,7 +50,7 @@ class PackedFold {
   int64_t features_;
   int64_t penalties_;
   double scale_;
-  PackedLeft<float> held_;  // of rows held out, or, where these are many, of products with them
+  PackedLeft<float> held_rows_;  // (p, held-out rows)
   PackedLeft<float> to_basis_;
   PackedLeft<float> divided_;
   std::vector<NearStrip> strips_;
