@@ -136,7 +136,7 @@ class EigenProblem final : public GramProblem {
       folds_[static_cast<std::size_t>(fold)] = eigen_fold(gram(fold), spectrum, design, type());
       spectrum = {};
       EigenFold& made = folds_[static_cast<std::size_t>(fold)];
-      if (made.held_rows.defined() && tiles_pay(made.divided)) {
+      if (made.held_rows.defined() && tiles_pay(made.held_rows)) {
         packed_[static_cast<std::size_t>(fold)].emplace(made);
         made = {};
       }

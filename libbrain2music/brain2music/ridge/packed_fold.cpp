@@ -6,6 +6,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
+#include <iterator>
+#include <vector>
 
 namespace brain2music::ridge {
 namespace {
@@ -19,16 +22,22 @@ using RegisterTile = registers::Tile<float>;
 constexpr int64_t width = Panels<float>::width;
 constexpr int64_t lanes = registers::lanes<float>;
 
+constexpr int64_t kinds_of_sums = 3;  // as in HeldOutSums
+
 // Panels worth a thread of their own.
 constexpr int64_t panels_at_once = 8;
 
-/// A panel of some rows of `rows` (n, t).
+/// A panel of some rows of `rows` (n, t), from a column on.
 void gather(const at::Tensor& rows, const at::Tensor& numbers, int64_t first_column, float* to) {
   const int64_t count = std::min(width, rows.size(1) - first_column);
-  const float* from = rows.const_data_ptr<float>() + first_column;
+  const int64_t step = rows.stride(1);
+  const float* from = rows.const_data_ptr<float>() + first_column * step;
   const auto* number = numbers.const_data_ptr<int64_t>();
   for (int64_t row = 0; row < numbers.numel(); ++row, to += width) {
-    std::copy_n(from + number[row] * rows.stride(0), count, to);
+    const float* its = from + number[row] * rows.stride(0);
+    for (int64_t column = 0; column < count; ++column) {
+      to[column] = its[column * step];
+    }
     std::fill_n(to + count, width - count, 0.0F);
   }
 }
@@ -130,10 +139,11 @@ void PackedFold::make_terms(const Products& products, int64_t first, int64_t cou
   }
 }
 
-/// Adds to `sums` (3, penalties in whole tiles, width).
-void PackedFold::score(const Products& products, float* sums) const {
+/// Of one panel: (3, penalties in whole tiles, width).
+std::vector<float> PackedFold::panel_sums(const Products& products) const {
   const int64_t all = registers::whole_tiles(penalties_);
   const int64_t kind = features_ * registers::rows;
+  std::vector<float> sums(static_cast<std::size_t>(kinds_of_sums * all * width));
   Terms terms;
   for (int64_t first = 0; first < features_; first += block) {
     const int64_t count = std::min(block, features_ - first);
@@ -145,31 +155,42 @@ void PackedFold::score(const Products& products, float* sums) const {
       };
       RegisterTile predicted;
       add(predicted, 0, products.c + first * width);
-      predicted.add_to(sums + top * width, width);
+      predicted.add_to(sums.data() + top * width, width);
       RegisterTile product;
       add(product, 1, terms.product.data());
-      product.add_to(sums + (all + top) * width, width);
+      product.add_to(sums.data() + (all + top) * width, width);
       RegisterTile squares;
       add(squares, 2, terms.far.data());
       add(squares, 3, terms.near.data());
       add(squares, 4, terms.gap.data());
-      squares.add_to(sums + (2 * all + top) * width, width);
+      squares.add_to(sums.data() + (2 * all + top) * width, width);
     }
+  }
+  return sums;
+}
+
+/// Of the targets of a panel, from number `target` on, into `result` (3, penalties, t).
+void PackedFold::put(const std::vector<float>& sums, int64_t target, const at::Tensor& result) const {
+  const int64_t targets = result.size(2);
+  const float* from = sums.data();
+  double* to = result.mutable_data_ptr<double>() + target;
+  for (int64_t kind = 0; kind < kinds_of_sums; ++kind) {
+    for (int64_t penalty = 0; penalty < penalties_; ++penalty) {
+      std::copy_n(from + penalty * width, std::min(width, targets - target), to + penalty * targets);
+    }
+    from += registers::whole_tiles(penalties_) * width;
+    to += penalties_ * targets;
   }
 }
 
 HeldOutSums PackedFold::sums(const Tile& tile, const at::Tensor& held_out, const at::Tensor& mean) const {
   const int64_t targets = tile.targets();
   const Panels<float>& products = tile.packed_products();
-  const at::Tensor rows = tile.rows().to(at::kFloat);
   const int64_t panels = products.count();
   const int64_t size = registers::blocks_of(features_) * block * width;
   const at::Tensor buffer = tile.scratch({3, panels, size}, divided_.options());
   float* first_c = buffer.mutable_data_ptr<float>();
-  const int64_t all = registers::whole_tiles(penalties_);
-  at::Tensor result = at::empty({3, penalties_, targets}, buffer.options().dtype(at::kDouble));
-  auto* results = result.mutable_data_ptr<double>();
-
+  at::Tensor result = at::empty({kinds_of_sums, penalties_, targets}, buffer.options().dtype(at::kDouble));
   at::parallel_for(0, panels, panels_at_once, [&](int64_t begin, int64_t end) {
     const int64_t count = end - begin;
     float* c = first_c + begin * size;
@@ -177,31 +198,21 @@ HeldOutSums PackedFold::sums(const Tile& tile, const at::Tensor& held_out, const
     float* far = held + panels * size;
     float* held_targets = far;  // there is nothing else yet
     for (int64_t panel = 0; panel < count; ++panel) {
-      gather(rows, held_out, (begin + panel) * width, held_targets + panel * size);
+      gather(tile.rows(), held_out, (begin + panel) * width, held_targets + panel * size);
     }
     held_rows_.times(held_targets, size, count, held, size);
     to_basis_.times(products.at(begin), products.step(), count, c, size, held);
     divided_.times(c, size, count, far, size);
-    std::vector<float> sums(static_cast<std::size_t>(3 * all * width));
-    std::array<float, width> means{};
     for (int64_t panel = 0; panel < count; ++panel) {
       const int64_t target = (begin + panel) * width;
-      const int64_t columns = std::min(width, targets - target);
+      std::array<float, width> means{};
       if (mean.defined()) {
-        std::copy_n(mean.const_data_ptr<float>() + target, columns, means.begin());
+        std::copy_n(mean.const_data_ptr<float>() + target, std::min(width, targets - target), means.begin());
       }
-      std::ranges::fill(sums, 0.0F);
-      score({c + panel * size, held + panel * size, far + panel * size, means.data()}, sums.data());
-      for (int64_t kind = 0; kind < 3; ++kind) {
-        const double scale = kind < 2 ? scale_ : 1;
-        for (int64_t penalty = 0; penalty < penalties_; ++penalty) {
-          const float* from = &sums[static_cast<std::size_t>((kind * all + penalty) * width)];
-          double* to = results + (kind * penalties_ + penalty) * targets + target;
-          std::transform(from, from + columns, to, [&](float sum) { return scale * static_cast<double>(sum); });
-        }
-      }
+      put(panel_sums({c + panel * size, held + panel * size, far + panel * size, means.data()}), target, result);
     }
   });
+  result.narrow(0, 0, 2).mul_(scale_);
   return {result[0], result[1], result[2]};
 }
 

@@ -2,13 +2,14 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
 #include "brain2music/ridge/eigen_fold.h"
-#include "brain2music/ridge/packed_matrix.h"
 #include "brain2music/ridge/packed_product.h"
 #include "brain2music/ridge/problem.h"
+#include "brain2music/ridge/targets.h"
 
 namespace brain2music::ridge {
 
@@ -45,7 +46,8 @@ class PackedFold {
   void pack_near(const Band& band);
   void pack_weights(const at::Tensor& weights);
   void make_terms(const Products& products, int64_t first, int64_t count, Terms& terms) const;
-  void score(const Products& products, float* sums) const;
+  std::vector<float> panel_sums(const Products& products) const;
+  void put(const std::vector<float>& sums, int64_t target, const at::Tensor& result) const;
 
   int64_t features_;
   int64_t penalties_;

@@ -14,7 +14,7 @@ namespace {
 using registers::Tile;
 
 // Columns of a piece: so many rows of a panel stay in the first-level cache.
-constexpr int64_t most_columns = 352;
+constexpr int64_t most_columns = 264;
 
 // Strips of a piece that stay in the second-level cache while all panels pass by.
 constexpr int64_t strips_at_once = 32;
