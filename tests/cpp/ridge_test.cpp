@@ -148,6 +148,39 @@ TEST_CASE("problems filled up to one size give what each gives alone", "[ridge][
   }
 }
 
+TEST_CASE("eigenbases in float32 give what they give in float64, whatever the sizes of tiles", "[ridge][cuda]") {
+  constexpr int64_t n = 200;
+  ridge::RidgeOptions options;
+  options.keep_path = true;
+  options.solver = ridge::Solver::eigenbasis;
+  options.alphas = {8, 16, 64, 256, 1024, 1e5, 1e7};
+  const auto scattered = [&](int64_t columns, double step) {
+    const at::Tensor number = at::arange(1, n * columns + 1, at::kDouble);
+    return at::sin(number.square().mul_(step)).view({n, columns});
+  };
+  ridge::Folds folds = ridge::k_folds(n, 4);
+  folds.held_out[0] = at::arange(1, 140, 3, at::kLong);  // rows that others hold out as well, and not in one piece
+  folds.held_out[1] = at::arange(50, 170, at::kLong);    // more than most matrices have columns
+  for (const at::Device device : devices()) {
+    for (const int64_t p : {48, 53, 101, 130, 300}) {
+      for (const int64_t t : {1, 16, 21, 150}) {
+        for (const bool intercept : {true, false}) {
+          options.fit_intercept = intercept;
+          const at::Tensor x = scattered(p, 0.137) + 0.1;
+          const at::Tensor y = 3 * x.narrow(1, 0, 1) + scattered(t, 0.271) + 0.2;
+          const ridge::RidgeFit expected = ridge::ridge_cv(x, y, folds, options);
+          const at::Tensor single = y.to(device, at::kFloat);
+          for (const at::Tensor& given : {single, single.t().contiguous().t()}) {
+            const ridge::RidgeFit fit = ridge::ridge_cv(x.to(device, at::kFloat), given, folds, options);
+            CHECK(close(fit.cv_path, expected.cv_path, 2e-5));
+            CHECK(close(fit.coef, expected.coef, 1e-5));
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("rows of unequal weight, kernels and statistics give what rows give", "[ridge][cuda]") {
   ridge::RidgeOptions options;
   options.alphas = {0.1, 1, 10, 100, 1000};

@@ -31,6 +31,11 @@ at::Tensor TypedRows::in(at::ScalarType type) const {
   return wide_;
 }
 
+const PackedLeft<float>& TypedRows::packed() const {
+  const std::scoped_lock lock(mutex_);
+  return packed_ ? *packed_ : packed_.emplace(rows_.t());
+}
+
 at::Tensor Design::held_rows(int64_t fold, const at::Tensor& mean) const {
   const at::Tensor held = take_rows(rows->in(type), held_out(fold)).to(at::kDouble);
   const at::Tensor centered = at::addr(held.narrow(1, 0, features), held.select(1, features), mean, 1, -1);

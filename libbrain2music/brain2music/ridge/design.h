@@ -6,25 +6,31 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string_view>
 #include <vector>
 
 #include "brain2music/ridge/folds.h"
+#include "brain2music/ridge/packed_product.h"
 #include "brain2music/ridge/rows.h"
 
 /// One X and what is asked of it.
 namespace brain2music::ridge {
 
-/// A matrix in float64 as well, made when first asked for, from whichever thread.
+/// A matrix in float64 as well, and packed, made when first asked for, from whichever thread.
 class TypedRows {
  public:
   explicit TypedRows(at::Tensor rows);
   at::Tensor in(at::ScalarType type) const;
 
+  /// Transposed, in float32 on a CPU.
+  const PackedLeft<float>& packed() const;
+
  private:
   at::Tensor rows_;
   mutable std::mutex mutex_;
   mutable at::Tensor wide_;
+  mutable std::optional<PackedLeft<float>> packed_;
 };
 
 /// Rows of [X, 1] about provisional means, times the roots of their weights; X as it was given; folds; penalties.

@@ -19,12 +19,16 @@
 #include <iterator>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <tuple>
 #include <vector>
 
 #include "brain2music/device/overlapped.h"
 #include "brain2music/kernels/fold_scores.h"
+#include "brain2music/ridge/eigen_fold.h"
 #include "brain2music/ridge/gram_problem.h"
+#include "brain2music/ridge/packed_fold.h"
+#include "brain2music/ridge/register_tile.h"
 #include "brain2music/ridge/rows.h"
 #include "brain2music/ridge/side_by_side.h"
 #include "brain2music/ridge/solvers.h"
@@ -40,35 +44,10 @@ constexpr double single_precision_growth = 300;
 constexpr double near_single = 0.03;
 constexpr double near_double = 5e-4;
 
-// Rows of the near products taken together: near eigenvalues lie close to the diagonal. A GPU is not kept busy by few.
-constexpr int64_t band_rows = 32;
+// Rows of the near products taken together: near eigenvalues lie close to the diagonal. Whole register tiles; a GPU is
+// not kept busy by few.
+constexpr int64_t band_rows = 5 * registers::rows;
 constexpr int64_t band_rows_on_gpu = 128;
-
-struct Band {
-  int64_t first_row;
-  int64_t first_column;
-  at::Tensor values;       // (rows, columns): Gram matrix of held-out rows where eigenvalues are near
-  at::Tensor squared_gap;  // the same times the squared distance of eigenvalues
-};
-
-/// One fold in the eigenbasis Q of its training Gram matrix, with eigenvalues L, c = Q'X'y and M the held-out Gram
-/// matrix in that basis. For a penalty a, with D = 1 / (L + a), the squared predictions are
-///     sum_ij D_i D_j M_ij c_i c_j .
-/// Since D_i D_j = (D_i - D_j) / (L_j - L_i), this is sum_i D_i 2 c_i (N c)_i with N_ij = M_ij / (L_j - L_i): one
-/// product with N does for all penalties. Where L_i and L_j are near, that would cancel, but there
-///     D_i D_j = (D_i^2 + D_j^2) / 2 - (L_j - L_i)^2 (D_i^4 + D_j^4) / 4
-/// up to the fourth power of (L_j - L_i) / (L + a), which is a sum of terms in i and in j as well.
-/// Everything is scaled by the largest eigenvalue, so that no power of D leaves the range of float32.
-struct EigenFold {
-  at::Tensor to_basis;   // (p, p + 1): Q'[I, -mean] / scale, of scaled columns
-  at::Tensor held_rows;  // (held-out rows, p): these rows, centred, times Q / scale; undefined where p is smaller
-  at::Tensor divided;    // (p, p): N
-  std::vector<Band> near;
-  at::Tensor weights;   // (5, penalties, p) of kernels::fold_scores: D times held_sum, D, 2 D less that of the largest
-                        // eigenvalue (else the terms in N cancel where the penalty is far above all), D^2, -D^4 / 2
-  at::Tensor held_sum;  // (p,): Q' sum of centred held-out rows / scale
-  double scale = 1;
-};
 
 struct Spectrum {
   at::Tensor values;     // (p,) increasing
@@ -157,7 +136,9 @@ EigenFold eigen_fold(const FoldGram& gram, const Spectrum& spectrum, const Desig
 class EigenProblem final : public GramProblem {
  public:
   EigenProblem(const Design& design, const std::shared_ptr<const FoldGrams>& grams)
-      : GramProblem(design, grams), folds_(static_cast<std::size_t>(design.fold_count())) {
+      : GramProblem(design, grams),
+        folds_(static_cast<std::size_t>(design.fold_count())),
+        packed_(static_cast<std::size_t>(design.fold_count())) {
     const double smallest = *std::ranges::min_element(design.alphas);
     std::vector<Spectrum> spectra(folds_.size());
     if (design.offset.is_cuda() && has_values(design.offset)) {
@@ -183,10 +164,19 @@ class EigenProblem final : public GramProblem {
       Spectrum& spectrum = spectra[static_cast<std::size_t>(fold)];
       folds_[static_cast<std::size_t>(fold)] = eigen_fold(gram(fold), spectrum, design, type());
       spectrum = {};
+      EigenFold& made = folds_[static_cast<std::size_t>(fold)];
+      if (made.held_rows.defined() && tiles_pay(made.held_rows)) {
+        packed_[static_cast<std::size_t>(fold)].emplace(made);
+        made = {};
+      }
     });
   }
 
   HeldOutSums held_out(int64_t number, const Tile& tile) const override {
+    if (const std::optional<PackedFold>& packed = packed_[static_cast<std::size_t>(number)]) {
+      return packed->sums(tile, design().held_out(number),
+                          design().intercept ? tile.training_mean(number).to(type()) : at::Tensor());
+    }
     const EigenFold& fold = folds_[static_cast<std::size_t>(number)];
     const int64_t p = fold.divided.size(0);
     const at::Tensor buffer = tile.scratch({5, p, tile.targets()}, fold.divided.options());
@@ -218,7 +208,8 @@ class EigenProblem final : public GramProblem {
   }
 
  private:
-  std::vector<EigenFold> folds_;
+  std::vector<EigenFold> folds_;  // empty where they are packed
+  std::vector<std::optional<PackedFold>> packed_;
 };
 
 }  // namespace

@@ -30,7 +30,7 @@ std::function<void()> between(const RidgeOptions& options);
 
 /// Checks X beside checked targets, and makes a design of both; its penalties are yet to be filled in.
 B2M_API Design checked_design(const at::Tensor& x, const at::Tensor& y, const Folds& folds, const RidgeOptions& options,
-                      std::string_view where);
+                              std::string_view where);
 
 /// No column's mean is larger than its spread: about 0, float32 keeps its digits.
 bool is_centered(const Design& design, const at::Tensor& gram);

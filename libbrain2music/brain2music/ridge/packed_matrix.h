@@ -57,6 +57,7 @@ class Panels {
   explicit Panels(const at::Tensor& matrix);
 
   int64_t count() const { return values_.size(0); }
+  int64_t step() const { return stored_rows_ * width; }  // from a panel to the next
 
   Real* at(int64_t panel) { return first_ + panel * stored_rows_ * width; }
   const Real* at(int64_t panel) const { return first_ + panel * stored_rows_ * width; }

@@ -19,7 +19,6 @@ int64_t padded_bytes(int64_t rows, int64_t features, int64_t targets, int64_t fo
 /// Fits all `designs` by Cholesky in float64, all folds' and penalties' factors of one fold in a batch. They differ in
 /// their features only. `y` is (n, t) as given; penalties are those of the options, or relative to each X; there are no
 /// predictions.
-B2M_API std::vector<RidgeFit> fit_padded(std::vector<Design> designs, const at::Tensor& y,
-                                         const RidgeOptions& options);
+B2M_API std::vector<RidgeFit> fit_padded(std::vector<Design> designs, const at::Tensor& y, const RidgeOptions& options);
 
 }  // namespace brain2music::ridge

@@ -35,10 +35,6 @@ constexpr int64_t rows_at_once = 256;
 // Rows copied together where they are not neighbours.
 constexpr int64_t gathered_rows = 4096;
 
-// Up to so many rows in all, their blocks may be added up in the type of the product: that adds less than the product's
-// own rounding.
-constexpr int64_t few_rows = 4096;
-
 // Below so many columns the two halves of a symmetric product are not worth telling apart.
 constexpr int64_t gram_columns = 96;
 

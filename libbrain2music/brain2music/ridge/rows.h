@@ -24,6 +24,10 @@ CenteredRows centered_rows(const at::Tensor& x, bool ones, bool zero);
 /// The same without ones; where means are small beside the spread, they are taken for 0, and x is not copied.
 CenteredRows nearly_centered_rows(const at::Tensor& x, bool zero);
 
+/// Up to so many rows in all, products of blocks of them may be added up in the type of the product: that adds less
+/// than the product's own rounding.
+constexpr int64_t few_rows = 4096;
+
 /// (folds + 1, p, q): a'b over the rows that each fold holds out; last: over all rows. In blocks of at most 256 rows of
 /// the type of `a` and `b`, added up in float64; in that type itself where a few blocks are all.
 at::Tensor fold_products(const at::Tensor& a, const at::Tensor& b, const Folds& folds);

@@ -1,5 +1,6 @@
 #include "brain2music/ridge/targets.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
@@ -19,6 +20,9 @@ namespace {
 
 // Tiles are not made smaller than this for want of memory on a GPU.
 constexpr int64_t least_targets = 64;
+
+// Panels worth a thread of their own.
+constexpr int64_t panels_at_once = 8;
 
 std::size_t place(at::ScalarType type) { return type == at::kFloat ? 0 : 1; }
 
@@ -57,9 +61,29 @@ at::Tensor Tile::products(at::ScalarType type) const {
   }
   at::Tensor& products = products_[place(type)];
   if (!products.defined()) {
-    products = all_products(design_.rows->in(type), rows_.to(type));
+    products = type == at::kFloat && packs() ? packed_products().unpacked(design_.features + 1, targets())
+                                             : all_products(design_.rows->in(type), rows_.to(type));
   }
   return products;
+}
+
+/// Whether products are made by register tiles.
+bool Tile::packs() const { return rows_.defined() && rows_.size(0) <= few_rows && tiles_pay(rows_); }
+
+const Panels<float>& Tile::packed_products() const {
+  if (packed_products_) {
+    return *packed_products_;
+  }
+  if (!packs() || fold_products_[place(at::kFloat)].defined()) {
+    return packed_products_.emplace(products(at::kFloat));
+  }
+  const PackedLeft<float>& left = design_.rows->packed();
+  const Panels<float> rows(rows_);
+  Panels<float>& made = packed_products_.emplace(left.rows(), targets());
+  at::parallel_for(0, made.count(), panels_at_once, [&](int64_t begin, int64_t end) {
+    left.times(rows.at(begin), rows.step(), end - begin, made.at(begin), made.step());
+  });
+  return made;
 }
 
 at::Tensor Tile::scratch(at::IntArrayRef shape, const at::TensorOptions& options) const {

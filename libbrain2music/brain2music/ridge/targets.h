@@ -5,9 +5,11 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 
 #include "brain2music/ridge/design.h"
 #include "brain2music/ridge/fold_statistics.h"
+#include "brain2music/ridge/packed_matrix.h"
 #include "brain2music/ridge/rows.h"
 
 namespace brain2music::ridge {
@@ -37,10 +39,15 @@ class Tile {
   /// (p + 1, t): the last of them alone.
   at::Tensor products(at::ScalarType type) const;
 
+  /// The same in float32 on a CPU, packed.
+  const Panels<float>& packed_products() const;
+
   /// Memory of that shape that is handed out again by the next call: fresh pages cost more than what is done on them.
   at::Tensor scratch(at::IntArrayRef shape, const at::TensorOptions& options) const;
 
  private:
+  bool packs() const;
+
   const Design& design_;
   int64_t first_;
   at::Tensor rows_;
@@ -48,6 +55,7 @@ class Tile {
   Moments moments_;
   mutable std::array<at::Tensor, 2> fold_products_;  // in float32, in float64
   mutable std::array<at::Tensor, 2> products_;
+  mutable std::optional<Panels<float>> packed_products_;
   mutable at::Tensor scratch_;
 };
 
