@@ -98,7 +98,7 @@ void PackedFold::pack_near(const Band& band) {
 }
 
 void PackedFold::pack_weights(const at::Tensor& weights) {
-  const float* from = weights.const_data_ptr<float>();
+  const auto* from = weights.const_data_ptr<float>();
   for (int64_t top = 0; top < penalties_; top += registers::rows) {
     for (int64_t kind = 0; kind < weights.size(0); ++kind) {
       for (int64_t feature = 0; feature < features_; ++feature) {
@@ -189,7 +189,7 @@ HeldOutSums PackedFold::sums(const Tile& tile, const at::Tensor& held_out, const
   const int64_t panels = products.count();
   const int64_t size = registers::blocks_of(features_) * block * width;
   const at::Tensor buffer = tile.scratch({3, panels, size}, divided_.options());
-  float* first_c = buffer.mutable_data_ptr<float>();
+  auto* first_c = buffer.mutable_data_ptr<float>();
   at::Tensor result = at::empty({kinds_of_sums, penalties_, targets}, buffer.options().dtype(at::kDouble));
   at::parallel_for(0, panels, panels_at_once, [&](int64_t begin, int64_t end) {
     const int64_t count = end - begin;

@@ -23,7 +23,7 @@ constexpr int64_t strips_at_once = 32;
 
 bool tiles_pay([[maybe_unused]] const at::Tensor& x) {
 #if defined(__x86_64__) && defined(__AVX2__) && defined(__FMA__)
-  static const bool longer_vectors = __builtin_cpu_supports("avx512f") != 0;
+  static const bool longer_vectors = __builtin_cpu_supports("avx512f");
   return !longer_vectors && x.is_cpu() && x.scalar_type() == at::kFloat && has_values(x);
 #else
   return false;

@@ -56,13 +56,21 @@ const at::Tensor& Tile::fold_products(at::ScalarType type) const {
 }
 
 at::Tensor Tile::products(at::ScalarType type) const {
+  at::Tensor& products = products_[place(type)];
+  if (type == at::kFloat && packs() && !fold_products_[place(type)].defined() && !products.defined()) {
+    products = packed_products().unpacked(design_.features + 1, targets());
+  }
+  return unpacked_products(type);
+}
+
+/// By LibTorch, where they are not there yet.
+at::Tensor Tile::unpacked_products(at::ScalarType type) const {
   if (!rows_.defined() || fold_products_[place(type)].defined()) {
     return fold_products(type)[design_.fold_count()];
   }
   at::Tensor& products = products_[place(type)];
   if (!products.defined()) {
-    products = type == at::kFloat && packs() ? packed_products().unpacked(design_.features + 1, targets())
-                                             : all_products(design_.rows->in(type), rows_.to(type));
+    products = all_products(design_.rows->in(type), rows_.to(type));
   }
   return products;
 }
@@ -74,8 +82,8 @@ const Panels<float>& Tile::packed_products() const {
   if (packed_products_) {
     return *packed_products_;
   }
-  if (!packs() || fold_products_[place(at::kFloat)].defined()) {
-    return packed_products_.emplace(products(at::kFloat));
+  if (!packs()) {
+    return packed_products_.emplace(unpacked_products(at::kFloat));
   }
   const PackedLeft<float>& left = design_.rows->packed();
   const Panels<float> rows(rows_);

@@ -47,6 +47,7 @@ class Tile {
 
  private:
   bool packs() const;
+  at::Tensor unpacked_products(at::ScalarType type) const;
 
   const Design& design_;
   int64_t first_;
