@@ -119,7 +119,7 @@ class EigenProblem final : public GramProblem {
         packed_(static_cast<std::size_t>(design.fold_count())) {
     const double smallest = *std::ranges::min_element(design.alphas);
     std::vector<Spectrum> spectra(folds_.size());
-    side_by_side(design.fold_count(), design.offset, [&](int64_t fold) {
+    in_full_rounds(design.fold_count(), design.offset, [&](int64_t fold) {
       const FoldGram gram = this->gram(fold);
       if (design.between) {
         design.between();
@@ -131,7 +131,7 @@ class EigenProblem final : public GramProblem {
                           return spectrum.growth <= single_precision_growth;
                         });
     work_in(single ? at::kFloat : at::kDouble);
-    side_by_side(design.fold_count(), design.offset, [&](int64_t fold) {
+    in_full_rounds(design.fold_count(), design.offset, [&](int64_t fold) {
       Spectrum& spectrum = spectra[static_cast<std::size_t>(fold)];
       folds_[static_cast<std::size_t>(fold)] = eigen_fold(gram(fold), spectrum, design, type());
       spectrum = {};
