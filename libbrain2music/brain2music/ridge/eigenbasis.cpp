@@ -148,7 +148,7 @@ class EigenProblem final : public GramProblem {
       }
       spectra = spectra_on_gpu(trained_on);
     }
-    side_by_side(design.fold_count(), design.offset, [&](int64_t fold) {
+    in_full_rounds(design.fold_count(), design.offset, [&](int64_t fold) {
       const FoldGram gram = this->gram(fold);
       if (design.between) {
         design.between();
@@ -160,7 +160,7 @@ class EigenProblem final : public GramProblem {
                           return spectrum.growth <= single_precision_growth;
                         });
     work_in(single ? at::kFloat : at::kDouble);
-    side_by_side(design.fold_count(), design.offset, [&](int64_t fold) {
+    in_full_rounds(design.fold_count(), design.offset, [&](int64_t fold) {
       Spectrum& spectrum = spectra[static_cast<std::size_t>(fold)];
       folds_[static_cast<std::size_t>(fold)] = eigen_fold(gram(fold), spectrum, design, type());
       spectrum = {};

@@ -40,4 +40,14 @@ void side_by_side(int64_t count, const at::Tensor& like, c10::function_ref<void(
   });
 }
 
+void in_full_rounds(int64_t count, const at::Tensor& like, c10::function_ref<void(int64_t)> work) {
+  const int64_t threads = at::get_num_threads();
+  const int64_t rest = count % threads;
+  const int64_t first = 2 * rest <= threads ? count - rest : count;
+  side_by_side(first, like, work);
+  for (int64_t number = first; number < count; ++number) {
+    side_by_side(1, like, [&](int64_t) { work(number); });
+  }
+}
+
 }  // namespace brain2music::ridge
