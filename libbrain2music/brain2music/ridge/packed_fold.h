@@ -20,6 +20,7 @@ class PackedFold {
  public:
   explicit PackedFold(const EigenFold& fold);
 
+  /// @param tile     targets.
   /// @param held_out numbers of the rows that are held out.
   /// @param mean     (t,) float32: what these are less; undefined: 0.
   HeldOutSums sums(const Tile& tile, const at::Tensor& held_out, const at::Tensor& mean) const;
