@@ -75,11 +75,13 @@ def test_a_bar_counts_statistics_and_one_penalty_for_all(rng, capsys):
 
 
 LONG = """
+import signal
 import warnings
 import numpy as np
 from brain2music.ridge import BandedRidgeCV, BatchedRidgeCV, RidgeCV
 
 warnings.simplefilter("ignore")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # of what a shell starts in the background it is ignored
 rng = np.random.default_rng(0)
 
 
