@@ -31,7 +31,7 @@ at::Tensor TypedRows::in(at::ScalarType type) const {
   return wide_;
 }
 
-const PackedLeft<float>& TypedRows::packed() const {
+const PackedLeft& TypedRows::packed() const {
   const std::scoped_lock lock(mutex_);
   return packed_ ? *packed_ : packed_.emplace(rows_.t());
 }

@@ -24,13 +24,13 @@ class TypedRows {
   at::Tensor in(at::ScalarType type) const;
 
   /// Transposed, in float32 on a CPU.
-  const PackedLeft<float>& packed() const;
+  const PackedLeft& packed() const;
 
  private:
   at::Tensor rows_;
   mutable std::mutex mutex_;
   mutable at::Tensor wide_;
-  mutable std::optional<PackedLeft<float>> packed_;
+  mutable std::optional<PackedLeft> packed_;
 };
 
 /// Rows of [X, 1] about provisional means, times the roots of their weights; X as it was given; folds; penalties.

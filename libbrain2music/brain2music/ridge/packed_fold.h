@@ -53,9 +53,9 @@ class PackedFold {
   int64_t features_;
   int64_t penalties_;
   double scale_;
-  PackedLeft<float> held_rows_;  // (p, held-out rows)
-  PackedLeft<float> to_basis_;
-  PackedLeft<float> divided_;
+  PackedLeft held_rows_;  // (p, held-out rows)
+  PackedLeft to_basis_;
+  PackedLeft divided_;
   std::vector<NearStrip> strips_;
   std::vector<float> near_;
   std::vector<float> gap_;

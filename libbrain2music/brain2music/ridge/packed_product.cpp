@@ -2,7 +2,6 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
-#include <c10/core/ScalarType.h>
 
 #include <algorithm>
 
@@ -30,43 +29,40 @@ bool tiles_pay([[maybe_unused]] const at::Tensor& x) {
 #endif
 }
 
-template <class Real>
-PackedLeft<Real>::PackedLeft(const at::Tensor& matrix) : rows_(matrix.size(0)), columns_(matrix.size(1)) {
-  constexpr at::ScalarType type = c10::CppTypeToScalarType<Real>::value;
+PackedLeft::PackedLeft(const at::Tensor& matrix) : rows_(matrix.size(0)), columns_(matrix.size(1)) {
   const int64_t pieces = (columns_ + most_columns - 1) / most_columns;
   depth_ = (columns_ + pieces - 1) / pieces;
   const int64_t whole = registers::whole_tiles(rows_);
-  values_ = at::empty({columns_ * whole}, type);
-  const at::Tensor columns = matrix.t().to(type).contiguous();
-  Real* to = values_.mutable_data_ptr<Real>();
+  values_ = at::empty({columns_ * whole}, at::kFloat);
+  const at::Tensor columns = matrix.t().to(at::kFloat).contiguous();
+  auto* to = values_.mutable_data_ptr<float>();
   for (int64_t first = 0; first < columns_; first += depth_) {
     const int64_t last = std::min(first + depth_, columns_);
     for (int64_t row = 0; row < rows_; row += registers::rows) {
       const int64_t height = std::min(registers::rows, rows_ - row);
       for (int64_t column = first; column < last; ++column, to += registers::rows) {
-        std::fill_n(to, registers::rows, Real{0});
-        std::copy_n(columns.const_data_ptr<Real>() + column * rows_ + row, height, to);
+        std::fill_n(to, registers::rows, 0.0F);
+        std::copy_n(columns.const_data_ptr<float>() + column * rows_ + row, height, to);
       }
     }
   }
 }
 
-template <class Real>
-void PackedLeft<Real>::times(const Real* right, int64_t right_step, int64_t count, Real* products, int64_t step,
-                             const Real* less) const {
-  constexpr int64_t width = registers::columns<Real>;
+void PackedLeft::times(const float* right, int64_t right_step, int64_t count, float* products, int64_t step,
+                       const float* less) const {
+  constexpr int64_t width = registers::columns<float>;
   const int64_t whole = registers::whole_tiles(rows_);
   constexpr int64_t rows_at_once = strips_at_once * registers::rows;
   for (int64_t first = 0; first < columns_; first += depth_) {
     const int64_t depth = std::min(depth_, columns_ - first);
-    const Real* piece = values_.const_data_ptr<Real>() + first * whole;
+    const float* piece = values_.const_data_ptr<float>() + first * whole;
     for (int64_t top = 0; top < whole; top += rows_at_once) {
       const int64_t bottom = std::min(top + rows_at_once, whole);
       for (int64_t panel = 0; panel < count; ++panel) {
-        const Real* its = right + panel * right_step + first * width;
+        const float* its = right + panel * right_step + first * width;
         for (int64_t row = top; row < bottom; row += registers::rows) {
-          Tile<Real> sums;
-          sums.template add<1, registers::rows, width>(piece + row * depth, its, depth);
+          Tile<float> sums;
+          sums.add<1, registers::rows, width>(piece + row * depth, its, depth);
           const int64_t place = panel * step + row * width;
           if (first > 0) {
             sums.add_to(products + place, width);
@@ -80,8 +76,5 @@ void PackedLeft<Real>::times(const Real* right, int64_t right_step, int64_t coun
     }
   }
 }
-
-template class PackedLeft<float>;
-template class PackedLeft<double>;
 
 }  // namespace brain2music::ridge

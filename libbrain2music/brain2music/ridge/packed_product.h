@@ -12,25 +12,23 @@ namespace brain2music::ridge {
 /// longer than theirs.
 bool tiles_pay(const at::Tensor& x);
 
-/// What panels are multiplied by, on a CPU: packed once for all panels there are, where a library packs it anew for
-/// each product. Strips of rows, as many as a register tile has, in pieces of so many columns that what tiles read
-/// stays in the caches.
-template <class Real>
+/// What panels are multiplied by, in float32 on a CPU: packed once for all panels there are, where a library packs it
+/// anew for each product. Strips of rows, as many as a register tile has, in pieces of so many columns that what tiles
+/// read stays in the caches.
 class PackedLeft {
  public:
   PackedLeft() = default;
 
-  /// Of `matrix` (rows, columns) float32 or float64.
+  /// Of `matrix` (rows, columns).
   explicit PackedLeft(const at::Tensor& matrix);
 
   int64_t rows() const { return rows_; }
-  int64_t columns() const { return columns_; }
   at::TensorOptions options() const { return values_.options(); }
 
   /// Products with `count` panels, both `right` and `products` with panels a step apart; where `less` is not null, less
   /// what lies there in the order of `products`. Whole strips are written: rows beyond the matrix become zero.
-  void times(const Real* right, int64_t right_step, int64_t count, Real* products, int64_t step,
-             const Real* less = nullptr) const;
+  void times(const float* right, int64_t right_step, int64_t count, float* products, int64_t step,
+             const float* less = nullptr) const;
 
  private:
   int64_t rows_ = 0;

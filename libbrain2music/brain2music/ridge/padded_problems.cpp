@@ -68,10 +68,8 @@ class PaddedProblems final : public Problem {
 
   HeldOutSums held_out(int64_t fold, const Tile& tile) const override {
     const at::Tensor held = grams_[fold];
-    const at::Tensor train = grams_[slots()] - held;
-    const at::Tensor mean = mean_of(train);
+    const auto [mean, w] = solutions(fold, tile);
     const at::Tensor held_sum = row_of(held) - mean * weight_of(held);
-    const at::Tensor w = solutions(about(train, mean), centered_cross(mean, cross(tile, slots()) - cross(tile, fold)));
     at::Tensor products = centered_cross(mean, cross(tile, fold));
     if (design_.intercept) {
       products.sub_(held_sum.unsqueeze(2) * tile.training_mean(fold));
@@ -95,10 +93,7 @@ class PaddedProblems final : public Problem {
 
   /// (b, p, t) for `best` (b, t).
   at::Tensor coefficients(int64_t slot, const Tile& tile, const at::Tensor& best) const override {
-    const at::Tensor train = slot == slots() ? grams_[slot] : grams_[slots()] - grams_[slot];
-    const at::Tensor sums = slot == slots() ? cross(tile, slot) : cross(tile, slots()) - cross(tile, slot);
-    const at::Tensor mean = mean_of(train);
-    const at::Tensor w = solutions(about(train, mean), centered_cross(mean, sums));
+    const at::Tensor w = solutions(slot, tile).w;
     const at::Tensor index = best.unsqueeze(1).unsqueeze(1).expand({problems_, features_, 1, tile.targets()});
     return at::gather(w, 2, index).squeeze(2);
   }
@@ -144,18 +139,27 @@ class PaddedProblems final : public Problem {
     return at::addcmul(cross.narrow(1, 0, features_), mean.unsqueeze(2), cross.narrow(1, features_, 1), -1);
   }
 
-  /// (b, p, penalties, t)
-  at::Tensor solutions(const at::Tensor& gram, const at::Tensor& right) const {
+  struct Solutions {
+    at::Tensor mean;  // (b, p): of X over the rows trained on
+    at::Tensor w;     // (b, p, penalties, t)
+  };
+
+  /// Fitted to the rows that fold `slot` trains on, or to all rows.
+  Solutions solutions(int64_t slot, const Tile& tile) const {
+    const at::Tensor train = slot == slots() ? grams_[slot] : grams_[slots()] - grams_[slot];
+    const at::Tensor sums = slot == slots() ? cross(tile, slot) : cross(tile, slots()) - cross(tile, slot);
+    const at::Tensor mean = mean_of(train);
     const int64_t penalties = penalties_.size(1);
-    at::Tensor shifted = gram.unsqueeze(1).repeat({1, penalties, 1, 1});
+    at::Tensor shifted = about(train, mean).unsqueeze(1).repeat({1, penalties, 1, 1});
     shifted.diagonal(0, 2, 3).add_(penalties_.unsqueeze(2));
     const auto [lower, info] = at::linalg_cholesky_ex(shifted);
     if (has_values(info) && at::any(info != 0).item<bool>()) {
       const at::Tensor failed = at::nonzero(info)[0];
       refuse_penalty(penalties_[failed[0].item<int64_t>()][failed[1].item<int64_t>()].item<double>());
     }
-    const at::Tensor each = right.unsqueeze(1).expand({problems_, penalties, features_, right.size(2)});
-    return at::cholesky_solve(each, lower).transpose(1, 2).contiguous();
+    const at::Tensor right =
+        centered_cross(mean, sums).unsqueeze(1).expand({problems_, penalties, features_, tile.targets()});
+    return {mean, at::cholesky_solve(right, lower).transpose(1, 2).contiguous()};
   }
 
   Design design_;  // of the first problem

@@ -85,7 +85,7 @@ const Panels<float>& Tile::packed_products() const {
   if (!packs()) {
     return packed_products_.emplace(unpacked_products(at::kFloat));
   }
-  const PackedLeft<float>& left = design_.rows->packed();
+  const PackedLeft& left = design_.rows->packed();
   const Panels<float> rows(rows_);
   Panels<float>& made = packed_products_.emplace(left.rows(), targets());
   at::parallel_for(0, made.count(), panels_at_once, [&](int64_t begin, int64_t end) {
