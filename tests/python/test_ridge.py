@@ -106,6 +106,15 @@ def test_float32_equals_it_to_a_hundred_thousandth(rng, solver, scoring, shape):
     assert model.solver_ == solver
 
 
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_float32_with_folds_of_scattered_rows_and_penalties_of_all_sizes(rng, solver):
+    X = rng.standard_normal((300, 130))
+    Y = X @ rng.standard_normal((130, 50)) * np.logspace(-3, 0.5, 50) + rng.standard_normal((300, 50))
+    cv = KFold(4, shuffle=True, random_state=0)
+    model = check((10 + X).astype(np.float32), (Y - 3).astype(np.float32), 1e-5, cv=cv, solver=solver)
+    assert len(np.unique(model.best_alphas_)) > 4
+
+
 def test_penalties_far_above_and_below_all_eigenvalues(rng):
     X, Y = data(rng, 200, 30, 20, np.float32)
     for scoring in ("r2", "correlation"):

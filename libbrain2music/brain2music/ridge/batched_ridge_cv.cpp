@@ -83,7 +83,8 @@ class SideBySideOnGpu {
     // Where a problem alone would be solved in an eigenbasis, it takes less time in a batch.
     return options_.solver == Solver::cholesky ||
            (options_.solver == Solver::automatic &&
-            choose_solver(options_, y_.size(0), x.size(1), y_.size(1), folds_.size(), y_.device()) != Solver::kernel);
+            choose_solver(options_, y_.size(0), x.size(1), y_.size(1), folds_.size(),
+                          options_.device.value_or(x.device())) != Solver::kernel);
   }
 
   void fit_waiting() {

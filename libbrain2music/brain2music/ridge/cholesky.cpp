@@ -28,16 +28,15 @@ class CholeskyProblem final : public GramProblem {
   }
 
   HeldOutSums held_out(int64_t fold, const Tile& tile) const override {
-    const FoldGram gram = this->gram(fold);
     FoldSystem system;
-    system.train = gram.train;
+    system.train = train_gram(fold);
     system.right = training_cross(fold, tile);
-    system.sum = gram.held_sum;
-    system.cross = held_cross(fold, gram, tile);
+    system.sum = held_sum(fold);
+    system.cross = held_cross(fold, system.sum, tile);
     // A Gram matrix is symmetric, so that the packed solver takes half of the products with it.
-    const bool on_cpu = gram.train.is_cpu() && has_values(gram.train);
+    const bool on_cpu = system.train.is_cpu() && has_values(system.train);
     system.by_rows = design().by_rows(fold, /*half=*/on_cpu);
-    system.squares = system.by_rows ? design().held_rows(fold, gram.mean) : gram.held_out;
+    system.squares = system.by_rows ? design().held_rows(fold, mean(fold)) : held_gram(fold);
     HeldOutSums sums;
     sums.predicted =
         at::empty({static_cast<int64_t>(design().alphas.size()), system.right.size(1)}, system.right.options());
@@ -53,10 +52,10 @@ class CholeskyProblem final : public GramProblem {
 
  private:
   /// (p, t): products of held-out rows, both less their training means.
-  at::Tensor held_cross(int64_t fold, const FoldGram& gram, const Tile& tile) const {
+  at::Tensor held_cross(int64_t fold, const at::Tensor& held_sum, const Tile& tile) const {
     const at::Tensor held =
-        design().scaled(centered_cross(gram.mean, tile.fold_products(type())[fold].to(at::kDouble)));
-    return design().intercept ? held - at::outer(gram.held_sum, tile.training_mean(fold)) : held;
+        design().scaled(centered_cross(mean(fold), tile.fold_products(type())[fold].to(at::kDouble)));
+    return design().intercept ? held - at::outer(held_sum, tile.training_mean(fold)) : held;
   }
 
   /// By LibTorch, as many penalties at once as keep a GPU busy.

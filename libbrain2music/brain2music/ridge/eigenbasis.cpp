@@ -2,6 +2,7 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/any.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/linalg_eigh.h>
 #include <ATen/ops/minimum.h>
 #include <ATen/ops/mm.h>
@@ -28,6 +29,7 @@
 #include "brain2music/ridge/eigen_fold.h"
 #include "brain2music/ridge/gram_problem.h"
 #include "brain2music/ridge/packed_fold.h"
+#include "brain2music/ridge/packed_gram.h"
 #include "brain2music/ridge/register_tile.h"
 #include "brain2music/ridge/rows.h"
 #include "brain2music/ridge/side_by_side.h"
@@ -72,64 +74,91 @@ std::vector<Spectrum> spectra_on_gpu(const std::vector<at::Tensor>& grams) {
   return spectra;
 }
 
-/// @param rows     held-out rows (rows, p), centred, where they are fewer than columns; else undefined.
-/// @param spectrum may hold eigenvalues and eigenvectors already.
-void complete(Spectrum& spectrum, const FoldGram& gram, const at::Tensor& rows, double smallest) {
-  if (!spectrum.values.defined()) {
-    std::tie(spectrum.values, spectrum.basis) = at::linalg_eigh(gram.train);
+/// x'x, float64.
+at::Tensor gram_of(const at::Tensor& x) {
+  if (!x.is_cpu() || !has_values(x)) {
+    return at::mm(x.t(), x);
   }
+  at::Tensor sum = at::zeros({x.size(1), x.size(1)}, x.options());
+  add_packed_gram(x, sum);  // half the products
+  return sum;
+}
+
+/// What is not there yet of a spectrum.
+/// @param gram the held-out Gram matrix, if `rows` is undefined.
+/// @param rows held-out rows (rows, p), centred, where they are fewer than columns.
+void complete(Spectrum& spectrum, const at::Tensor& gram, const at::Tensor& rows, double smallest) {
   spectrum.values = spectrum.values.clamp_min(0);
   if (rows.defined()) {
     spectrum.held_rows = at::mm(rows, spectrum.basis);
-    spectrum.held_out = at::mm(spectrum.held_rows.t(), spectrum.held_rows);
+    spectrum.held_out = gram_of(spectrum.held_rows);
   } else {
-    spectrum.held_out = at::mm(at::mm(spectrum.basis.t(), gram.held_out), spectrum.basis);
+    spectrum.held_out = at::mm(at::mm(spectrum.basis.t(), gram), spectrum.basis);
   }
   const at::Tensor penalised = spectrum.values + smallest;
   const at::Tensor growth = at::sqrt(penalised[-1] * at::sum(spectrum.held_out.diagonal().abs() / penalised.square()));
   spectrum.growth = has_values(growth) ? growth.item<double>() : 1.0;
 }
 
-EigenFold eigen_fold(const FoldGram& gram, const Spectrum& spectrum, const Design& design, at::ScalarType type) {
+/// Fills in the held-out Gram matrix, divided by distances of eigenvalues but where these are near.
+/// @param penalised eigenvalues (p,) and the smallest penalty.
+void divide(const Spectrum& spectrum, const at::Tensor& penalised, EigenFold& fold) {
+  const at::Tensor& values = spectrum.values;
+  const int64_t p = values.numel();
+  const bool real = has_values(values);
+  const at::ScalarType type = fold.to_basis.scalar_type();
+  const double share = type == at::kFloat ? near_single : near_double;
+  const int64_t band = values.is_cuda() ? band_rows_on_gpu : band_rows;
+  // A CPU keeps what it works on in its cache; a GPU is asked for little at a time as seldom as possible.
+  const int64_t step = values.is_cuda() ? p : band;
+  fold.divided = at::empty({p, p}, fold.to_basis.options());
+  for (int64_t top = 0; top < p; top += step) {
+    const int64_t height = std::min(step, p - top);
+    const auto of_rows = [&](const at::Tensor& x) { return x.narrow(0, top, height); };
+    const at::Tensor gap = (values.unsqueeze(0) - of_rows(values).unsqueeze(1)) / fold.scale;
+    const at::Tensor bound =
+        at::minimum(penalised.unsqueeze(0), of_rows(penalised).unsqueeze(1)) * (share / fold.scale);
+    const at::Tensor near = gap.abs() <= bound;
+    const at::Tensor held_out = of_rows(spectrum.held_out);
+    of_rows(fold.divided).copy_(at::where(near, at::zeros({}, gap.options()), held_out / gap));
+    const at::Tensor values_near = held_out * near;
+    const at::Tensor squared = values_near * gap.square();
+    const at::Tensor where_near = real ? near.cpu() : at::ones({height, p}, at::kBool);
+    for (int64_t row = 0; row < height; row += band) {
+      const int64_t rows = std::min(band, height - row);
+      const at::Tensor columns = at::nonzero(at::any(where_near.narrow(0, row, rows), 0)).squeeze(1);
+      const auto first = columns[0].item<int64_t>();
+      const int64_t count = columns[-1].item<int64_t>() - first + 1;
+      const auto part = [&](const at::Tensor& m) { return m.narrow(0, row, rows).narrow(1, first, count).to(type); };
+      fold.near.push_back({top + row, first, part(values_near), part(squared)});
+    }
+  }
+}
+
+/// @param mean     (p,): of the rows that are trained on.
+/// @param held_sum (p,): of held-out rows, centred.
+EigenFold eigen_fold(const Spectrum& spectrum, const at::Tensor& mean, const at::Tensor& held_sum, const Design& design,
+                     at::ScalarType type) {
   const std::vector<double>& alphas = design.alphas;
   EigenFold fold;
   const at::Tensor& values = spectrum.values;
   const at::Tensor penalised = values + *std::ranges::min_element(alphas);
-  const bool real = has_values(values);
-  const int64_t p = values.numel();
-  fold.scale = real ? penalised[-1].item<double>() : 1.0;
+  fold.scale = has_values(values) ? penalised[-1].item<double>() : 1.0;
   const at::Tensor basis = design.scaled(spectrum.basis);  // takes unscaled products
-  const at::Tensor to_mean = at::mv(basis.t(), gram.mean).neg_().unsqueeze(1);
+  const at::Tensor to_mean = at::mv(basis.t(), mean).neg_().unsqueeze(1);
   fold.to_basis = (at::cat({basis.t(), to_mean}, 1) / fold.scale).to(type);
   if (spectrum.held_rows.defined()) {
     fold.held_rows = (spectrum.held_rows / fold.scale).to(type);
   }
-  fold.held_sum = (at::mv(spectrum.basis.t(), gram.held_sum) / fold.scale).to(type);
+  const at::Tensor sum = at::mv(spectrum.basis.t(), held_sum) / fold.scale;
+  fold.held_sum = sum.to(type);
   const at::Tensor all = at::tensor(alphas, at::kDouble).to(values.device()).unsqueeze(1);
   const at::Tensor weights = fold.scale / (values + all);
   const at::Tensor largest = values[-1];
   const at::Tensor differences = weights * (largest - values) / (largest + all);
-  fold.weights = at::stack({weights * at::mv(spectrum.basis.t(), gram.held_sum) / fold.scale, weights, differences * 2,
-                            weights.square(), weights.square().square() / -2})
-                     .to(type);
-
-  const at::Tensor gap = (values.unsqueeze(0) - values.unsqueeze(1)) / fold.scale;
-  const at::Tensor bound = at::minimum(penalised.unsqueeze(0), penalised.unsqueeze(1)) *
-                           ((type == at::kFloat ? near_single : near_double) / fold.scale);
-  const at::Tensor near = gap.abs() <= bound;
-  fold.divided = at::where(near, at::zeros({}, gap.options()), spectrum.held_out / gap).to(type);
-  const at::Tensor values_near = spectrum.held_out * near;
-  const at::Tensor squared = values_near * gap.square();
-  const at::Tensor where_near = real ? near.cpu() : at::ones({p, p}, at::kBool);
-  const int64_t step = values.is_cuda() ? band_rows_on_gpu : band_rows;
-  for (int64_t row = 0; row < p; row += step) {
-    const int64_t rows = std::min(step, p - row);
-    const at::Tensor columns = at::nonzero(at::any(where_near.narrow(0, row, rows), 0)).squeeze(1);
-    const auto first = columns[0].item<int64_t>();
-    const int64_t count = columns[-1].item<int64_t>() - first + 1;
-    const auto part = [&](const at::Tensor& m) { return m.narrow(0, row, rows).narrow(1, first, count).to(type); };
-    fold.near.push_back({row, first, part(values_near), part(squared)});
-  }
+  fold.weights =
+      at::stack({weights * sum, weights, differences * 2, weights.square(), weights.square().square() / -2}).to(type);
+  divide(spectrum, penalised, fold);
   return fold;
 }
 
@@ -139,32 +168,16 @@ class EigenProblem final : public GramProblem {
       : GramProblem(design, grams),
         folds_(static_cast<std::size_t>(design.fold_count())),
         packed_(static_cast<std::size_t>(design.fold_count())) {
-    const double smallest = *std::ranges::min_element(design.alphas);
-    std::vector<Spectrum> spectra(folds_.size());
-    if (design.offset.is_cuda() && has_values(design.offset)) {
-      std::vector<at::Tensor> trained_on(folds_.size());
-      for (std::size_t fold = 0; fold < trained_on.size(); ++fold) {
-        trained_on[fold] = gram(static_cast<int64_t>(fold)).train;
-      }
-      spectra = spectra_on_gpu(trained_on);
-    }
-    in_full_rounds(design.fold_count(), design.offset, [&](int64_t fold) {
-      const FoldGram gram = this->gram(fold);
-      if (design.between) {
-        design.between();
-      }
-      complete(spectra[static_cast<std::size_t>(fold)], gram,
-               design.by_rows(fold) ? design.held_rows(fold, gram.mean) : at::Tensor(), smallest);
-    });
+    std::vector<Spectrum> spectra = this->spectra();
     const bool single = design.single && std::ranges::all_of(spectra, [](const Spectrum& spectrum) {
                           return spectrum.growth <= single_precision_growth;
                         });
     work_in(single ? at::kFloat : at::kDouble);
     in_full_rounds(design.fold_count(), design.offset, [&](int64_t fold) {
       Spectrum& spectrum = spectra[static_cast<std::size_t>(fold)];
-      folds_[static_cast<std::size_t>(fold)] = eigen_fold(gram(fold), spectrum, design, type());
-      spectrum = {};
       EigenFold& made = folds_[static_cast<std::size_t>(fold)];
+      made = eigen_fold(spectrum, mean(fold), held_sum(fold), design, type());
+      spectrum = {};
       if (made.held_rows.defined() && tiles_pay(made.held_rows)) {
         packed_[static_cast<std::size_t>(fold)].emplace(made);
         made = {};
@@ -208,6 +221,33 @@ class EigenProblem final : public GramProblem {
   }
 
  private:
+  std::vector<Spectrum> spectra() const {
+    const Design& design = this->design();
+    const double smallest = *std::ranges::min_element(design.alphas);
+    std::vector<Spectrum> spectra(static_cast<std::size_t>(design.fold_count()));
+    const bool on_gpu = design.offset.is_cuda() && has_values(design.offset);
+    if (on_gpu) {
+      std::vector<at::Tensor> trained_on(spectra.size());
+      for (std::size_t fold = 0; fold < trained_on.size(); ++fold) {
+        trained_on[fold] = train_gram(static_cast<int64_t>(fold));
+      }
+      spectra = spectra_on_gpu(trained_on);
+    }
+    in_full_rounds(design.fold_count(), design.offset, [&](int64_t fold) {
+      if (design.between) {
+        design.between();
+      }
+      Spectrum& spectrum = spectra[static_cast<std::size_t>(fold)];
+      if (!on_gpu) {
+        std::tie(spectrum.values, spectrum.basis) = at::linalg_eigh(train_gram(fold));
+      }
+      const bool by_rows = design.by_rows(fold);
+      complete(spectrum, by_rows ? at::Tensor() : held_gram(fold),
+               by_rows ? design.held_rows(fold, mean(fold)) : at::Tensor(), smallest);
+    });
+    return spectra;
+  }
+
   std::vector<EigenFold> folds_;  // empty where they are packed
   std::vector<std::optional<PackedFold>> packed_;
 };

@@ -25,7 +25,6 @@
 
 #include "brain2music/check.h"
 #include "brain2music/ridge/packed_cholesky.h"
-#include "brain2music/ridge/packed_matrix.h"
 #include "brain2music/ridge/rows.h"
 
 namespace brain2music::ridge {
@@ -69,6 +68,9 @@ class Factors {
     return at::cholesky_solve(right.unsqueeze(0).expand({lower_.size(0), right.size(0), right.size(1)}), lower_);
   }
 
+  /// In place, by a factor in float32 on a CPU.
+  void solve(Panels<float>& panels) const { solve_panels(*packed_single_, panels); }
+
   at::ScalarType type() const { return type_; }
 
  private:
@@ -79,13 +81,18 @@ class Factors {
   }
 
   template <class Real>
-  static at::Tensor solve_panels(const PackedCholesky<Real>& factor, const at::Tensor& right) {
-    Panels<Real> panels(right);
+  static void solve_panels(const PackedCholesky<Real>& factor, Panels<Real>& panels) {
     at::parallel_for(0, panels.count(), 1, [&](int64_t first, int64_t last) {
       for (int64_t panel = first; panel < last; ++panel) {
         factor.solve(panels.at(panel), panels.at(panel));
       }
     });
+  }
+
+  template <class Real>
+  static at::Tensor solve_panels(const PackedCholesky<Real>& factor, const at::Tensor& right) {
+    Panels<Real> panels(right);
+    solve_panels(factor, panels);
     return panels.unpacked(right.size(0), right.size(1)).unsqueeze(0);
   }
 
@@ -106,6 +113,22 @@ constexpr double unrefined_condition = 20;
 
 at::Tensor unit_columns(const at::Tensor& v) {
   return v / at::linalg_vector_norm(v, 2, at::IntArrayRef{0}, true).clamp_min(1e-30);
+}
+
+/// Products of targets with [X, 1], the last row being their sums, become those with X about `mean`, the last row zero.
+void take_mean(Panels<float>& products, const at::Tensor& mean, int64_t features) {
+  constexpr int64_t width = Panels<float>::width;
+  const auto* means = mean.defined() ? mean.const_data_ptr<float>() : nullptr;
+  for (int64_t panel = 0; panel < products.count(); ++panel) {
+    float* row = products.at(panel);
+    float* sums = row + features * width;
+    for (int64_t feature = 0; means != nullptr && feature < features; ++feature, row += width) {
+      for (int64_t column = 0; column < width; ++column) {
+        row[column] -= means[feature] * sums[column];
+      }
+    }
+    std::fill_n(sums, width, 0.0F);
+  }
 }
 
 }  // namespace
@@ -211,25 +234,56 @@ std::shared_ptr<const Factors> ChosenSolver::factors(std::size_t alpha) const {
   return made;
 }
 
-at::Tensor ChosenSolver::solve(const at::Tensor& cross, const at::Tensor& best) const {
-  at::Tensor result = at::empty_like(cross);
+bool ChosenSolver::refined(const Factors& factors, std::size_t alpha) const {
+  return factors.type() == at::kFloat && penalised().refined(alphas_[alpha]);
+}
+
+void ChosenSolver::each_choice(const at::Tensor& best,
+                               c10::function_ref<void(std::size_t, const at::Tensor&)> use) const {
   for (std::size_t i = 0; i < alphas_.size(); ++i) {
     const at::Tensor targets = at::nonzero(best == static_cast<int64_t>(i)).squeeze(1);
-    if (targets.numel() == 0) {
-      continue;
+    if (targets.numel() > 0) {
+      use(i, targets);
     }
-    const at::Tensor right = cross.index_select(1, targets);
-    const std::shared_ptr<const Factors> factors = this->factors(i);
-    const auto solve = [&](const at::Tensor& columns) {
-      return factors->solve(columns.to(factors->type()))[0].to(at::kDouble);
-    };
-    at::Tensor solution = solve(right);
-    // What float32 leaves over is solved for once more: the error is squared.
-    if (factors->type() == at::kFloat && penalised().refined(alphas_[i])) {
-      solution.add_(solve(at::sub(right, at::mm(gram_, solution)).sub_(solution, alphas_[i])));
-    }
-    result.index_copy_(1, targets, solution);
   }
+}
+
+at::Tensor ChosenSolver::solve_with(std::size_t alpha, const at::Tensor& right) const {
+  const std::shared_ptr<const Factors> factors = this->factors(alpha);
+  const auto solve = [&](const at::Tensor& columns) {
+    return factors->solve(columns.to(factors->type()))[0].to(at::kDouble);
+  };
+  at::Tensor solution = solve(right);
+  // What float32 leaves over is solved for once more: the error is squared.
+  if (refined(*factors, alpha)) {
+    solution.add_(solve(at::sub(right, at::mm(gram_, solution)).sub_(solution, alphas_[alpha])));
+  }
+  return solution;
+}
+
+at::Tensor ChosenSolver::solve(const at::Tensor& cross, const at::Tensor& best) const {
+  at::Tensor result = at::empty_like(cross);
+  each_choice(best, [&](std::size_t alpha, const at::Tensor& targets) {
+    result.index_copy_(1, targets, solve_with(alpha, cross.index_select(1, targets)));
+  });
+  return result;
+}
+
+at::Tensor ChosenSolver::solve(const Panels<float>& products, const at::Tensor& mean, const at::Tensor& best) const {
+  const int64_t p = gram_.size(0);
+  at::Tensor result = at::empty({p, best.numel()}, at::kFloat);
+  each_choice(best, [&](std::size_t alpha, const at::Tensor& targets) {
+    Panels<float> right(products, p + 1, targets);
+    take_mean(right, mean, p);
+    const std::shared_ptr<const Factors> factors = this->factors(alpha);
+    if (factors->type() == at::kFloat && !refined(*factors, alpha)) {
+      factors->solve(right);
+      right.put(targets, result);
+    } else {
+      const at::Tensor wide = right.unpacked(p, targets.numel()).to(at::kDouble);
+      result.index_copy_(1, targets, solve_with(alpha, wide).to(at::kFloat));
+    }
+  });
   return result;
 }
 

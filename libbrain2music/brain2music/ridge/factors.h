@@ -10,6 +10,8 @@
 #include <optional>
 #include <vector>
 
+#include "brain2music/ridge/packed_matrix.h"
+
 /// Solving with gram + alpha I for many alphas, in float32 where that does.
 namespace brain2music::ridge {
 
@@ -86,11 +88,24 @@ class ChosenSolver {
   /// (p, t) float64: (gram + alphas[best] I)^-1 cross, target by target.
   at::Tensor solve(const at::Tensor& cross, const at::Tensor& best) const;
 
+  /// The same in float32 throughout where that needs no refinement, on a CPU.
+  /// @param products (p + 1, t): of [X, 1] and targets.
+  /// @param mean     (p,): about which X is taken; undefined: 0.
+  /// @return (p, t) float32
+  at::Tensor solve(const Panels<float>& products, const at::Tensor& mean, const at::Tensor& best) const;
+
   const SinglePrecision& precision() const { return penalised().precision(); }
 
  private:
   const PenalisedGram& penalised() const;
   std::shared_ptr<const Factors> factors(std::size_t alpha) const;
+  bool refined(const Factors& factors, std::size_t alpha) const;
+
+  /// Calls use(number, targets) for each penalty that is best for some targets.
+  void each_choice(const at::Tensor& best, c10::function_ref<void(std::size_t, const at::Tensor&)> use) const;
+
+  /// (p, t) float64: right-hand sides of the same shape and type with one penalty.
+  at::Tensor solve_with(std::size_t alpha, const at::Tensor& right) const;
 
   at::Tensor gram_;
   std::vector<double> alphas_;

@@ -62,18 +62,17 @@ FoldGrams::FoldGrams(at::Tensor gram, bool intercept) : gram_(std::move(gram)), 
   }
 }
 
-FoldGram FoldGrams::of(int64_t slot) const {
-  const int64_t p = gram_.size(1) - 1;
+at::Tensor FoldGrams::train(int64_t slot) const {
   const int64_t folds = gram_.size(0) - 1;
-  const at::Tensor held = slot < folds ? gram_[slot] : at::Tensor();
-  FoldGram result;
-  result.mean = mean(slot);
-  result.train = about(gram_[folds], held, result.mean);
-  if (held.defined()) {
-    result.held_sum = held[p].narrow(0, 0, p) - result.mean * held[p][p];
-    result.held_out = about(held, {}, result.mean);
-  }
-  return result;
+  return about(gram_[folds], slot < folds ? gram_[slot] : at::Tensor(), mean(slot));
+}
+
+at::Tensor FoldGrams::held_out(int64_t fold) const { return about(gram_[fold], {}, mean(fold)); }
+
+at::Tensor FoldGrams::held_sum(int64_t fold) const {
+  const int64_t p = gram_.size(1) - 1;
+  const at::Tensor row = gram_[fold][p];
+  return row.narrow(0, 0, p) - mean(fold) * row[p];
 }
 
 FoldGrams FoldGrams::of_all_rows() const { return {gram_.narrow(0, gram_.size(0) - 1, 1), intercept_}; }
@@ -86,17 +85,7 @@ at::Tensor centered_cross(const at::Tensor& mean, const at::Tensor& cross) {
 GramProblem::GramProblem(const Design& design, std::shared_ptr<const FoldGrams> grams)
     : design_(design),
       grams_(std::move(grams)),
-      all_rows_(gram(design.fold_count()).train, design.alphas, design.single, /*keep=*/design.tiled) {}
-
-FoldGram GramProblem::gram(int64_t slot) const {
-  FoldGram given = grams_->of(slot);
-  if (!design_.scales.defined()) {
-    return given;
-  }
-  const auto both = [&](const at::Tensor& x) { return x.defined() ? design_.scaled(x).mul_(design_.scales) : x; };
-  return {given.mean, both(given.train), both(given.held_out),
-          given.held_sum.defined() ? design_.scaled(given.held_sum) : given.held_sum};
-}
+      all_rows_(train_gram(design.fold_count()), design.alphas, design.single, /*keep=*/design.tiled) {}
 
 at::Tensor GramProblem::training_cross(int64_t slot, const Tile& tile) const {
   const int64_t all = design_.fold_count();
@@ -106,21 +95,26 @@ at::Tensor GramProblem::training_cross(int64_t slot, const Tile& tile) const {
 }
 
 at::Tensor GramProblem::coefficients(int64_t slot, const Tile& tile, const at::Tensor& best) const {
+  if (slot == design_.fold_count() && type_ == at::kFloat && !design_.scales.defined() && best.is_cpu() &&
+      has_values(best)) {
+    return all_rows_.solve(tile.packed_products(), design_.intercept ? grams_->mean(slot).to(at::kFloat) : at::Tensor(),
+                           best);
+  }
   const at::Tensor cross = training_cross(slot, tile);
   return design_.scaled(
       slot == design_.fold_count()
           ? all_rows_.solve(cross, best)
-          : ChosenSolver(gram(slot).train, design_.alphas, design_.single, /*keep=*/false).solve(cross, best));
+          : ChosenSolver(train_gram(slot), design_.alphas, design_.single, /*keep=*/false).solve(cross, best));
 }
 
 at::Tensor GramProblem::predictions(int64_t fold, const Tile& tile, const at::Tensor& best) const {
   const at::Tensor& mean = grams_->mean(fold);
   const at::Tensor rows = take_rows(design_.x, design_.held_out(fold)).to(at::kDouble) - design_.offset - mean;
-  return at::mm(rows, coefficients(fold, tile, best));
+  return at::mm(rows, coefficients(fold, tile, best).to(at::kDouble));
 }
 
 at::Tensor GramProblem::shift(const at::Tensor& coefficients) const {
-  return at::mv(coefficients.t(), grams_->mean(design_.fold_count()) + design_.offset).neg_();
+  return at::mv(coefficients.t().to(at::kDouble), grams_->mean(design_.fold_count()) + design_.offset).neg_();
 }
 
 }  // namespace brain2music::ridge

@@ -11,23 +11,19 @@
 /// What the solvers by Gram matrices, cholesky and eigenbasis, have in common.
 namespace brain2music::ridge {
 
-/// One fold's Gram matrices, about the means of its training rows; or of all rows.
-struct FoldGram {
-  at::Tensor mean;      // (p,) float64
-  at::Tensor train;     // (p, p)
-  at::Tensor held_out;  // (p, p)
-  at::Tensor held_sum;  // (p,): sum of centred held-out rows
-};
-
-/// Of all folds; last: of all rows. Each is made when asked for: one pass over sums, which are less than what they
-/// make.
+/// Gram matrices of all folds, about the means of their training rows; last: of all rows. Each is made when asked for:
+/// one pass over sums, which are less than what they make. All float64.
 class FoldGrams {
  public:
   /// `gram` as in FoldStatistics: (folds + 1, p + 1, p + 1) float64.
   FoldGrams(at::Tensor gram, bool intercept);
 
-  FoldGram of(int64_t slot) const;
+  /// (p,): of the rows that are trained on.
   const at::Tensor& mean(int64_t slot) const { return means_[static_cast<std::size_t>(slot)]; }
+
+  at::Tensor train(int64_t slot) const;     // (p, p)
+  at::Tensor held_out(int64_t fold) const;  // (p, p)
+  at::Tensor held_sum(int64_t fold) const;  // (p,): sum of centred held-out rows
 
   /// The last one alone.
   FoldGrams of_all_rows() const;
@@ -53,8 +49,11 @@ class GramProblem : public Problem {
 
   const Design& design() const { return design_; }
 
-  /// Scaled, but for the mean.
-  FoldGram gram(int64_t slot) const;
+  /// As in FoldGrams, scaled but for the mean.
+  const at::Tensor& mean(int64_t slot) const { return grams_->mean(slot); }
+  at::Tensor train_gram(int64_t slot) const { return both_scaled(grams_->train(slot)); }
+  at::Tensor held_gram(int64_t fold) const { return both_scaled(grams_->held_out(fold)); }
+  at::Tensor held_sum(int64_t fold) const { return design_.scaled(grams_->held_sum(fold)); }
 
   /// (p, t) float64: products of targets with scaled rows, X about its training mean: of the rows that fold `slot`
   /// trains on, or of all rows.
@@ -68,6 +67,10 @@ class GramProblem : public Problem {
   void work_in(at::ScalarType type) { type_ = type; }
 
  private:
+  at::Tensor both_scaled(const at::Tensor& gram) const {
+    return design_.scales.defined() ? design_.scaled(gram).mul_(design_.scales) : gram;
+  }
+
   Design design_;
   at::ScalarType type_ = at::kDouble;
   std::shared_ptr<const FoldGrams> grams_;

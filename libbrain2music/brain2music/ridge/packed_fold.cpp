@@ -27,18 +27,17 @@ constexpr int64_t kinds_of_sums = 3;  // as in HeldOutSums
 // Panels worth a thread of their own.
 constexpr int64_t panels_at_once = 8;
 
-/// A panel of some rows of `rows` (n, t), from a column on.
-void gather(const at::Tensor& rows, const at::Tensor& numbers, int64_t first_column, float* to) {
-  const int64_t count = std::min(width, rows.size(1) - first_column);
-  const int64_t step = rows.stride(1);
-  const float* from = rows.const_data_ptr<float>() + first_column * step;
+bool are_neighbours(const at::Tensor& numbers) {
+  const auto* number = numbers.const_data_ptr<int64_t>();
+  return std::adjacent_find(number, number + numbers.numel(),
+                            [](int64_t one, int64_t next) { return next != one + 1; }) == number + numbers.numel();
+}
+
+/// Some rows of a panel.
+void gather(const float* panel, const at::Tensor& numbers, float* to) {
   const auto* number = numbers.const_data_ptr<int64_t>();
   for (int64_t row = 0; row < numbers.numel(); ++row, to += width) {
-    const float* its = from + number[row] * rows.stride(0);
-    for (int64_t column = 0; column < count; ++column) {
-      to[column] = its[column * step];
-    }
-    std::fill_n(to + count, width - count, 0.0F);
+    std::copy_n(panel + number[row] * width, width, to);
   }
 }
 
@@ -186,6 +185,8 @@ void PackedFold::put(const std::vector<float>& sums, int64_t target, const at::T
 HeldOutSums PackedFold::sums(const Tile& tile, const at::Tensor& held_out, const at::Tensor& mean) const {
   const int64_t targets = tile.targets();
   const Panels<float>& products = tile.packed_products();
+  const Panels<float>& rows = tile.packed_rows();
+  const bool neighbours = are_neighbours(held_out);
   const int64_t panels = products.count();
   const int64_t size = registers::blocks_of(features_) * block * width;
   const at::Tensor buffer = tile.scratch({3, panels, size}, divided_.options());
@@ -196,11 +197,16 @@ HeldOutSums PackedFold::sums(const Tile& tile, const at::Tensor& held_out, const
     float* c = first_c + begin * size;
     float* held = c + panels * size;
     float* far = held + panels * size;
-    float* held_targets = far;  // there is nothing else yet
-    for (int64_t panel = 0; panel < count; ++panel) {
-      gather(tile.rows(), held_out, (begin + panel) * width, held_targets + panel * size);
+    if (neighbours) {
+      const int64_t first = held_out.const_data_ptr<int64_t>()[0];
+      held_rows_.times(rows.at(begin) + first * width, rows.step(), count, held, size);
+    } else {
+      float* held_targets = far;  // there is nothing else yet
+      for (int64_t panel = 0; panel < count; ++panel) {
+        gather(rows.at(begin + panel), held_out, held_targets + panel * size);
+      }
+      held_rows_.times(held_targets, size, count, held, size);
     }
-    held_rows_.times(held_targets, size, count, held, size);
     to_basis_.times(products.at(begin), products.step(), count, c, size, held);
     divided_.times(c, size, count, far, size);
     for (int64_t panel = 0; panel < count; ++panel) {

@@ -5,6 +5,7 @@
 #include <c10/core/ScalarType.h>
 
 #include <algorithm>
+#include <array>
 
 namespace brain2music::ridge {
 namespace {
@@ -73,6 +74,41 @@ Panels<Real>::Panels(int64_t rows, int64_t columns)
 template <class Real>
 Panels<Real>::Panels(const at::Tensor& matrix) : Panels(matrix.size(0), matrix.size(1)) {
   copy_pieces<Real>(matrix, width, [&](int64_t panel) { return at(panel); });
+}
+
+template <class Real>
+Panels<Real>::Panels(const Panels& all, int64_t rows, const at::Tensor& columns) : Panels(rows, columns.numel()) {
+  const auto* number = columns.const_data_ptr<int64_t>();
+  for (int64_t first = 0; first < columns.numel(); first += width, number += width) {
+    const int64_t columns_here = std::min(width, columns.numel() - first);
+    std::array<const Real*, width> from{};
+    for (int64_t i = 0; i < columns_here; ++i) {
+      from[i] = all.at(number[i] / width) + number[i] % width;
+    }
+    Real* to = at(first / width);
+    for (int64_t row = 0; row < rows; ++row, to += width) {
+      for (int64_t i = 0; i < columns_here; ++i) {
+        to[i] = from[i][row * width];
+      }
+    }
+  }
+}
+
+template <class Real>
+void Panels<Real>::put(const at::Tensor& columns, const at::Tensor& matrix) const {
+  const auto* number = columns.const_data_ptr<int64_t>();
+  Real* values = matrix.mutable_data_ptr<Real>();
+  const int64_t stride = matrix.stride(0);
+  for (int64_t first = 0; first < columns.numel(); first += width, number += width) {
+    const int64_t columns_here = std::min(width, columns.numel() - first);
+    const Real* from = at(first / width);
+    Real* to = values;
+    for (int64_t row = 0; row < matrix.size(0); ++row, from += width, to += stride) {
+      for (int64_t i = 0; i < columns_here; ++i) {
+        to[number[i]] = from[i];
+      }
+    }
+  }
 }
 
 template <class Real>

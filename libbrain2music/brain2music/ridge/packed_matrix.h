@@ -56,6 +56,9 @@ class Panels {
   /// Of `matrix` (rows, columns) float32 or float64.
   explicit Panels(const at::Tensor& matrix);
 
+  /// The first `rows` rows of some columns of `all`.
+  Panels(const Panels& all, int64_t rows, const at::Tensor& columns);
+
   int64_t count() const { return values_.size(0); }
   int64_t step() const { return stored_rows_ * width; }  // from a panel to the next
 
@@ -64,6 +67,9 @@ class Panels {
 
   /// (rows, columns) without what was padded.
   at::Tensor unpacked(int64_t rows, int64_t columns) const;
+
+  /// Writes its columns to those numbers of `matrix` (rows, ...).
+  void put(const at::Tensor& columns, const at::Tensor& matrix) const;
 
  private:
   int64_t stored_rows_;

@@ -12,11 +12,12 @@ namespace {
 
 using registers::Tile;
 
-// Columns of a piece: so many rows of a panel stay in the first-level cache.
-constexpr int64_t most_columns = 264;
+// Columns of a piece: so many rows of a panel are about what a first-level cache holds. Beyond it the second one still
+// feeds a tile, and each piece costs a pass over the products.
+constexpr int64_t most_columns = 520;
 
 // Strips of a piece that stay in the second-level cache while all panels pass by.
-constexpr int64_t strips_at_once = 32;
+constexpr int64_t strips_at_once = 16;
 
 }  // namespace
 
@@ -34,15 +35,20 @@ PackedLeft::PackedLeft(const at::Tensor& matrix) : rows_(matrix.size(0)), column
   depth_ = (columns_ + pieces - 1) / pieces;
   const int64_t whole = registers::whole_tiles(rows_);
   values_ = at::empty({columns_ * whole}, at::kFloat);
-  const at::Tensor columns = matrix.t().to(at::kFloat).contiguous();
+  const at::Tensor single = matrix.to(at::kFloat);
+  const int64_t row_step = single.stride(0);
+  const int64_t column_step = single.stride(1);
+  const auto* from = single.const_data_ptr<float>();
   auto* to = values_.mutable_data_ptr<float>();
   for (int64_t first = 0; first < columns_; first += depth_) {
     const int64_t last = std::min(first + depth_, columns_);
     for (int64_t row = 0; row < rows_; row += registers::rows) {
       const int64_t height = std::min(registers::rows, rows_ - row);
       for (int64_t column = first; column < last; ++column, to += registers::rows) {
-        std::fill_n(to, registers::rows, 0.0F);
-        std::copy_n(columns.const_data_ptr<float>() + column * rows_ + row, height, to);
+        for (int64_t i = 0; i < height; ++i) {
+          to[i] = from[(row + i) * row_step + column * column_step];
+        }
+        std::fill_n(to + height, registers::rows - height, 0.0F);
       }
     }
   }

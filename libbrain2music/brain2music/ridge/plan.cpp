@@ -78,7 +78,7 @@ Memory memory_of(Solver solver, const Design& design, const RidgeOptions& option
     default:
       memory.shared += matrix * (wide * (3 * folds + 4 + at::get_num_threads() * 8) + real * (3 * folds + penalties)) +
                        (by_rows ? folds * held * p * (wide + real) : 0);
-      memory.per_target = real * (rows + (by_rows ? held + p + 1 : (folds + 1) * (p + 1))) +
+      memory.per_target = real * (rows + (by_rows ? rows + p + 1 : (folds + 1) * (p + 1))) +
                           std::max(5 * real * p + scores, refit) + scores;
   }
   memory.per_target += predictions;

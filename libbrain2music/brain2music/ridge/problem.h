@@ -23,8 +23,9 @@ class Problem {
 
   virtual HeldOutSums held_out(int64_t fold, const Tile& tile) const = 0;
 
-  /// (p, t) float64: coefficients fitted to the rows that fold `slot` trains on, or to all rows where `slot` is the
-  /// number of folds, each target with its penalty `best` (t,). Of the kernel's problem (rows, t), where X is unknown.
+  /// (p, t) float32 or float64: coefficients fitted to the rows that fold `slot` trains on, or to all rows where `slot`
+  /// is the number of folds, each target with its penalty `best` (t,). Of the kernel's problem (rows, t), where X is
+  /// unknown.
   virtual at::Tensor coefficients(int64_t slot, const Tile& tile, const at::Tensor& best) const = 0;
 
   /// (held-out rows, t) float64: predictions with such coefficients, less the training mean of the target.

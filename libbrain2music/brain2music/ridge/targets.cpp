@@ -82,17 +82,19 @@ const Panels<float>& Tile::packed_products() const {
   if (packed_products_) {
     return *packed_products_;
   }
-  if (!packs()) {
+  if (!packs() || fold_products_[place(at::kFloat)].defined()) {
     return packed_products_.emplace(unpacked_products(at::kFloat));
   }
   const PackedLeft& left = design_.rows->packed();
-  const Panels<float> rows(rows_);
+  const Panels<float>& rows = packed_rows();
   Panels<float>& made = packed_products_.emplace(left.rows(), targets());
   at::parallel_for(0, made.count(), panels_at_once, [&](int64_t begin, int64_t end) {
     left.times(rows.at(begin), rows.step(), end - begin, made.at(begin), made.step());
   });
   return made;
 }
+
+const Panels<float>& Tile::packed_rows() const { return packed_rows_ ? *packed_rows_ : packed_rows_.emplace(rows_); }
 
 at::Tensor Tile::scratch(at::IntArrayRef shape, const at::TensorOptions& options) const {
   const int64_t size = c10::multiply_integers(shape);

@@ -42,6 +42,9 @@ class Tile {
   /// The same in float32 on a CPU, packed.
   const Panels<float>& packed_products() const;
 
+  /// (n, t), where rows are float32 on a CPU: packed.
+  const Panels<float>& packed_rows() const;
+
   /// Memory of that shape that is handed out again by the next call: fresh pages cost more than what is done on them.
   at::Tensor scratch(at::IntArrayRef shape, const at::TensorOptions& options) const;
 
@@ -57,6 +60,7 @@ class Tile {
   mutable std::array<at::Tensor, 2> fold_products_;  // in float32, in float64
   mutable std::array<at::Tensor, 2> products_;
   mutable std::optional<Panels<float>> packed_products_;
+  mutable std::optional<Panels<float>> packed_rows_;
   mutable at::Tensor scratch_;
 };
 
