@@ -68,8 +68,14 @@ class Factors {
     return at::cholesky_solve(right.unsqueeze(0).expand({lower_.size(0), right.size(0), right.size(1)}), lower_);
   }
 
-  /// In place, by a factor in float32 on a CPU.
-  void solve(Panels<float>& panels) const { solve_panels(*packed_single_, panels); }
+  /// In place, if this is a factor in float32 on a CPU; else false.
+  bool solve(Panels<float>& panels) const {
+    if (!packed_single_) {
+      return false;
+    }
+    solve_panels(*packed_single_, panels);
+    return true;
+  }
 
   at::ScalarType type() const { return type_; }
 
@@ -276,8 +282,7 @@ at::Tensor ChosenSolver::solve(const Panels<float>& products, const at::Tensor& 
     Panels<float> right(products, p + 1, targets);
     take_mean(right, mean, p);
     const std::shared_ptr<const Factors> factors = this->factors(alpha);
-    if (factors->type() == at::kFloat && !refined(*factors, alpha)) {
-      factors->solve(right);
+    if (!refined(*factors, alpha) && factors->solve(right)) {
       right.put(targets, result);
     } else {
       const at::Tensor wide = right.unpacked(p, targets.numel()).to(at::kDouble);
