@@ -89,8 +89,10 @@ class Factors {
   template <class Real>
   static void solve_panels(const PackedCholesky<Real>& factor, Panels<Real>& panels) {
     at::parallel_for(0, panels.count(), 1, [&](int64_t first, int64_t last) {
-      for (int64_t panel = first; panel < last; ++panel) {
-        factor.solve(panels.at(panel), panels.at(panel));
+      constexpr int64_t at_once = PackedCholesky<Real>::panels_at_once;
+      for (int64_t panel = first; panel < last; panel += at_once) {
+        const int64_t count = std::min(at_once, last - panel);
+        factor.solve(panels.at(panel), panels.at(panel), panels.step(), count);
       }
     });
   }

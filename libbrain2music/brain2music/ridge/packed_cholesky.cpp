@@ -166,38 +166,43 @@ bool PackedCholesky<Real>::factor(const PackedMatrix<Real>& gram, double alpha) 
 }
 
 template <class Real>
-void PackedCholesky<Real>::solve(const Real* right, Real* solutions) const {
+void PackedCholesky<Real>::solve(const Real* right, Real* solutions, int64_t step, int64_t count) const {
   std::array<Real, block * columns> rest;
   for (int64_t row = 0; row < blocks_; ++row) {
-    const Real* from_here = right + row * block * columns;
-    Real* here = solutions + row * block * columns;
     const int64_t size = registers::whole_tiles(size_of(row));
-    for (int64_t from = 0; from < size; from += registers::rows) {
-      Tile<Real> sums;
-      sums.template add<1, registers::rows, columns>(above(row, from), solutions, row * block);
-      sums.to_rest(&rest[from * columns], from_here + from * columns, columns);
-    }
-    for (int64_t from = 0; from < size; from += registers::rows) {
-      Tile<Real> sums;
-      sums.template add<1, block, columns>(inverse(row) + from, rest.data(), from + registers::rows);
-      sums.to(here + from * columns, columns);
+    for (int64_t panel = 0; panel < count; ++panel) {
+      const Real* its_right = right + panel * step + row * block * columns;
+      Real* its = solutions + panel * step;
+      for (int64_t from = 0; from < size; from += registers::rows) {
+        Tile<Real> sums;
+        sums.template add<1, registers::rows, columns>(above(row, from), its, row * block);
+        sums.to_rest(&rest[from * columns], its_right + from * columns, columns);
+      }
+      for (int64_t from = 0; from < size; from += registers::rows) {
+        Tile<Real> sums;
+        sums.template add<1, block, columns>(inverse(row) + from, rest.data(), from + registers::rows);
+        sums.to(its + (row * block + from) * columns, columns);
+      }
     }
   }
   for (int64_t row = blocks_ - 1; row >= 0; --row) {
-    Real* here = solutions + row * block * columns;
     const int64_t size = registers::whole_tiles(size_of(row));
-    for (int64_t from = 0; from < size; from += registers::rows) {
-      Tile<Real> sums;
-      for (int64_t column = row + 1; column < blocks_; ++column) {
-        sums.template add<block, 1, columns>(upper_.at(column, row * block + from),
-                                             solutions + column * block * columns, size_of(column));
+    for (int64_t panel = 0; panel < count; ++panel) {
+      Real* its = solutions + panel * step;
+      Real* here = its + row * block * columns;
+      for (int64_t from = 0; from < size; from += registers::rows) {
+        Tile<Real> sums;
+        for (int64_t column = row + 1; column < blocks_; ++column) {
+          sums.template add<block, 1, columns>(upper_.at(column, row * block + from), its + column * block * columns,
+                                               size_of(column));
+        }
+        sums.to_rest(&rest[from * columns], here + from * columns, columns);
       }
-      sums.to_rest(&rest[from * columns], here + from * columns, columns);
-    }
-    for (int64_t from = 0; from < size; from += registers::rows) {
-      Tile<Real> sums;
-      sums.template add<block, 1, columns>(inverse(row) + from * block + from, &rest[from * columns], size - from);
-      sums.to(here + from * columns, columns);
+      for (int64_t from = 0; from < size; from += registers::rows) {
+        Tile<Real> sums;
+        sums.template add<block, 1, columns>(inverse(row) + from * block + from, &rest[from * columns], size - from);
+        sums.to(here + from * columns, columns);
+      }
     }
   }
 }

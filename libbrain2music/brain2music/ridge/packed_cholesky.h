@@ -22,8 +22,12 @@ class PackedCholesky {
   /// @return false where a pivot is not positive; then there is no factor.
   bool factor(const PackedMatrix<Real>& gram, double alpha);
 
-  /// Solutions for a panel of right-hand sides, which may lie in the same place.
-  void solve(const Real* right, Real* solutions) const;
+  /// Panels worth solving for together: they stay in a second-level cache while the blocks of a factor pass by.
+  static constexpr int64_t panels_at_once = 4;
+
+  /// Solutions for a panel of right-hand sides, which may lie in the same place; or for `count` panels a step apart,
+  /// which read the factor together.
+  void solve(const Real* right, Real* solutions, int64_t step = 0, int64_t count = 1) const;
 
   /// An estimate of the smallest eigenvalue of what was factored, from below: a few inverse iterations find it up to a
   /// third too large, twice is allowed for.

@@ -146,11 +146,13 @@ class Path {
   /// Fills in the sums of the penalty that was factored last.
   void sum_up() const {
     at::parallel_for(0, fold_.right.count(), 1, [&](int64_t begin, int64_t end) {
-      Panels<Real> scratch(fold_.features, columns);
-      Real* panel = scratch.at(0);
-      for (int64_t number = begin; number < end; ++number) {
-        factor_.solve(fold_.right.at(number), panel);
-        sum_up(number, panel);
+      Panels<Real> solutions(fold_.features, columns * std::min(PackedCholesky<Real>::panels_at_once, end - begin));
+      for (int64_t first = begin; first < end; first += solutions.count()) {
+        const int64_t count = std::min(solutions.count(), end - first);
+        factor_.solve(fold_.right.at(first), solutions.at(0), solutions.step(), count);
+        for (int64_t number = 0; number < count; ++number) {
+          sum_up(first + number, solutions.at(number));
+        }
       }
     });
   }

@@ -21,6 +21,10 @@ constexpr int64_t factored_tile_bytes = int64_t{160} << 20;
 // Narrower products of matrices are slower than what a cache could save.
 constexpr int64_t least_columns = 512;
 
+// The same where the matrices of all folds outgrow the last-level cache, so that each tile reads them from memory.
+constexpr int64_t large_matrices = int64_t{24} << 20;
+constexpr int64_t least_columns_by_large = 1024;
+
 // A GPU has no cache to stay in, but launches to save.
 constexpr int64_t targets_on_gpu = 65536;
 
@@ -32,6 +36,8 @@ constexpr int64_t fewest_targets = 16;
 
 // On a GPU what other work and the allocator's rounding may take.
 constexpr double share_of_free = 0.85;
+
+constexpr int64_t panel = 16;  // targets
 
 constexpr int64_t wide = 8;  // bytes of a float64
 
@@ -90,11 +96,20 @@ int64_t tile_width(Solver solver, const Design& design, const RidgeOptions& opti
   const Memory memory = memory_of(solver, design, options, rows);
   const bool factored = solver != Solver::eigenbasis;
   const int64_t by_cache = (factored ? factored_tile_bytes : tile_bytes) / memory.per_target / 64 * 64;
-  int64_t width = std::clamp<int64_t>(by_cache, factored ? 64 : least_columns, factored ? 4096 : 2048);
+  const int64_t matrices =
+      2 * design.fold_count() * design.features * design.features * static_cast<int64_t>(c10::elementSize(design.type));
+  const int64_t least = matrices > large_matrices ? least_columns_by_large : least_columns;
+  int64_t width = std::clamp<int64_t>(by_cache, factored ? 64 : least, factored ? 4096 : 2048);
   if (design.device.is_cuda()) {
     width = design.streamed ? targets_to_gpu : targets_on_gpu;
   }
   width = std::min(width, design.targets);
+  if (design.device.is_cpu() && !factored) {  // as many tiles for each thread, in whole panels
+    const int64_t threads = std::min<int64_t>(at::get_num_threads(), (design.targets + width - 1) / width);
+    const int64_t rounds = (design.targets + threads * width - 1) / (threads * width);
+    width = (design.targets + threads * rounds - 1) / (threads * rounds);
+    width = (width + panel - 1) / panel * panel;
+  }
 
   int64_t limit = options.memory_limit;
   const int64_t results = design.streamed ? 0 : memory.results;
@@ -107,8 +122,8 @@ int64_t tile_width(Solver solver, const Design& design, const RidgeOptions& opti
     return width;
   }
   const int64_t threads = design.device.is_cpu() ? at::get_num_threads() : 2;  // on a GPU: the tile on its way there
-  const int64_t least = std::min(fewest_targets, design.targets);
-  const int64_t needed = taken + threads * least * memory.per_target;
+  const int64_t fewest = std::min(fewest_targets, design.targets);
+  const int64_t needed = taken + threads * fewest * memory.per_target;
   constexpr double mebibyte = 1 << 20;
   require(needed <= limit, where, "memory_limit must be at least ", static_cast<double>(needed) / mebibyte,
           " MiB, of which results take ", static_cast<double>(results) / mebibyte, "; got ",

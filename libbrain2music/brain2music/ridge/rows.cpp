@@ -123,6 +123,12 @@ void add_moments(const at::Tensor& x, const at::Tensor& rows, const double* root
   const int64_t columns = x.size(1);
   for (int64_t i = 0; i < rows.numel(); ++i) {
     const Real* from = values + row[i] * x.stride(0);
+    if (i + 1 < rows.numel()) {  // of a tile, rows lie so far apart that nothing else fetches them
+      const Real* next = values + row[i + 1] * x.stride(0);
+      for (int64_t column = 0; column < columns; column += 64 / static_cast<int64_t>(sizeof(Real))) {
+        __builtin_prefetch(next + column);
+      }
+    }
     const double root = roots == nullptr ? 1 : roots[row[i]];
     for (int64_t column = 0; column < columns; ++column) {
       const auto value = static_cast<double>(from[column]);
