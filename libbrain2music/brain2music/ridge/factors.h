@@ -91,6 +91,7 @@ class ChosenSolver {
   /// The same in float32 throughout where that needs no refinement, on a CPU.
   /// @param products (p + 1, t): of [X, 1] and targets.
   /// @param mean     (p,): about which X is taken; undefined: 0.
+  /// @param best     (t,): numbers of penalties.
   /// @return (p, t) float32
   at::Tensor solve(const Panels<float>& products, const at::Tensor& mean, const at::Tensor& best) const;
 
