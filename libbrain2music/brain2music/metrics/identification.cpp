@@ -66,9 +66,9 @@ at::Tensor count_below(const at::Tensor& sorted, const at::Tensor& value) {
   return less + not_more;
 }
 
-/// In halves: 2 where a is above b, 1 where they tie, 0 below. int8, an eighth of what it is computed from.
-at::Tensor half_points(const at::Tensor& a, const at::Tensor& b) {
-  const at::Tensor difference = a - b;
+/// In halves, by what a is more than b: 2 where it is above, 1 where they tie, 0 below. int8, an eighth of what it is
+/// computed from.
+at::Tensor half_points(const at::Tensor& difference) {
   return (difference > tie).to(at::kChar) + (difference >= -tie).to(at::kChar);
 }
 
@@ -85,12 +85,13 @@ Identification identification_accuracy(const at::Tensor& predicted, const at::Te
   const int64_t step = lines_at_once(items);
   for (int64_t first = 0; first < items; first += step) {
     const int64_t count = std::min(step, items - first);
-    const at::Tensor correlation = at::matmul(unit_block(rows, first, count, where), targets.t());
-    const at::Tensor own = correlation.diagonal(first).unsqueeze(1);
+    at::Tensor correlation = at::matmul(unit_block(rows, first, count, where), targets.t());
+    const at::Tensor own = correlation.diagonal(first).unsqueeze(1).clone();
+    const at::Tensor excess = correlation.sub_(own).neg_();  // in place: this block is the most there is
     const at::Tensor distractor = group.narrow(0, first, count).unsqueeze(1) != group;
     const at::Tensor distractors = distractor.sum(1);
     require_distractors(distractors, first, where);
-    parts.push_back(half_points(own, correlation).mul(distractor).sum(1).to(at::kDouble) / (2 * distractors));
+    parts.push_back(half_points(excess).mul(distractor).sum(1).to(at::kDouble) / (2 * distractors));
   }
   const at::Tensor per_item = at::cat(parts);
   return {per_item.mean(), per_item};
@@ -113,7 +114,7 @@ at::Tensor identification_scores(const at::Tensor& predicted, const at::Tensor& 
     // (itself included, a tie) added to its rank is then taken off.
     const at::Tensor below = count_below(std::get<0>(at::sort(correlation, 1)), correlation);
     const at::Tensor grouped = correlation.reshape({count, items / windows, windows});
-    const at::Tensor within = half_points(grouped.unsqueeze(3), grouped.unsqueeze(2)).sum(3).reshape({count, items});
+    const at::Tensor within = half_points(grouped.unsqueeze(3) - grouped.unsqueeze(2)).sum(3).reshape({count, items});
     parts.push_back((below - within).to(at::kDouble) / (2 * (items - windows)));
   }
   return at::cat(parts);
