@@ -8,6 +8,7 @@
 
 #include "brain2music/check.h"
 #include "brain2music/device/memory.h"
+#include "brain2music/ridge/packed_matrix.h"
 
 namespace brain2music::ridge {
 namespace {
@@ -37,9 +38,12 @@ constexpr int64_t fewest_targets = 16;
 // On a GPU what other work and the allocator's rounding may take.
 constexpr double share_of_free = 0.85;
 
-constexpr int64_t panel = 16;  // targets
+constexpr int64_t panel = Panels<float>::width;
 
 constexpr int64_t wide = 8;  // bytes of a float64
+
+/// How many parts of `size` hold all of them.
+int64_t parts_of(int64_t all, int64_t size) { return (all + size - 1) / size; }
 
 }  // namespace
 
@@ -105,10 +109,9 @@ int64_t tile_width(Solver solver, const Design& design, const RidgeOptions& opti
   }
   width = std::min(width, design.targets);
   if (design.device.is_cpu() && !factored) {  // as many tiles for each thread, in whole panels
-    const int64_t threads = std::min<int64_t>(at::get_num_threads(), (design.targets + width - 1) / width);
-    const int64_t rounds = (design.targets + threads * width - 1) / (threads * width);
-    width = (design.targets + threads * rounds - 1) / (threads * rounds);
-    width = (width + panel - 1) / panel * panel;
+    const int64_t tiles = parts_of(design.targets, width);
+    const int64_t threads = std::min<int64_t>(at::get_num_threads(), tiles);
+    width = parts_of(parts_of(design.targets, parts_of(tiles, threads) * threads), panel) * panel;
   }
 
   int64_t limit = options.memory_limit;
