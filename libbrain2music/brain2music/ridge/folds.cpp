@@ -96,14 +96,18 @@ Folds checked_folds(const Folds& folds, int64_t rows, std::string_view where) {
   return sorted;
 }
 
-at::Tensor take_rows(const at::Tensor& x, const at::Tensor& rows) {
+bool are_neighbours(const at::Tensor& rows) {
+  const auto* values = rows.const_data_ptr<int64_t>();
   const int64_t count = rows.numel();
-  if (count == 0) {
+  return count > 0 && values[count - 1] - values[0] + 1 == count;
+}
+
+at::Tensor take_rows(const at::Tensor& x, const at::Tensor& rows) {
+  if (rows.numel() == 0) {
     return x.narrow(0, 0, 0);
   }
-  const auto* values = rows.const_data_ptr<int64_t>();
-  if (values[count - 1] - values[0] + 1 == count) {
-    return x.narrow(0, values[0], count);
+  if (are_neighbours(rows)) {
+    return x.narrow(0, rows.const_data_ptr<int64_t>()[0], rows.numel());
   }
   return x.index_select(0, rows.to(x.device()));
 }

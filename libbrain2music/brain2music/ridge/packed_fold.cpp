@@ -10,6 +10,8 @@
 #include <iterator>
 #include <vector>
 
+#include "brain2music/ridge/folds.h"
+
 namespace brain2music::ridge {
 namespace {
 
@@ -26,12 +28,6 @@ constexpr int64_t kinds_of_sums = 3;  // as in HeldOutSums
 
 // Panels worth a thread of their own.
 constexpr int64_t panels_at_once = 8;
-
-bool are_neighbours(const at::Tensor& numbers) {
-  const auto* number = numbers.const_data_ptr<int64_t>();
-  return std::adjacent_find(number, number + numbers.numel(),
-                            [](int64_t one, int64_t next) { return next != one + 1; }) == number + numbers.numel();
-}
 
 /// Some rows of a panel.
 void gather(const float* panel, const at::Tensor& numbers, float* to) {
