@@ -53,8 +53,10 @@ struct Manifest {
   std::string text;         ///< the file as it is
 };
 
-/// A type as the manifest calls it, e.g. "float32"; torch's own word for those that it does not know.
-std::string dtype_name(at::ScalarType dtype);
+/// The name of a type in the manifest.
+/// @param dtype of a network's weights.
+/// @return "float32", "bfloat16" or "float16"; c10::toString(dtype) for a type that no manifest names.
+B2M_API std::string dtype_name(at::ScalarType dtype);
 
 /// Reads `bundle.json`.
 /// @param file where it lies.

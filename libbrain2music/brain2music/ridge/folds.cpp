@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "brain2music/check.h"
+#include "brain2music/ridge/neighbours.h"
 
 namespace brain2music::ridge {
 namespace {
@@ -94,12 +95,6 @@ Folds checked_folds(const Folds& folds, int64_t rows, std::string_view where) {
             " in fold ", fold);
   }
   return sorted;
-}
-
-bool are_neighbours(const at::Tensor& rows) {
-  const auto* values = rows.const_data_ptr<int64_t>();
-  const int64_t count = rows.numel();
-  return count > 0 && values[count - 1] - values[0] + 1 == count;
 }
 
 at::Tensor take_rows(const at::Tensor& x, const at::Tensor& rows) {

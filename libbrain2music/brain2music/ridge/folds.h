@@ -50,9 +50,6 @@ B2M_API Folds checked_folds(const Folds& folds, int64_t rows, std::string_view w
 /// @return the same folds, sorted.
 B2M_API Folds sorted_folds(const Folds& folds, int64_t rows, std::string_view where);
 
-/// Whether rows, in increasing order, lie next to each other.
-bool are_neighbours(const at::Tensor& rows);
-
 /// Those rows of `x` (rows, ...): a view where they lie side by side, else a copy.
 /// @param x    (rows, ...).
 /// @param rows int64 indices on the CPU, increasing.

@@ -10,7 +10,7 @@
 #include <iterator>
 #include <vector>
 
-#include "brain2music/ridge/folds.h"
+#include "brain2music/ridge/neighbours.h"
 
 namespace brain2music::ridge {
 namespace {
