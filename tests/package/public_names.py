@@ -9,6 +9,7 @@ from pathlib import Path
 
 DOXYFILE = """
 INPUT = {include}
+STRIP_FROM_PATH = {include}
 RECURSIVE = YES
 OUTPUT_DIRECTORY = {output}
 GENERATE_HTML = NO
@@ -105,7 +106,7 @@ def declared(include):
 
 
 def header_of(element, include):
-    return str(Path(element.find("location").get("file")).relative_to(include))
+    return element.find("location").get("file").removeprefix(f"{include}/")
 
 
 def exported(library):

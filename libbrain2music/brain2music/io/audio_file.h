@@ -11,6 +11,7 @@
 
 namespace brain2music::io {
 
+/// Sound that was read from a file.
 struct Audio {
   at::Tensor waveform;  ///< (channels, samples) float32; full scale is 1
   int64_t rate = 0;     ///< samples a second

@@ -9,6 +9,7 @@
 
 namespace brain2music::metrics {
 
+/// The identification accuracy, of all items and of each.
 struct Identification {
   at::Tensor mean;      ///< scalar, float64: the mean of `per_item`
   at::Tensor per_item;  ///< (n,), float64: share of the distractors that an item's own target beats

@@ -26,8 +26,10 @@ class B2M_API Bundle {
   ///         the field, what was expected and what was found are named.
   static Bundle open(const std::filesystem::path& folder);
 
+  /// The folder that was opened.
   const std::filesystem::path& path() const;
 
+  /// What `bundle.json` says.
   const Manifest& manifest() const;
 
   /// SHA-256 of the manifest, which names those of all files: the identity of the bundle.
@@ -42,7 +44,8 @@ class B2M_API Bundle {
   /// @throws std::invalid_argument when the role names none.
   std::string_view tokenizer(std::string_view name) const;
 
-  /// The network of a role; loaded once for a device and type.
+  /// The network of a role; loaded once for a device and type. Programs hold it, Embedder calls it: what a Script can
+  /// do is no part of the installed headers.
   /// @param name   a role.
   /// @param device where to.
   /// @param dtype  of its weights; the manifest's first when it is not given.

@@ -42,6 +42,7 @@ struct Role {
   std::optional<int64_t> max_length;    ///< tokens of a text or a sequence, at most
   std::optional<BundleFile> tokenizer;  ///< of a text embedder
 
+  /// Whether the network has a method of that name, e.g. "embed".
   B2M_API bool has(std::string_view method) const;
 };
 

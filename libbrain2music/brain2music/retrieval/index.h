@@ -62,14 +62,19 @@ class B2M_API Index {
   /// @throws std::invalid_argument when shapes do not fit, a value, named, is not finite, or an average is zero.
   kernels::TopK search(const at::Tensor& embedding, int64_t k = 10) const;
 
+  /// How many items there are.
   int64_t size() const;
+
+  /// Length of an item's vector.
   int64_t dimension() const;
 
   /// (n, d) float32, each of length 1 but for rounding.
   const at::Tensor& vectors() const;
 
+  /// The id of each item, in the order of vectors().
   const std::vector<std::string>& ids() const;
 
+  /// Where the vectors come from.
   const IndexSource& source() const;
 
  private:

@@ -21,8 +21,11 @@ struct B2M_API FoldStatistics {
   at::Tensor cross;      ///< (folds + 1, p + 1, t) float64: [X, 1]'Y likewise
   at::Tensor y_squares;  ///< (folds + 1, t) float64: sums of squares of Y likewise
 
+  /// Folds that rows were held out in.
   int64_t folds() const { return gram.size(0) - 1; }
+  /// Columns of X.
   int64_t features() const { return gram.size(1) - 1; }
+  /// Columns of Y.
   int64_t targets() const { return cross.size(2); }
 
   /// The same statistics about other provisional means.

@@ -16,6 +16,7 @@ struct Folds {
   int64_t rows = 0;                  ///< rows of X and Y
   std::vector<at::Tensor> held_out;  ///< of each fold: int64 indices on the CPU, increasing
 
+  /// How many folds there are.
   int64_t size() const { return static_cast<int64_t>(held_out.size()); }
 };
 

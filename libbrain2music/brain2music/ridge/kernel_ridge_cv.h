@@ -14,7 +14,7 @@ namespace brain2music::ridge {
 /// @param kernel  (n, n) inner products of the rows' features, symmetric.
 /// @param y       (n, t) real numbers, of any strides.
 /// @param folds   rows held out in each fold.
-/// @param options as for ridge_cv; Solver::kernel it is.
+/// @param options as for ridge_cv; always computed by Solver::kernel.
 /// @return `coef` are dual coefficients (n, t): predictions are (inner products with the n rows) coef + intercept.
 /// @throws std::invalid_argument as ridge_cv does, and unless `kernel` is square and symmetric.
 B2M_API RidgeFit kernel_ridge_cv(const at::Tensor& kernel, const at::Tensor& y, const Folds& folds,
