@@ -44,6 +44,7 @@ help:
 	@echo 'make bench   every benchmark beside its rivals'
 	@echo 'make docs    build/docs/html/index.html'
 	@echo 'make format  let the formatters rewrite'
+	@echo 'make constraints   ask for the newest versions of all that is installed (.ci/constraints.txt)'
 	@echo 'make clean   remove build/ (and .venv/ with VENV_TOO=1)'
 
 # ---- setting up: system packages, .venv, the package itself, editable ------------------------------------------------
@@ -54,19 +55,29 @@ build/setup/system: .ci/system-packages
 	.ci/system-packages
 	@touch $@
 
-build/setup/venv: pyproject.toml .ci/requirements | build/setup/system
+# The environment keeps the constraints that it was made from: one made from others, or a new one, is brought up to date.
+ifneq ($(shell cmp --silent .ci/constraints.txt $(VENV)/constraints.txt && echo same),same)
+.PHONY: build/setup/venv
+endif
+build/setup/venv: pyproject.toml .ci/requirements .ci/constraints.txt | build/setup/system
 	$(call say,Python packages into .venv (torch is 2.5 GB to download, once))
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	@python -m pip install --quiet --upgrade pip
-	python .ci/requirements > build/setup/requirements.txt
-	@python -m pip install --quiet --requirement build/setup/requirements.txt
+	@python -m pip install --quiet --constraint .ci/constraints.txt --upgrade pip
+	@python .ci/requirements > build/setup/requirements.txt
+	@.ci/pip $(VENV)/bin/python install --constraint .ci/constraints.txt --requirement build/setup/requirements.txt
+	@cp .ci/constraints.txt $(VENV)/constraints.txt
 	@touch $@
 
 build/setup/package: build/setup/venv CMakeLists.txt $(wildcard cmake/*)
 	$(call say,brain2music itself, editable (compiles the CUDA kernels too))
-	@python -m pip install --quiet --no-build-isolation --no-deps --editable .
+	@.ci/pip $(VENV)/bin/python install --no-build-isolation --no-deps --editable .
 	@python -c 'import brain2music; brain2music.show_versions()'
 	@touch $@
+
+.PHONY: constraints
+constraints:
+	$(call say,The newest versions of all packages that fit pyproject.toml, into .ci/constraints.txt)
+	@$$(command -v $(VENV)/bin/python || echo $(PYTHON)) .ci/constraints
 
 .PHONY: setup
 setup: build/setup/package
@@ -116,14 +127,14 @@ build/release/build.ninja: build/setup/venv CMakeLists.txt $(wildcard cmake/*)
 
 # The wheel, in a virtual environment that knows nothing of this folder. Built beside the packages that are here: what
 # `pip wheel` downloads for itself is the same, at another path, and would be compiled against once more.
-build/package/installed: build/setup/venv $(SOURCES)
+build/package/installed: build/setup/venv $(SOURCES) .ci/constraints.txt
 	$(call say,Building the wheel and installing it into a fresh environment)
 	@mkdir -p $(@D) && rm -f $(@D)/*.whl
-	@python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir $(@D) \
+	@.ci/pip $(VENV)/bin/python wheel --no-deps --no-build-isolation --wheel-dir $(@D) \
 	  --config-settings=build-dir=build/wheel .
 	@test -x $(@D)/venv/bin/python || $(PYTHON) -m venv $(@D)/venv
-	@$(@D)/venv/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps $(@D)/*.whl
-	@$(@D)/venv/bin/python -m pip install --quiet --disable-pip-version-check $(@D)/*.whl
+	@.ci/pip $(@D)/venv/bin/python install --force-reinstall --no-deps $(@D)/*.whl
+	@.ci/pip $(@D)/venv/bin/python install --constraint .ci/constraints.txt $(@D)/*.whl
 	@touch $@
 
 build/cpu/installed: build/setup/venv $(CPP)
@@ -147,6 +158,8 @@ check: build/setup/package
 	ruff format --check --quiet .
 	ruff check .
 	mypy
+	$(call say,Versions of what is installed)
+	@python .ci/constraints --check --installed
 	$(call say,Stubs of the extension)
 	.ci/stubs --check
 	$(call say,clang-tidy on files changed since it last passed here)
