@@ -1,0 +1,175 @@
+"""A Sphinx extension: what pages would otherwise retype is taken from where it is written."""
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx.util.docutils import SphinxDirective
+
+from brain2music.evaluation import tables
+from brain2music.pipeline import Settings
+from brain2music.report import GLOSSARY
+
+ROOT = Path(__file__).parents[1]
+SCHEMA = ROOT / "python" / "brain2music" / "bundles" / "schema.json"
+
+
+class ReportGlossary(SphinxDirective):
+    """``.. report-glossary::`` lists what the numbers of a report mean, as the report itself does."""
+
+    def run(self):
+        return [definitions((nodes.Text(entry.term), entry.meaning) for entry in GLOSSARY)]
+
+
+class Columns(SphinxDirective):
+    """``.. columns-of:: evaluate`` lists the columns of a table, as its JSON sidecar does."""
+
+    required_arguments = 1
+
+    def run(self):
+        row = {"evaluate": tables.Row, "summary": tables.Summary}[self.arguments[0]]
+        result = nodes.definition_list()
+        for field in dataclasses.fields(row):
+            described = tables._COLUMNS[field.name]
+            body = nodes.definition("", nodes.paragraph(text=described["Description"]))
+            if "Levels" in described:
+                body += definitions((nodes.literal(text=level), text) for level, text in described["Levels"].items())
+            result += nodes.definition_list_item("", nodes.term("", "", nodes.literal(text=field.name)), body)
+        return [result]
+
+
+class SettingsTable(SphinxDirective):
+    """``.. settings-table::`` lists the keys of ``config.json`` with types and defaults."""
+
+    def run(self):
+        rows = []
+        for field in dataclasses.fields(Settings):
+            default = field.default
+            shown = "required" if default is dataclasses.MISSING else json.dumps(default)
+            kind = str(field.type).replace("tuple[", "list[").replace(", ...]", "]").replace("None", "null")
+            rows.append([nodes.literal(text=field.name), nodes.Text(kind), nodes.literal(text=shown)])
+        return [table(["key", "type", "default"], rows)]
+
+
+class Roles(SphinxDirective):
+    """``.. bundle-roles::`` lists what each role of a bundle's manifest must and may have, from its schema."""
+
+    def run(self):
+        schema = json.loads(SCHEMA.read_text())
+        self.named = schema["$defs"]
+        found = []
+        roles = schema["properties"]["roles"]["properties"]
+        kinds = {}
+        for role, entry in roles.items():
+            kinds.setdefault(entry["$ref"].rpartition("/")[2], []).append(role)
+        for title, kind in [("Every role", "role"), *((", ".join(names), kind) for kind, names in kinds.items())]:
+            found += [nodes.rubric(text=title), self._fields(self.named[kind])]
+            found += [nodes.paragraph(text=rule) for rule in self._rules(self.named[kind])]
+        return found
+
+    def _fields(self, entry):
+        rows = []
+        for name, field in entry["properties"].items():
+            kind, description = self._described(field)
+            must = "yes" if name in entry.get("required", []) else "no"
+            if name == "methods" and "required" not in field and entry is not self.named["role"]:
+                must = "yes"
+            rows.append([nodes.literal(text=name), nodes.Text(kind), nodes.Text(must), nodes.Text(description)])
+        return table(["field", "value", "required", "meaning"], rows)
+
+    def _described(self, field):
+        """What a value may be, in words, and what it means."""
+        description = field.get("description", "")
+        if "$ref" in field:
+            name = field["$ref"].rpartition("/")[2]
+            kind, more = self._described(self.named[name])
+            return kind, description or more
+        if "enum" in field:
+            return "one of " + ", ".join(map(str, field["enum"])), description
+        if "const" in field:
+            return str(field["const"]), description
+        if "items" in field:
+            return f"list of {self._described(field['items'])[0]}", description
+        if "oneOf" in field:
+            return " or ".join(self._described(each)[0] for each in field["oneOf"]), description
+        if "properties" in field:
+            return "object with " + ", ".join(field["properties"]), description
+        limits = []
+        for word, sign in (("minimum", "at least"), ("exclusiveMinimum", "above"), ("maximum", "at most")):
+            if word in field:
+                limits.append(f"{sign} {field[word]:,}")
+        kind = {"string": "text", "integer": "whole number"}.get(field.get("type"), field.get("type", "any"))
+        if "pattern" in field:
+            limits.append("64 hexadecimal digits" if "64" in field["pattern"] else "a plain file name")
+        return kind + (f" ({', '.join(limits)})" if limits else ""), description
+
+    def _rules(self, entry):
+        for rule in [*entry.get("allOf", []), *([entry] if "if" in entry else [])]:
+            if "if" not in rule:
+                continue
+            contains = rule["if"]["properties"]["methods"]["contains"]
+            methods = " or ".join(contains["enum"] if "enum" in contains else [contains["const"]])
+            yield f"With the method {methods}, {' and '.join(rule['then']['required'])} must be given."
+
+
+class Headers(SphinxDirective):
+    """``.. public-headers:: ridge`` documents the headers of a room that are installed, each by its name."""
+
+    required_arguments = 1
+    option_spec = {"without": directives.unchanged}
+
+    def run(self):
+        room = self.arguments[0]
+        found = [header for header in public_headers() if header.removeprefix("brain2music/").startswith(room)]
+        if not found:
+            raise self.error(f"no public header of {room} in libbrain2music/CMakeLists.txt")
+        lines = []
+        for header in found:
+            lines += [header, "~" * len(header), "", f".. doxygenfile:: {header}", ""]
+        return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
+
+
+def public_headers():
+    """The headers that CMake installs, in the order of the alphabet."""
+    text = (ROOT / "libbrain2music" / "CMakeLists.txt").read_text()
+    listed = re.search(r"FILE_SET HEADERS(.*?)\)", text, re.DOTALL)[1]
+    return sorted(set(re.findall(r"brain2music/[\w/]+\.h(?=\W)", listed)) - {"brain2music/export.h"})
+
+
+def definitions(items):
+    result = nodes.definition_list()
+    for term, meaning in items:
+        body = nodes.definition("", nodes.paragraph(text=meaning))
+        result += nodes.definition_list_item("", nodes.term("", "", term), body)
+    return result
+
+
+def table(heads, rows):
+    group = nodes.tgroup(cols=len(heads))
+    group += [nodes.colspec(colwidth=1) for _ in heads]
+    for kind, lines in ((nodes.thead, [[nodes.Text(head) for head in heads]]), (nodes.tbody, rows)):
+        part = kind()
+        for line in lines:
+            part += nodes.row("", *(nodes.entry("", nodes.paragraph("", "", cell)) for cell in line))
+        group += part
+    return nodes.table("", group)
+
+
+def notebook_depends_on_all(app, docname, source):
+    """What the notebook prints depends on the library: it runs again when that changed."""
+    if docname == "tutorials/decode_music":
+        for path in sorted((ROOT / "python" / "brain2music").rglob("*.py")):
+            app.env.note_dependency(str(path), docname=docname)
+
+
+def setup(app):
+    app.add_directive("report-glossary", ReportGlossary)
+    app.add_directive("columns-of", Columns)
+    app.add_directive("settings-table", SettingsTable)
+    app.add_directive("bundle-roles", Roles)
+    app.add_directive("public-headers", Headers)
+    app.connect("source-read", notebook_depends_on_all)
+    return {"parallel_read_safe": True}
