@@ -41,7 +41,7 @@ nb_execution_timeout = 600
 # Every link to a name of ours must resolve. Docstrings say types in words ("array of shape (n, p)"), and C++ names of
 # other libraries have no pages here.
 nitpicky = True
-nitpick_ignore_regex = [(r"py:.*", r"(?!brain2music\.).*"), (r"cpp:identifier", r"(?!brain2music$).*")]
+nitpick_ignore_regex = [(r"py:.*", r"(?!brain2music\.(?!_core)).*"), (r"cpp:identifier", r"(?!brain2music$).*")]
 
 html_theme = "furo"
 html_static_path = ["_static"]

@@ -1,12 +1,13 @@
 """A Sphinx extension: what pages would otherwise retype is taken from where it is written."""
 
 import dataclasses
+import functools
 import json
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 from docutils import nodes
-from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
 
 from brain2music.evaluation import tables
@@ -14,6 +15,7 @@ from brain2music.pipeline import Settings
 from brain2music.report import GLOSSARY
 
 ROOT = Path(__file__).parents[1]
+XML = ROOT / "build" / "docs" / "xml"
 SCHEMA = ROOT / "python" / "brain2music" / "bundles" / "schema.json"
 
 
@@ -116,19 +118,17 @@ class Roles(SphinxDirective):
 
 
 class Headers(SphinxDirective):
-    """``.. public-headers:: ridge`` documents the headers of a room that are installed, each by its name."""
+    """``.. public-headers:: ridge/`` documents what each installed header of a room declares, from Doxygen's XML."""
 
     required_arguments = 1
-    option_spec = {"without": directives.unchanged}
 
     def run(self):
-        room = self.arguments[0]
-        found = [header for header in public_headers() if header.removeprefix("brain2music/").startswith(room)]
+        found = [header for header in public_headers() if header.startswith(f"brain2music/{self.arguments[0]}")]
         if not found:
-            raise self.error(f"no public header of {room} in libbrain2music/CMakeLists.txt")
+            raise self.error(f"no public header of {self.arguments[0]} in libbrain2music/CMakeLists.txt")
         lines = []
         for header in found:
-            lines += [header, "~" * len(header), "", f".. doxygenfile:: {header}", ""]
+            lines += [header, "-" * len(header), "", *declared_in(header)]
         return self.parse_text_to_nodes("\n".join(lines), allow_section_headings=True)
 
 
@@ -136,7 +136,36 @@ def public_headers():
     """The headers that CMake installs, in the order of the alphabet."""
     text = (ROOT / "libbrain2music" / "CMakeLists.txt").read_text()
     listed = re.search(r"FILE_SET HEADERS(.*?)\)", text, re.DOTALL)[1]
-    return sorted(set(re.findall(r"brain2music/[\w/]+\.h(?=\W)", listed)) - {"brain2music/export.h"})
+    return sorted(set(re.findall(r"brain2music/[\w/]+\.h\b", listed)) - {"brain2music/export.h"})
+
+
+@functools.cache
+def doxygen(pattern):
+    return [ElementTree.parse(path).find("compounddef") for path in sorted(XML.glob(pattern))]
+
+
+def header_of(element):
+    return element.find("location").get("file").removesuffix(".in")
+
+
+def declared_in(header):
+    """Breathe's directives for what a header declares: functions and enumerations first, then structs and classes."""
+    for space in doxygen("namespacebrain2music*.xml"):
+        everywhere = [member.findtext("name") for member in space.iter("memberdef")]
+        for member in space.iter("memberdef"):
+            if header_of(member) != header:
+                continue
+            name = where = f"{space.findtext('compoundname')}::{member.findtext('name')}"
+            if everywhere.count(member.findtext("name")) > 1:
+                kinds = ("".join(kind.itertext()) for kind in member.iterfind("param/type"))
+                where = f"{name}({', '.join(kinds)})"
+            yield from (f".. doxygen{member.get('kind')}:: {where}", "")
+    for file in doxygen("*_8h*.xml"):
+        if header_of(file) == header:
+            inner = [(each.get("refid"), each.text) for each in file.iterfind("innerclass")]
+            for refid, name in inner:
+                if name.rpartition("::")[0] not in [other for _, other in inner]:
+                    yield from (f".. doxygen{'struct' if refid.startswith('struct') else 'class'}:: {name}", "   :members:", "")
 
 
 def definitions(items):
