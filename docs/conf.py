@@ -18,7 +18,6 @@ extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinx_argparse_cli",
 ]
@@ -37,14 +36,19 @@ nb_execution_mode = "force"
 nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_execution_timeout = 600
+nb_output_stderr = "remove"  # warnings name files of the machine that builds
 
-# Every link to a name of ours must resolve. Docstrings say types in words ("array of shape (n, p)"), and C++ names of
-# other libraries have no pages here.
+# Every link to a name of ours must resolve. Docstrings say types in words ("array of shape (n, p)"), and Sphinx looks
+# for each part of a C++ name, such as the namespaces of LibTorch, by itself; Doxygen and Breathe check those of ours.
 nitpicky = True
-nitpick_ignore_regex = [(r"py:.*", r"(?!brain2music\.(?!_core)).*"), (r"cpp:identifier", r"(?!brain2music$).*")]
+nitpick_ignore_regex = [(r"py:.*", r"(?!brain2music\.(?!_core)).*"), (r"cpp:.*", r".*")]
 
+html_math_renderer = "mathml"
 html_theme = "furo"
+html_domain_indices = False  # the shelves lead to every module
 html_static_path = ["_static"]
 html_css_files = ["style.css"]
 html_show_copyright = False
+html_copy_source = html_show_sourcelink = False
+html_theme_options = {"top_of_page_buttons": []}
 html_title = f"brain2music {version}"

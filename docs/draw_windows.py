@@ -4,24 +4,26 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from brain2music.plotting.style import INK, TWO_COLUMNS, house_style, new_figure, save
 
+from brain2music.plotting.style import INK, TWO_COLUMNS, house_style, new_figure, save
 from brain2music.study import EMBEDDING_WINDOWS
 
 TR, SCANS, DELAY = 1.5, 10, 3
-MUSIC, BRAIN, MEAN = "#bf5b17", "#22577a", "#38a3a5"
+MUSIC, PALE, BRAIN, MEAN = "#bf5b17", "#e6c3ab", "#22577a", "#38a3a5"
 
 
 @house_style
 def draw(stem: Path) -> None:
     windows = EMBEDDING_WINDOWS["mulan-music"]
     members = windows.scans(SCANS, TR)
-    figure = new_figure(TWO_COLUMNS, 3.1)
+    figure = new_figure(TWO_COLUMNS, 3.4)
     axes = figure.subplots()
     clip = SCANS * TR
 
-    def bar(row: float, start: float, length: float, colour: str, text: str = "", alpha: float = 1.0) -> None:
-        axes.barh(row, length, 0.7, start, color=colour, alpha=alpha, edgecolor="white", linewidth=0.8)
+    def bar(
+        row: float, start: float, length: float, colour: str, text: str = "", alpha: float = 1.0, height: float = 0.7
+    ) -> None:
+        axes.barh(row, length, height, start, color=colour, edgecolor="white", linewidth=0.8)
         axes.text(start + length / 2, row, text, ha="center", va="center", color="white", fontsize=6.5)
 
     bar(0, 0, clip, MUSIC, "music of the clip, 15 s")
@@ -30,14 +32,21 @@ def draw(stem: Path) -> None:
     axes.annotate("", (DELAY * TR, 1), (0, 1), arrowprops={"arrowstyle": "->", "color": INK, "linewidth": 0.8})
     axes.text(DELAY * TR / 2, 0.72, "delay: 3 scans", ha="center", va="center", fontsize=6.5)
     for window in range(windows.count):
-        row = 2.4 + window
-        bar(row - 0.18, window * windows.hop, windows.length, MUSIC, alpha=0.35)
+        row = 2.5 + 1.25 * window
+        bar(row - 0.33, window * windows.hop, windows.length, PALE, height=0.4)
         scans = np.flatnonzero(members[window])
         start = (scans[0] + DELAY) * TR
-        bar(row + 0.18, start, len(scans) * TR, MEAN, f"window {window}: mean of scans {scans[0]} to {scans[-1]}")
-    axes.set_ylim(6.1, -0.6)
+        bar(
+            row + 0.18,
+            start,
+            len(scans) * TR,
+            MEAN,
+            height=0.6,
+            text=f"window {window}: mean of scans {scans[0]} to {scans[-1]}",
+        )
+    axes.set_ylim(7.0, -0.6)
     axes.set_xlim(-0.2, (SCANS + DELAY) * TR + 0.2)
-    axes.set_yticks([0, 1, 3.9], ["heard", "measured", "windows\n(music, response)"])
+    axes.set_yticks([0, 1, 4.4], ["heard", "measured", "windows\n(music, response)"])
     axes.set_xticks(np.arange(0, (SCANS + DELAY) * TR + 0.1, 3))
     axes.set_xlabel("seconds from the start of the clip")
     axes.tick_params(left=False)

@@ -8,6 +8,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.util.docutils import SphinxDirective
 
 from brain2music.evaluation import tables
@@ -93,6 +94,8 @@ class Roles(SphinxDirective):
             return "one of " + ", ".join(map(str, field["enum"])), description
         if "const" in field:
             return str(field["const"]), description
+        if "enum" in field.get("items", ()):
+            return "list from " + ", ".join(field["items"]["enum"]), description
         if "items" in field:
             return f"list of {self._described(field['items'])[0]}", description
         if "oneOf" in field:
@@ -101,9 +104,11 @@ class Roles(SphinxDirective):
             return "object with " + ", ".join(field["properties"]), description
         limits = []
         for word, sign in (("minimum", "at least"), ("exclusiveMinimum", "above"), ("maximum", "at most")):
-            if word in field:
+            if word in field and field[word] < 1_000_000_000:
                 limits.append(f"{sign} {field[word]:,}")
-        kind = {"string": "text", "integer": "whole number"}.get(field.get("type"), field.get("type", "any"))
+        kind = {"string": "text", "integer": "whole number", "array": "list"}.get(
+            field.get("type"), field.get("type", "any")
+        )
         if "pattern" in field:
             limits.append("64 hexadecimal digits" if "64" in field["pattern"] else "a plain file name")
         return kind + (f" ({', '.join(limits)})" if limits else ""), description
@@ -165,7 +170,11 @@ def declared_in(header):
             inner = [(each.get("refid"), each.text) for each in file.iterfind("innerclass")]
             for refid, name in inner:
                 if name.rpartition("::")[0] not in [other for _, other in inner]:
-                    yield from (f".. doxygen{'struct' if refid.startswith('struct') else 'class'}:: {name}", "   :members:", "")
+                    yield from (
+                        f".. doxygen{'struct' if refid.startswith('struct') else 'class'}:: {name}",
+                        "   :members:",
+                        "",
+                    )
 
 
 def definitions(items):
@@ -194,7 +203,19 @@ def notebook_depends_on_all(app, docname, source):
             app.env.note_dependency(str(path), docname=docname)
 
 
+def inline_math(writer, node):
+    writer.body.append(tex2mathml(node.astext()))
+    raise nodes.SkipNode
+
+
+def block_math(writer, node):
+    writer.body.append(f'<div class="math">{tex2mathml(node.astext(), as_block=True)}</div>')
+    raise nodes.SkipNode
+
+
 def setup(app):
+    # MathML, which browsers draw by themselves: pages need no network. Docutils converts it.
+    app.add_html_math_renderer("mathml", (inline_math, None), (block_math, None))
     app.add_directive("report-glossary", ReportGlossary)
     app.add_directive("columns-of", Columns)
     app.add_directive("settings-table", SettingsTable)
