@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx import addnodes
 from sphinx.util.docutils import SphinxDirective
 
 from brain2music.evaluation import tables
@@ -203,6 +204,13 @@ def notebook_depends_on_all(app, docname, source):
             app.env.note_dependency(str(path), docname=docname)
 
 
+def no_links_to_lesser_names(app, doctree):
+    """A type in a docstring is linked where it is a class; "path" and "values" are words, not somebody's attribute."""
+    for reference in list(doctree.findall(addnodes.pending_xref)):
+        if reference.get("reftype") == "class" and re.fullmatch(r"[a-z]\w*", reference["reftarget"]):
+            reference.replace_self(reference.children)
+
+
 def inline_math(writer, node):
     writer.body.append(tex2mathml(node.astext()))
     raise nodes.SkipNode
@@ -221,5 +229,6 @@ def setup(app):
     app.add_directive("settings-table", SettingsTable)
     app.add_directive("bundle-roles", Roles)
     app.add_directive("public-headers", Headers)
+    app.connect("doctree-read", no_links_to_lesser_names)
     app.connect("source-read", notebook_depends_on_all)
     return {"parallel_read_safe": True}

@@ -139,6 +139,13 @@ def test_every_internal_link_resolves(pages):
     assert not broken
 
 
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_links_of_the_repository_resolve(name):
+    links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / name).read_text())
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
 def test_every_page_begins_with_a_sentence():
     for path in DOCS.rglob("*.rst"):
         title, line, blank, first = path.read_text().splitlines()[:4]
