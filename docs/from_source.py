@@ -53,7 +53,8 @@ class SettingsTable(SphinxDirective):
         for field in dataclasses.fields(Settings):
             default = field.default
             shown = "required" if default is dataclasses.MISSING else json.dumps(default)
-            kind = str(field.type).replace("tuple[", "list[").replace(", ...]", "]").replace("None", "null")
+            kind = field.type.__name__ if isinstance(field.type, type) else str(field.type)
+            kind = kind.replace("tuple[", "list[").replace(", ...]", "]").replace("None", "null")
             rows.append([nodes.literal(text=field.name), nodes.Text(kind), nodes.literal(text=shown)])
         return [table(["key", "type", "default"], rows)]
 
