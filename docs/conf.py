@@ -35,7 +35,7 @@ maximum_signature_line_length = 75  # longer ones get a line a parameter
 nb_execution_mode = "force"
 nb_execution_in_temp = True
 nb_execution_raise_on_error = True
-nb_execution_timeout = 600
+nb_execution_timeout = 1200
 nb_output_stderr = "remove"  # warnings name files of the machine that builds
 
 # Every link to a name of ours must resolve. Docstrings say types in words ("array of shape (n, p)"), and Sphinx looks
