@@ -42,7 +42,7 @@ help:
 	@echo 'make test    set up, run all checks and tests'
 	@echo 'make check   formatters, linters, types, stubs, documentation'
 	@echo 'make bench   every benchmark beside its rivals'
-	@echo 'make docs    build/docs/html/index.html'
+	@echo 'make docs    build/docs/html/index.html: runs the notebook, checks links and examples'
 	@echo 'make format  let the formatters rewrite'
 	@echo 'make constraints   ask for the newest versions of all that is installed (.ci/constraints.txt)'
 	@echo 'make clean   remove build/ (and .venv/ with VENV_TOO=1)'
@@ -104,8 +104,6 @@ test: check test-cpp test-sanitized test-python test-package
 test-python: build/setup/package
 	$(call say,Python tests)
 	@python -m pytest
-	$(call say,Notebooks)
-	@python -m pytest --nbmake --nbmake-timeout=600 examples/notebooks
 
 .PHONY: test-cpp
 test-cpp: build/release/build.ninja
@@ -186,7 +184,10 @@ build/tidy/%.ok: % $(HEADERS) .clang-tidy | build/tidy/build.ninja
 docs: build/setup/package
 	@mkdir -p build/docs && doxygen docs/Doxyfile
 	@python docs/draw_benchmarks.py build/docs/benchmarks.rst
-	@python -m sphinx --quiet --fail-on-warning --keep-going -b html docs build/docs/html
+	@python docs/draw_windows.py build/docs/windows.svg
+	@rm -rf build/docs/html # pages that were moved would stay; what was read, the notebook run included, is kept
+	@python -m sphinx --quiet --fail-on-warning --keep-going -d build/docs/doctrees -b html docs build/docs/html
+	@python -m pytest --quiet tests/docs
 	@echo 'build/docs/html/index.html'
 
 .PHONY: format

@@ -1,4 +1,4 @@
-"""Writes the kept benchmark results as tables and figures for benchmarks.rst: python docs/draw_benchmarks.py OUT.rst.
+"""Writes the kept benchmark results as tables and figures for performance.rst: python docs/draw_benchmarks.py OUT.rst.
 
 Figures lie beside OUT.rst.
 """
@@ -63,7 +63,7 @@ def sweep_figure(sweeps: list[dict], stem: Path) -> list[str]:
         "",
         *(f"| {line}" for line in dict.fromkeys(measured_on(case["machine"]) for case in sweeps)),
         "",
-        f".. figure:: {os.path.relpath(drawn, DOCS)}",
+        f".. figure:: {os.path.relpath(drawn, DOCS / 'explanation')}",
         "   :width: 100%",
         "   :alt: Seconds of a fit by brain2music and himalaya against rows, features, targets, penalties and folds.",
         "",

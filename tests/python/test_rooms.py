@@ -1,4 +1,4 @@
-"""Which room may include which: docs/design.rst, "Rooms"."""
+"""Which room may include which: docs/explanation/design.rst, "Rooms"."""
 
 import re
 from pathlib import Path

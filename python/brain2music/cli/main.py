@@ -8,13 +8,27 @@ from collections.abc import Sequence
 from brain2music import __version__
 from brain2music.cli import bundle, corpus, run, simulate
 
-__all__ = ["main"]
+__all__ = ["build_parser", "main"]
 
 #: Modules of the commands: each adds its parsers.
 _COMMANDS = (run, simulate, corpus, bundle)
 
 #: What a user can mend: anything else is a defect of ours and shows its traceback.
 _USERS = (ValueError, OSError, ImportError, RuntimeError, KeyError)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make the parser of all commands: the documentation is made from it, too."""
+    parser = argparse.ArgumentParser(
+        prog="brain2music",
+        description="Music from fMRI: decode, identify and retrieve what was heard.",
+        epilog="Example: brain2music simulate study --subjects 1",
+    )
+    parser.add_argument("--version", action="version", version=f"brain2music {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for module in _COMMANDS:
+        module.add_to(commands)
+    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,16 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0 on success, 1 on a failed run, 130 when interrupted; bad usage exits with 2.
     """
-    parser = argparse.ArgumentParser(
-        prog="brain2music",
-        description="Music from fMRI: decode, identify and retrieve what was heard.",
-        epilog="Example: brain2music simulate study --subjects 1",
-    )
-    parser.add_argument("--version", action="version", version=f"brain2music {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in _COMMANDS:
-        module.add_to(commands)
-    options = parser.parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     try:
         options.run(options)
         # What is still buffered is written here, so that a closed pipe is met here too.
