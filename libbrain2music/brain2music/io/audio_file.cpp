@@ -161,7 +161,7 @@ class Decoder {
       }
       at = from;
     }
-    const bool ended = read(file.get(), from, at);
+    const bool ended = read(file.get(), from, link.samples, at);
     decoded_.length = before + at;
     const std::optional<int64_t> promised = link.samples ? link.samples : std::optional<int64_t>(info.frames);
     if (sf_error(file.get()) != SF_ERR_NO_ERROR || (ended && !(link.open && !link.samples) && at != *promised)) {
@@ -171,15 +171,19 @@ class Decoder {
     }
   }
 
-  /// Reads from sample `at` of a link, keeps what follows sample `from`, and moves `at` to where it stopped.
+  /// Reads from sample `at` of a link of `samples`, keeps what follows sample `from`, and moves `at` to where it stopped.
   /// @return whether the link had no more to give
-  bool read(SNDFILE* file, int64_t from, int64_t& at) {
+  bool read(SNDFILE* file, int64_t from, std::optional<int64_t> samples, int64_t& at) {
     const int64_t before = decoded_.length;
     const int64_t most = std::max<int64_t>(1024, (1 << 20) / decoded_.channels);
     while (true) {
-      const int64_t wanted = last_ ? std::min(most, *last_ - before - at) : most;
+      int64_t wanted = last_ ? std::min(most, *last_ - before - at) : most;
       if (wanted <= 0) {
         return false;
+      }
+      wanted = samples ? std::min(wanted, *samples - at) : wanted;
+      if (wanted <= 0) {
+        return true;
       }
       const at::Tensor block = at::empty({wanted, decoded_.channels}, at::kFloat);
       const sf_count_t got = sf_readf_float(file, block.mutable_data_ptr<float>(), wanted);

@@ -49,8 +49,11 @@ uint64_t end_before_tags(AudioSource& file, uint64_t first) {
       continue;
     }
     if (const auto ape = tail(32, 32); ape.starts_with("APETAGEX")) {
-      const bool headed = (little_endian(ape.substr(20), 4) & 0x80000000U) != 0;
-      if (take(little_endian(ape.substr(12), 4) + (headed ? 32 : 0))) {
+      const uint64_t flags = little_endian(ape.substr(20), 4);
+      const uint64_t bytes = little_endian(ape.substr(12), 4) + ((flags & 0x80000000U) != 0 ? 32 : 0);
+      const bool is_header = (flags & 0x20000000U) != 0;  // of a tag whose rest is missing
+      const bool headed = (flags & 0x80000000U) == 0 || tail(bytes, 8) == "APETAGEX";
+      if (take(is_header || !headed ? 32 : bytes)) {
         continue;
       }
     }

@@ -107,8 +107,7 @@ std::optional<uint64_t> first_frame(AudioSource& file, uint64_t from, uint64_t l
 /// The first frame of most files holds no sound but says how many frames there are.
 struct InfoFrame {
   std::optional<uint64_t> frames;
-  std::size_t count_at = 0;  // where the frame holds their number
-  bool vbri = false;
+  std::size_t count_at = 0;  // where the frame holds their number, if it does as libsndfile reads it
 };
 
 std::optional<InfoFrame> info_frame(std::string_view bytes, const FrameHeader& frame) {
@@ -132,23 +131,10 @@ std::optional<InfoFrame> info_frame(std::string_view bytes, const FrameHeader& f
   }
   if (bytes.size() >= 4 + 32 + 18 && bytes.substr(36).starts_with("VBRI")) {
     InfoFrame info;
-    info.vbri = true;
     info.frames = big_endian(bytes.substr(36 + 14), 4);
     return info;
   }
   return std::nullopt;
-}
-
-/// A frame that says how many frames follow: it keeps libsndfile from estimating.
-std::string made_info(std::string_view header, const FrameHeader& frame, uint64_t frames) {
-  std::string made(header.substr(0, 4));
-  made[1] = static_cast<char>(made[1] | 1);  // no CRC
-  made[2] = static_cast<char>((made[2] & 0x0C) | (frame.version == 1 ? 0x90 : 0x80));
-  const auto length = static_cast<std::size_t>(frame_header(made)->bytes);
-  made.resize(4 + (frame.version == 1 ? (frame.channels == 2 ? 32 : 17) : (frame.channels == 2 ? 17 : 9)), '\0');
-  made += "Xing" + big_endian_text(1, 4) + big_endian_text(frames, 4);
-  made.resize(length, '\0');
-  return made;
 }
 
 /// Reads frames, and starts a link with every frame that tells a count: there, files were joined.
@@ -199,15 +185,13 @@ class Walk {
       info_ = info;
       info_bytes_ = file_.view(at_, static_cast<std::size_t>(frame.bytes));
     } else {
-      if (count_ == 0 && !info_) {
-        header_ = bytes.substr(0, 4);
-      }
       if (!stretches_.empty() && stretches_.back().offset + stretches_.back().size == at_) {
         stretches_.back().size += frame.bytes;
       } else {
         stretches_.push_back({at_, frame.bytes, {}});
       }
       ++count_;
+      largest_ = std::max(largest_, frame.bytes);
     }
     if (!frame_) {
       frame_ = frame;
@@ -268,16 +252,16 @@ class Walk {
     }
     if (count_ > 0) {
       Link link;
-      if (info_ && info_->frames && !info_->vbri) {
+      if (info_ && info_->count_at > 0) {
         info_bytes_.replace(info_->count_at, 4, big_endian_text(count_, 4));
         link.pieces.push_back({0, 0, info_bytes_});
-      } else if (frame_->layer == 3) {
-        link.pieces.push_back({0, 0, made_info(info_ ? info_bytes_ : header_, *frame_, count_)});
-        link.samples = static_cast<int64_t>(count_) * frame_->samples;
       } else {
         link.samples = static_cast<int64_t>(count_) * frame_->samples;
       }
       link.pieces.insert(link.pieces.end(), stretches_.begin(), stretches_.end());
+      if (link.samples) {
+        lengthen(link);
+      }
       layout_.links.push_back(std::move(link));
     }
     total_ += count_;
@@ -287,16 +271,30 @@ class Walk {
     stretches_.clear();
   }
 
+  /// libsndfile stops at its estimate of the length, the file's bytes by those of the first frames. The frames are given
+  /// again until no estimate is too short; they are never decoded.
+  void lengthen(Link& link) const {
+    const uint64_t enough = (count_ + 64) * largest_;
+    uint64_t bytes = 0;
+    for (const Piece& piece : link.pieces) {
+      bytes += piece.size;
+    }
+    const std::vector<Piece> once = link.pieces;
+    for (uint64_t total = bytes; total < enough; total += bytes) {
+      link.pieces.insert(link.pieces.end(), once.begin(), once.end());
+    }
+  }
+
   AudioSource& file_;
   uint64_t at_;
   uint64_t end_;
   std::optional<FrameHeader> frame_;
-  std::string header_;
   std::optional<InfoFrame> info_;
   std::string info_bytes_;
   std::vector<Piece> stretches_;
   uint64_t count_ = 0;
   uint64_t total_ = 0;
+  uint64_t largest_ = 0;
   bool open_ = false;
   Layout layout_{{}, true};
 };
