@@ -204,10 +204,8 @@ class Decoder {
       fail(loading, "the header must give channels, rate and length; got ", info.channels, " channels, ",
            info.samplerate, " Hz, ", info.frames, " samples in ", source_.name());
     }
-    constexpr int mpeg = 0x230000;  // SF_FORMAT_MPEG, which headers before 1.1 lack
-    if (!layout_.walked && (info.format & SF_FORMAT_TYPEMASK) == mpeg) {
-      fail(loading, "MPEG frames must follow each other from the beginning; got something else before them in ",
-           source_.name());
+    if (!layout_.walked && (info.format & SF_FORMAT_TYPEMASK) == sf_format_mpeg) {
+      fail(loading, "MPEG frames must follow each other from the beginning; got something else in ", source_.name());
     }
     if (!layout_.walked && is_cut_short(file)) {
       fail(loading, "the file must be whole; got less than its header promises in ", source_.name());

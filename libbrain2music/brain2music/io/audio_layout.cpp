@@ -16,6 +16,18 @@ uint64_t synchsafe(std::string_view text) {
   return number;
 }
 
+/// Whether libsndfile knows the file by its first bytes, and not as MPEG, which it looks for further on.
+bool is_known_otherwise(const AudioSource& file) {
+  PiecedFile pieces(file, {{0, file.size(), {}}});
+  SF_VIRTUAL_IO functions = PiecedFile::functions();
+  SF_INFO info{};
+  SNDFILE* opened = sf_open_virtual(&functions, SFM_READ, &info, &pieces);
+  if (opened != nullptr) {
+    sf_close(opened);
+  }
+  return opened != nullptr && (info.format & SF_FORMAT_TYPEMASK) != sf_format_mpeg;
+}
+
 }  // namespace
 
 uint64_t id3_length(AudioSource& file, uint64_t offset) {
@@ -89,8 +101,10 @@ Layout audio_layout(AudioSource& file, bool whole) {
   if (Layout layout = chunk_layout(file); !layout.links.empty()) {
     return layout;
   }
-  if (holds_mpeg(file, start)) {
-    return mpeg_layout(file, start);
+  if (!is_known_otherwise(file)) {
+    if (Layout layout = mpeg_layout(file, start); !layout.links.empty()) {
+      return layout;
+    }
   }
   Link all;
   all.pieces = {{0, file.size(), {}}};

@@ -8,6 +8,8 @@
 
 namespace brain2music::io {
 
+constexpr int sf_format_mpeg = 0x230000;  // SF_FORMAT_MPEG, which libsndfile's header before 1.1 lacks
+
 /// One stream of sound within a file, as a file of its own that libsndfile decodes whole.
 struct Link {
   std::vector<Piece> pieces;
@@ -36,12 +38,11 @@ uint64_t end_before_tags(AudioSource& file, uint64_t first);
 
 Layout ogg_layout(AudioSource& file);
 Layout flac_layout(AudioSource& file, uint64_t start, bool whole);
+
+/// No links where no MPEG frame begins close after `start`.
 Layout mpeg_layout(AudioSource& file, uint64_t start);
 
 /// WAV, RF64, Wave64, AU and AIFF; no links where it is none of these, or has no data.
 Layout chunk_layout(AudioSource& file);
-
-/// Whether a byte offset close after `start` begins MPEG frames.
-bool holds_mpeg(AudioSource& file, uint64_t start);
 
 }  // namespace brain2music::io

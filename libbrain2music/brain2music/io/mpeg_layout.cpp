@@ -79,7 +79,7 @@ bool frames_follow(AudioSource& file, uint64_t at) {
       return count > 0 && !frame && at >= end_before_tags(file, 0);
     }
     if (frame->bit_rate == 0) {
-      return true;  // its length is not told
+      return false;  // its length is not told
     }
     before = frame;
     at += frame->bytes;
@@ -301,12 +301,11 @@ class Walk {
 
 }  // namespace
 
-bool holds_mpeg(AudioSource& file, uint64_t start) { return first_frame(file, start, garbage_limit).has_value(); }
-
 Layout mpeg_layout(AudioSource& file, uint64_t start) {
-  const auto first = first_frame(file, start, garbage_limit);
+  const auto header = frame_header(file.view(start, 4));
+  const auto first = header && header->bit_rate == 0 ? start : first_frame(file, start, garbage_limit);
   if (!first) {
-    fail(where, "the file must hold MPEG frames; got none in ", file.name());
+    return {};
   }
   Layout layout = Walk(file, *first).links();
   if (layout.links.empty()) {

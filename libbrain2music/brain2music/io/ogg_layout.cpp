@@ -12,6 +12,8 @@ namespace {
 
 constexpr auto where = "io.load_audio";
 
+constexpr std::size_t flac_prefix = 9;  // bytes before FLAC proper in the first page of FLAC in Ogg
+
 constexpr std::array<uint32_t, 256> crc_table = [] {
   std::array<uint32_t, 256> table{};
   for (uint32_t i = 0; i < 256; ++i) {
@@ -56,7 +58,7 @@ struct Stream {
   uint64_t next = 0;  // page
   uint64_t pages = 0;
   int64_t granule = 0;
-  std::string head;  // first page
+  std::string head;  // of FLAC: "fLaC" and STREAMINFO
   std::vector<Piece> pieces;
 };
 
@@ -147,7 +149,7 @@ class Walk {
                      head.starts_with("Speex   ");
       stream.next = page.number;
       if (stream.flac) {
-        stream.head = file_.view(page.at, static_cast<std::size_t>(page.bytes));
+        stream.head = head.substr(std::min<std::size_t>(flac_prefix, head.size()));
       }
     }
     if (page.number != stream.next) {
@@ -161,9 +163,11 @@ class Walk {
     ++stream.pages;
     stream.ended = page.last;
     stream.granule = page.granule >= 0 ? page.granule : stream.granule;
-    if (!stream.pieces.empty() && stream.pieces.back().offset + stream.pieces.back().size == page.at) {
+    if (stream.flac && !page.first) {
+      stream.pieces.push_back({page.at + page.bytes - page.content.size(), page.content.size(), {}});
+    } else if (!stream.pieces.empty() && stream.pieces.back().offset + stream.pieces.back().size == page.at) {
       stream.pieces.back().size += page.bytes;
-    } else {
+    } else if (!stream.flac) {
       stream.pieces.push_back({page.at, page.bytes, {}});
     }
   }
@@ -184,41 +188,36 @@ class Walk {
       fail(where, "an Ogg file must hold Vorbis, Opus, FLAC or Speex; got a stream of none of these in ", file_.name());
     }
     if (!found->ended) {
-      fail(where, "the file must be whole; got an Ogg stream without its last page, after byte ",
-           found->pieces.back().offset + found->pieces.back().size, " in ", file_.name());
+      fail(where, "the file must be whole; got an Ogg stream without its last page, before byte ", at_, " in ",
+           file_.name());
     }
     Link link{std::move(found->pieces), std::nullopt, false, true};
     if (found->flac) {
-      tell_length(*found, link);
+      unwrap(*found, link);
     }
     layout_.links.push_back(std::move(link));
     streams_.clear();
   }
 
-  /// Ogg FLAC may leave its length open at the beginning; libsndfile then reads nothing. The last page tells it.
-  void tell_length(Stream& stream, Link& link) {
-    constexpr std::size_t stream_info = 9 + 4 + 4;  // behind the packet's head, "fLaC" and the block's head
-    const std::size_t at = 27 + static_cast<unsigned char>(stream.head[26]) + stream_info;
-    if (stream.head.size() < at + 34) {
-      fail(where, "Ogg FLAC must begin with its STREAMINFO; got a shorter page in ", file_.name());
+  /// libsndfile reads no FLAC in Ogg: the packets without their pages are FLAC as it reads it. Its length may be left
+  /// open at the beginning; the last page tells it.
+  void unwrap(Stream& stream, Link& link) {
+    constexpr std::size_t length_at = 4 + 4 + 13;  // behind "fLaC", the block's head and other fields
+    if (stream.head.size() < 4 + 4 + 34 || !stream.head.starts_with("fLaC")) {
+      fail(where, "FLAC in Ogg must begin with its STREAMINFO; got something else in ", file_.name());
     }
-    const auto field = std::string_view(stream.head).substr(at + 13);
-    const uint64_t told = big_endian(field, 5) & 0xFFFFFFFFFU;
-    if (told != 0 && stream.granule < static_cast<int64_t>(told)) {
-      fail(where, "the file must be whole; got ", stream.granule, " of ", told,
+    constexpr uint64_t mask = 0xFFFFFFFFFULL;
+    const uint64_t field = big_endian(std::string_view(stream.head).substr(length_at), 5);
+    const auto counted = static_cast<uint64_t>(stream.granule);
+    if (counted < (field & mask) || counted > mask) {
+      fail(where, "the file must be whole; got ", counted, " of ", field & mask,
            " samples that its header promises in ", file_.name());
     }
-    link.samples = stream.granule;
-    const uint64_t kept = big_endian(field, 5) & ~0xFFFFFFFFFULL;
-    stream.head.replace(at + 13, 5, big_endian_text(kept | static_cast<uint64_t>(stream.granule), 5));
-    stream.head.replace(22, 4, little_endian_text(page_crc(stream.head), 4));
-    Piece& first = link.pieces.front();
-    first.offset += stream.head.size();
-    first.size -= stream.head.size();
-    if (first.size == 0) {
-      link.pieces.erase(link.pieces.begin());
-    }
+    stream.head.replace(length_at, 5, big_endian_text((field & ~mask) | counted, 5));
     link.pieces.insert(link.pieces.begin(), {0, 0, stream.head});
+    link.samples = stream.granule;
+    link.seekable = true;
+    link.open = false;
   }
 
   AudioSource& file_;
