@@ -80,8 +80,8 @@ def silence(
     - Digital silence and a constant offset are silence.
     - Dither of one least significant bit is silence.
     - Sound on one side only is sound.
-    - Channels of opposite phase, or nearly so, are silent after mixing: mixing leaves a hundredth of the loudest channel
-      or less, or no more than ``step``. One of them is sound.
+    - Channels of opposite phase, or nearly so, are silent after mixing: mixing leaves a hundredth of the loudest
+      channel or less, or no more than ``step``. One of them is sound.
 
     Parameters
     ----------

@@ -166,12 +166,13 @@ class Decoder {
     const std::optional<int64_t> promised = link.samples ? link.samples : std::optional<int64_t>(info.frames);
     if (sf_error(file.get()) != SF_ERR_NO_ERROR || (ended && !(link.open && !link.samples) && at != *promised)) {
       fail(loading, "the file must be whole; got ", at, " of ", *promised, " samples",
-           sf_error(file.get()) != SF_ERR_NO_ERROR ? std::string(" and '") + sf_strerror(file.get()) + "'" : "",
-           " in ", source_.name());
+           sf_error(file.get()) != SF_ERR_NO_ERROR ? std::string(" and '") + sf_strerror(file.get()) + "'" : "", " in ",
+           source_.name());
     }
   }
 
-  /// Reads from sample `at` of a link of `samples`, keeps what follows sample `from`, and moves `at` to where it stopped.
+  /// Reads from sample `at` of a link of `samples`, keeps what follows sample `from`, and moves `at` to where it
+  /// stopped.
   /// @return whether the link had no more to give
   bool read(SNDFILE* file, int64_t from, std::optional<int64_t> samples, int64_t& at) {
     const int64_t before = decoded_.length;
@@ -219,9 +220,9 @@ class Decoder {
         last_ = frame_at(*span_.stop, info.samplerate);
       }
     } else if (decoded_.rate != info.samplerate || decoded_.channels != info.channels) {
-      fail(loading, "a file must keep one rate and number of channels; got ", decoded_.rate, " Hz, ",
-           decoded_.channels, " channels and from sample ", decoded_.length, " on ", info.samplerate, " Hz, ",
-           info.channels, " channels in ", source_.name(), ": convert its parts to one");
+      fail(loading, "a file must keep one rate and number of channels; got ", decoded_.rate, " Hz, ", decoded_.channels,
+           " channels and from sample ", decoded_.length, " on ", info.samplerate, " Hz, ", info.channels,
+           " channels in ", source_.name(), ": convert its parts to one");
     }
   }
 

@@ -29,11 +29,12 @@ struct AudioSpan {
 /// Reads WAV, AU, AIFF, FLAC, OGG and whatever else libsndfile knows (MP3 from libsndfile 1.1 on).
 ///
 /// A file is decoded to its end: its length is never an estimate. The containers of MP3, Ogg, FLAC, WAV (also RF64 and
-/// Wave64), AU and AIFF are read here, frame by frame or page by page: MP3 without a header or with a wrong count, files
-/// that were joined, Ogg in several links, FLAC of unknown length and sizes that a pipe or a killed recorder left behind
-/// give all of their sound. A span is read without what follows it; FLAC, WAV, AU and AIFF are not decoded before it
-/// either, the others are (a seek in them is not exact).
-/// @throws std::runtime_error naming the file when it is no audio; when it is cut, as far as it can tell (fewer samples,
+/// Wave64), AU and AIFF are read here, frame by frame or page by page: MP3 without a header or with a wrong count,
+/// files that were joined, Ogg in several links, FLAC of unknown length and sizes that a pipe or a killed recorder left
+/// behind give all of their sound. A span is read without what follows it; FLAC, WAV, AU and AIFF are not decoded
+/// before it either, the others are (a seek in them is not exact).
+/// @throws std::runtime_error naming the file when it is no audio; when it is cut, as far as it can tell (fewer
+/// samples,
 ///         frames or bytes than its header promises, an incomplete last frame or page, a gap, an Ogg stream without its
 ///         last page); when its rate or channels change; or when it ends before the span does.
 ///         std::invalid_argument when the span is empty or negative.

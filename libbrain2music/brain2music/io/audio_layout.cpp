@@ -1,8 +1,8 @@
 #include "brain2music/io/audio_layout.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cctype>
+#include <charconv>
 
 namespace brain2music::io {
 namespace {

@@ -26,7 +26,7 @@ AudioSource::AudioSource(const std::filesystem::path& path) : name_(path.string(
   if (descriptor_ < 0) {
     fail(where, "the file must be readable; got '", std::strerror(errno), "' for ", name_);
   }
-  struct stat status{};
+  struct stat status {};
   if (::fstat(descriptor_, &status) != 0 || !S_ISREG(status.st_mode)) {
     ::close(descriptor_);
     fail(where, "a regular file is expected; got something else: ", name_);

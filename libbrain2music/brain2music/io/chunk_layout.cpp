@@ -1,5 +1,5 @@
-// Files of samples behind a header that tells their size: WAV (RIFF, RIFX, RF64, Wave64), AU, AIFF. A program that writes
-// into a pipe, or was killed, leaves a size that promises nothing.
+// Files of samples behind a header that tells their size: WAV (RIFF, RIFX, RF64, Wave64), AU, AIFF. A program that
+// writes into a pipe, or was killed, leaves a size that promises nothing.
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -17,8 +17,8 @@ constexpr auto where = "io.load_audio";
 constexpr uint64_t junk_limit = 4096;
 
 /// Sizes that programs write which cannot go back to the header: 2 or 4 GiB less a byte or a page, which may stand for
-/// the file or, less a header of up to 256 bytes, for the samples. A recording of just such a size that was cut cannot be
-/// told from them.
+/// the file or, less a header of up to 256 bytes, for the samples. A recording of just such a size that was cut cannot
+/// be told from them.
 bool is_placeholder(uint64_t size) {
   constexpr std::array<uint64_t, 4> limits = {0x7FFFF000, 0x80000000, 0xFFFFF000, 0xFFFFFFFF};
   return size >= 1ULL << 62U ||
@@ -281,9 +281,7 @@ class Header {
     }
     const uint64_t whole = bytes / block;
     return mended(at, whole * block,
-                  {{4, 4, at + whole * block - 8},
-                   {common + 2, 4, whole},
-                   {sound - 4, 4, 8 + skipped + whole * block}},
+                  {{4, 4, at + whole * block - 8}, {common + 2, 4, whole}, {sound - 4, 4, 8 + skipped + whole * block}},
                   block);
   }
 

@@ -104,7 +104,8 @@ std::optional<FlacFrame> frame_that_ends_at(AudioSource& file, uint64_t start, u
   for (uint64_t span = 1U << 15U;; span *= 4) {
     span = std::min({span, end - start, longest});
     const std::string_view tail = file.view(end - span, static_cast<std::size_t>(span));
-    for (auto at = tail.rfind('\xff'); at != std::string_view::npos; at = at > 0 ? tail.rfind('\xff', at - 1) : tail.npos) {
+    for (auto at = tail.rfind('\xff'); at != std::string_view::npos;
+         at = at > 0 ? tail.rfind('\xff', at - 1) : tail.npos) {
       if (const auto frame = flac_frame(tail.substr(at)); frame && crc16(tail.substr(at)) == 0) {
         return frame;
       }

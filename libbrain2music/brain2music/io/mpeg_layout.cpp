@@ -1,5 +1,5 @@
-// MPEG audio has no container: a file is frames one after the other, with tags around them. Every frame's header is read,
-// because a length is otherwise an estimate from the first frame's bit rate.
+// MPEG audio has no container: a file is frames one after the other, with tags around them. Every frame's header is
+// read, because a length is otherwise an estimate from the first frame's bit rate.
 #include <algorithm>
 #include <array>
 #include <optional>
@@ -271,8 +271,8 @@ class Walk {
     stretches_.clear();
   }
 
-  /// libsndfile stops at its estimate of the length, the file's bytes by those of the first frames. The frames are given
-  /// again until no estimate is too short; they are never decoded.
+  /// libsndfile stops at its estimate of the length, the file's bytes by those of the first frames. The frames are
+  /// given again until no estimate is too short; they are never decoded.
   void lengthen(Link& link) const {
     const uint64_t enough = (count_ + 64) * largest_;
     uint64_t bytes = 0;

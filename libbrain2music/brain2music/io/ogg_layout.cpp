@@ -144,9 +144,11 @@ class Walk {
     Stream& stream = streams_[page.serial];
     if (page.first) {
       const std::string_view head = page.content;
-      stream.flac = head.starts_with("\x7f" "FLAC");
-      stream.sound = stream.flac || head.starts_with("\x01vorbis") || head.starts_with("OpusHead") ||
-                     head.starts_with("Speex   ");
+      stream.flac = head.starts_with(
+          "\x7f"
+          "FLAC");
+      stream.sound =
+          stream.flac || head.starts_with("\x01vorbis") || head.starts_with("OpusHead") || head.starts_with("Speex   ");
       stream.next = page.number;
       if (stream.flac) {
         stream.head = head.substr(std::min<std::size_t>(flac_prefix, head.size()));
@@ -162,7 +164,11 @@ class Walk {
     stream.next = (page.number + 1) & 0xFFFFFFFFU;
     ++stream.pages;
     stream.ended = page.last;
-    stream.granule = page.granule >= 0 ? page.granule : stream.granule;
+    if (page.granule >= 0 && page.granule < stream.granule) {
+      fail(where, "the file must be whole; got an Ogg page that lies before the last one in time (", page.granule,
+           " samples after ", stream.granule, ") at byte ", page.at, " in ", file_.name());
+    }
+    stream.granule = page.granule >= 0 ? page.granule : stream.granule;  // -1 where no packet ends in the page
     if (stream.flac && !page.first) {
       stream.pieces.push_back({page.at + page.bytes - page.content.size(), page.content.size(), {}});
     } else if (!stream.pieces.empty() && stream.pieces.back().offset + stream.pieces.back().size == page.at) {

@@ -167,7 +167,8 @@ def prepare_clip(
     Returns
     -------
     array of shape (samples,), float32
-        Not clipped: peaks above 1 may occur, and are left to whoever writes integers. An offset beneath the sound stays.
+        Not clipped: peaks above 1 may occur, and are left to whoever writes integers. An offset beneath the sound
+        stays.
 
     Raises
     ------
