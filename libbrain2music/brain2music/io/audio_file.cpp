@@ -205,6 +205,11 @@ class Decoder {
       fail(loading, "the header must give channels, rate and length; got ", info.channels, " channels, ",
            info.samplerate, " Hz, ", info.frames, " samples in ", source_.name());
     }
+    const int coding = info.format & SF_FORMAT_SUBMASK;
+    if (coding >= 0x80 && coding <= 0x82 && (info.format & SF_FORMAT_TYPEMASK) != sf_format_mpeg) {
+      fail(loading, "MPEG audio must be in a file of its own; got it within another format in ", source_.name(),
+           ": write it as .mp3, which copies it as it is");
+    }
     if (!layout_.walked && (info.format & SF_FORMAT_TYPEMASK) == sf_format_mpeg) {
       fail(loading, "MPEG frames must follow each other from the beginning; got something else in ", source_.name());
     }
