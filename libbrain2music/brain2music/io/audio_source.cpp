@@ -114,7 +114,8 @@ sf_count_t PiecedFile::length(void* self) {
 
 sf_count_t PiecedFile::seek(sf_count_t offset, int whence, void* self) {
   auto& file = *static_cast<PiecedFile*>(self);
-  const sf_count_t from = whence == SEEK_SET ? 0 : whence == SEEK_CUR ? tell(self) : length(self);
+  const sf_count_t here = whence == SEEK_CUR ? tell(self) : length(self);
+  const sf_count_t from = whence == SEEK_SET ? 0 : here;
   sf_count_t to = 0;
   if (__builtin_add_overflow(from, offset, &to) || to < 0) {
     return -1;

@@ -224,7 +224,8 @@ class Header {
       return {};
     }
     constexpr std::array<uint64_t, 8> widths = {0, 1, 1, 2, 3, 4, 4, 8};  // mu-law, 8 to 32 bits, float, double
-    const uint64_t width = encoding < widths.size() ? widths.at(encoding) : encoding == 27 ? 1 : 0;
+    const uint64_t a_law = encoding == 27 ? 1 : 0;
+    const uint64_t width = encoding < widths.size() ? widths.at(encoding) : a_law;
     const uint64_t bytes = bytes_of_samples(at, told, false);
     return mended(at, bytes, {{8, 4, bytes}}, width > 0 ? std::optional(width * channels) : std::nullopt);
   }

@@ -88,10 +88,14 @@ std::optional<FlacFrame> flac_frame(std::string_view text) {
   } else if (size == 7) {
     frame.samples = (byte(at) << 8U | byte(at + 1)) + 1;
     at += 2;
+  } else if (size == 1) {
+    frame.samples = 192;
   } else {
-    frame.samples = size == 1 ? 192 : size < 6 ? 576ULL << (size - 2) : 256ULL << (size - 8);
+    frame.samples = size < 6 ? 576ULL << (size - 2) : 256ULL << (size - 8);
   }
-  at += rate == 12 ? 1 : rate == 13 || rate == 14 ? 2 : 0;
+  if (rate >= 12) {
+    at += rate == 12 ? 1 : 2;
+  }
   if (at >= text.size() || crc8(text.substr(0, at)) != byte(at)) {
     return std::nullopt;
   }
@@ -206,7 +210,7 @@ Link link_of(AudioSource& file, uint64_t start, uint64_t end, Stream stream) {
   }
   Link link;
   // Without a count, the length is as open as can be: libsndfile stops where the frames do.
-  const uint64_t length = stream.counted ? *stream.counted : stream.told > 0 ? stream.told : length_mask;
+  const uint64_t length = stream.counted.value_or(stream.told > 0 ? stream.told : length_mask);
   if (stream.counted) {
     link.samples = static_cast<int64_t>(length);
   }

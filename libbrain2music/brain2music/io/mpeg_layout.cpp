@@ -52,16 +52,20 @@ std::optional<FrameHeader> frame_header(std::string_view text) {
     return std::nullopt;
   }
   FrameHeader frame;
-  frame.version = version == 3 ? 1 : version == 2 ? 2 : 25;
+  constexpr std::array<int, 4> versions = {25, 0, 2, 1};
+  frame.version = versions.at(version);
   frame.layer = static_cast<int>(layer);
-  const std::size_t table = frame.version == 1 ? layer - 1 : layer == 1 ? 3 : 4;
+  const std::size_t other = layer == 1 ? 3 : 4;
+  const std::size_t table = frame.version == 1 ? layer - 1 : other;
   frame.bit_rate = 1000LL * bit_rates.at(table).at(bit_rate);
   constexpr std::array<int64_t, 3> rates = {44100, 48000, 32000};
-  frame.rate = rates.at(rate) / (frame.version == 1 ? 1 : frame.version == 2 ? 2 : 4);
+  constexpr std::array<int64_t, 4> divisors = {4, 1, 2, 1};
+  frame.rate = rates.at(rate) / divisors.at(version);
   frame.channels = (bits >> 6U & 3U) == 3 ? 1 : 2;
   frame.checked = (bits >> 16U & 1U) == 0;
   const int64_t padding = static_cast<int64_t>(bits >> 9U & 1U);
-  frame.samples = layer == 1 ? 384 : layer == 3 && frame.version != 1 ? 576 : 1152;
+  const int64_t many = layer == 3 && frame.version != 1 ? 576 : 1152;
+  frame.samples = layer == 1 ? 384 : many;
   frame.bytes = static_cast<uint64_t>(layer == 1 ? (12 * frame.bit_rate / frame.rate + padding) * 4
                                                  : frame.samples / 8 * frame.bit_rate / frame.rate + padding);
   return frame;
@@ -114,7 +118,9 @@ std::optional<InfoFrame> info_frame(std::string_view bytes, const FrameHeader& f
   if (frame.layer != 3) {
     return std::nullopt;
   }
-  const std::size_t side = frame.version == 1 ? (frame.channels == 2 ? 32 : 17) : (frame.channels == 2 ? 17 : 9);
+  const std::size_t larger = frame.channels == 2 ? 32 : 17;
+  const std::size_t smaller = frame.channels == 2 ? 17 : 9;
+  const std::size_t side = frame.version == 1 ? larger : smaller;
   for (const std::size_t at : {4 + side, 6 + side}) {  // some writers leave room for the CRC
     if (at == 6 + side && !frame.checked) {
       break;
