@@ -59,6 +59,18 @@ void bind_io(py::module_& core) {
       py::arg("path"), py::arg("start") = 0.0, py::arg("stop") = py::none(),
       "Read an audio file, or a span of it in seconds: (waveform (channels, samples), rate).");
   io.def(
+      "load_audio_step",
+      [](const std::filesystem::path& path, double start, std::optional<double> stop) {
+        brain2music::io::Audio audio;
+        {
+          const py::gil_scoped_release unlocked;
+          audio = brain2music::io::load_audio(path, {start, stop});
+        }
+        return py::make_tuple(to_numpy(audio.waveform), audio.rate, audio.step);
+      },
+      py::arg("path"), py::arg("start") = 0.0, py::arg("stop") = py::none(),
+      "Read as load_audio does: (waveform (channels, samples), rate, smallest step between values of the file).");
+  io.def(
       "save_wav",
       [](const std::filesystem::path& path, const py::object& waveform, int64_t rate) {
         const ArrayArgument argument(waveform, "io.save_wav");

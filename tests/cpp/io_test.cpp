@@ -1,7 +1,6 @@
-#include "brain2music/io/npy.h"
-
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/zeros.h>
 
 #include <filesystem>
@@ -9,6 +8,8 @@
 #include <sstream>
 #include <string>
 
+#include "brain2music/io/audio_file.h"
+#include "brain2music/io/npy.h"
 #include "catch.h"
 #include "oracle.h"
 
@@ -102,4 +103,20 @@ TEST_CASE("a file that cannot be written leaves nothing behind", "[io]") {
   }
   CHECK_THROWS_WITH(save_npy(oracle_path("x.npy"), at::zeros({3}, at::kComplexFloat)),
                     ContainsSubstring("ComplexFloat"));
+}
+
+TEST_CASE("a WAV whose size a pipe left open is read to its end, a cut one is refused", "[io]") {
+  const auto path = oracle_path("sound.wav");
+  brain2music::io::save_wav(path, at::full({2, 1000}, 0.25), 8000);
+  const std::string whole = bytes_of(path);
+  std::string open = whole;
+  open.replace(open.find("data") + 4, 4, "\xff\xff\xff\xff");
+  const auto audio = brain2music::io::load_audio(written("open.wav", open));
+  CHECK(audio.rate == 8000);
+  CHECK(audio.step == 0x1p-15);
+  CHECK(identical(audio.waveform, at::full({2, 1000}, 0.25)));
+  const auto part = brain2music::io::load_audio(written("open.wav", open), {0.1, 0.12});
+  CHECK(part.waveform.sizes() == at::IntArrayRef({2, 160}));
+  CHECK_THROWS_WITH(brain2music::io::load_audio(written("cut.wav", whole.substr(0, whole.size() - 1))),
+                    ContainsSubstring("3999 of 4000 bytes of samples") && ContainsSubstring("cut.wav"));
 }

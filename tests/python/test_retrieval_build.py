@@ -92,8 +92,8 @@ def test_files_that_cannot_be_used_are_listed(library, tmp_path):
     whole = (library / "genre 0" / "000.wav").read_bytes()
     (library / "c cut.wav").write_bytes(whole[: len(whole) // 2])
     soundfile.write(library / "d silent.flac", np.zeros(4 * RATE), RATE)
-    soundfile.write(library / "e loud.wav", np.full(4 * RATE, 0.999), RATE)
-    soundfile.write(library / "f zero.wav", np.full(4 * RATE, 0.123), RATE)
+    soundfile.write(library / "e loud.wav", np.tile([0.999, 0.99], 2 * RATE), RATE)
+    soundfile.write(library / "f zero.wav", np.tile([0.123, 0.12], 2 * RATE), RATE)
     (library / "g link.ogg").symlink_to(tmp_path / "nowhere.ogg")
     (library / "h tab\t.wav").write_bytes(whole)
     (library / os.fsdecode(b"i \xff.wav")).write_bytes(whole)
@@ -280,3 +280,18 @@ def test_a_killed_build_ends_with_the_same_bytes(tmp_path):
     build(library, out)
     assert bytes_of(out) == bytes_of(tmp_path / "whole.index")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["library", "whole.index", "x.index"]
+
+
+def test_one_channel_is_taken_where_asked(library, tmp_path):
+    tone = 0.3 * np.sin(0.4 * np.arange(4 * RATE))
+    soundfile.write(library / "opposite.wav", np.stack([tone, -tone], 1), RATE)
+    with pytest.warns(UserWarning, match=r"opposite\.wav the first: there must be sound; got 2 channels that cancel each"):
+        build(library, tmp_path / "x.index")
+    with pytest.warns(UserWarning, match="channel must be from 0 to 0; got 1"):  # of those of one channel
+        corpus = build(library, tmp_path / "y.index", channel=1)
+    assert "opposite" in corpus.ids
+    with pytest.raises(ValueError, match=r"got one of bundle .*, channel 1 in"):
+        build(library, tmp_path / "y.index")
+    assert "opposite" in build(library, tmp_path / "y.index", channel=1).ids
+    with pytest.raises(ValueError, match="channel must be None, or a number from 0; got -1"):
+        build(library, tmp_path / "z.index", channel=-1)

@@ -75,7 +75,7 @@ def test_bad_audio_is_refused(tmp_path, clips):
         Stimuli(tmp_path, few)
     write_tracks(tmp_path, few)
     write_tracks(tmp_path, few[1:], ".au")
-    with pytest.raises(ValueError, match=rf"one file must hold track {few[1].track} .*; got .*\.wav and .*\.au in"):
+    with pytest.raises(ValueError, match=rf"one file must hold track {few[1].track} .*; got .*\.au and .*\.wav in"):
         Stimuli(tmp_path, few)
     stimuli = Stimuli(tmp_path, few[:1])
     path = stimuli.path(few[0].clip)

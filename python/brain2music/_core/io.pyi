@@ -5,10 +5,14 @@ from __future__ import annotations
 import collections.abc
 import os
 import typing
-__all__: list[str] = ['load_audio', 'load_npy', 'load_safetensors', 'save_npy', 'save_safetensors', 'save_wav', 'sndfile_version']
+__all__: list[str] = ['load_audio', 'load_audio_step', 'load_npy', 'load_safetensors', 'save_npy', 'save_safetensors', 'save_wav', 'sndfile_version']
 def load_audio(path: os.PathLike | str | bytes, start: typing.SupportsFloat = 0.0, stop: typing.SupportsFloat | None = None) -> tuple:
     """
     Read an audio file, or a span of it in seconds: (waveform (channels, samples), rate).
+    """
+def load_audio_step(path: os.PathLike | str | bytes, start: typing.SupportsFloat = 0.0, stop: typing.SupportsFloat | None = None) -> tuple:
+    """
+    Read as load_audio does: (waveform (channels, samples), rate, smallest step between values of the file).
     """
 def load_npy(path: os.PathLike | str | bytes) -> typing.Any:
     """

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
 from brain2music import _core
+from brain2music.sound import mix, read_sound, silence
 
 __all__ = ["ENDINGS", "build_index"]
 
@@ -27,6 +28,9 @@ ENDINGS = (".au", ".flac", ".mp3", ".ogg", ".wav")
 PART = 32
 
 _WHERE = "retrieval.Corpus.build"
+
+#: File of an index that was built from one channel of each file: its number.
+_CHANNEL = "channel.txt"
 
 Waveform = npt.NDArray[np.float32]
 
@@ -38,6 +42,7 @@ class _Settings:
     bundle_hash: str
     role: str
     seconds: float
+    channel: int | None = None
 
 
 @dataclass
@@ -52,15 +57,25 @@ class _Part:
 
 
 def build_index(
-    folder: Path, bundle: Any, out: Path, *, role: str, seconds: float, jobs: int | None, progress: bool
+    folder: Path,
+    bundle: Any,
+    out: Path,
+    *,
+    role: str,
+    seconds: float,
+    channel: int | None,
+    jobs: int | None,
+    progress: bool,
 ) -> None:
     """Write the index of ``folder`` into ``out``; see :meth:`brain2music.Corpus.build`."""
     if not 0 < seconds < float("inf"):
         raise ValueError(f"[{_WHERE}] seconds must be a positive number; got {seconds}")
+    if channel is not None and channel < 0:
+        raise ValueError(f"[{_WHERE}] channel must be None, or a number from 0; got {channel}")
     if jobs is not None and jobs < 1:
         raise ValueError(f"[{_WHERE}] jobs must be 1 or more; got {jobs}")
     _check_role(bundle, role, seconds)
-    settings = _Settings(str(bundle.hash), role, float(seconds))
+    settings = _Settings(str(bundle.hash), role, float(seconds), channel)
     files = find_audio(folder)
     if out.exists():
         _require_current(out, folder, files, settings)
@@ -134,8 +149,10 @@ def _require_current(out: Path, folder: Path, files: list[str], settings: _Setti
         raise ValueError(f"[{_WHERE}] out must be a new folder, or an index; got {out} and '{error}'") from error
     written = (out / "index.json").stat().st_mtime_ns
     newer = [file for file in files if (_stat(folder / file) or (0, 0))[1] > written]
-    if _Settings(index.bundle_hash, index.role, index.seconds) != settings:
-        problem = f"one of bundle {index.bundle_hash}, role {index.role}, {index.seconds:g} s"
+    kept = out / _CHANNEL
+    channel = int(kept.read_text(encoding="ascii")) if kept.exists() else None
+    if _Settings(index.bundle_hash, index.role, index.seconds, channel) != settings:
+        problem = f"one of bundle {index.bundle_hash}, role {index.role}, {index.seconds:g} s, channel {channel}"
     elif sorted([*index.files, *(file for file, _ in index.skipped)]) != sorted(map(_printable, files)):
         problem = "one of other files"
     elif newer:
@@ -195,7 +212,12 @@ def _parts(
             decoding: list[list[Future[tuple[Waveform, int] | str]]] = []
             for turn, number in enumerate(missing):
                 for ahead in missing[len(decoding) : turn + 2]:  # the next part is decoded while this one is embedded
-                    decoding.append([pool.submit(_decode, folder, file, settings.seconds) for file in chunks[ahead]])
+                    decoding.append(
+                        [
+                            pool.submit(_decode, folder, file, settings.seconds, settings.channel)
+                            for file in chunks[ahead]
+                        ]
+                    )
                 sounds = [future.result() for future in decoding[turn]]
                 decoding[turn] = []
                 part = _embed(chunks[number], sounds, bundle, settings)
@@ -215,20 +237,23 @@ def _key(folder: Path, chunk: list[str], settings: _Settings) -> str:
     return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:32]
 
 
-def _decode(folder: Path, file: str, seconds: float) -> tuple[Waveform, int] | str:
+def _decode(folder: Path, file: str, seconds: float, channel: int | None) -> tuple[Waveform, int] | str:
     """Return the beginning of a file as mono and its rate, or why it cannot be used."""
     if any(ord(c) < 32 or 0xD800 <= ord(c) <= 0xDFFF for c in file):
         return "its name must be UTF-8 without control characters"
     try:
-        channels, rate = _core.io.load_audio(folder / file, 0.0, seconds)
+        sound = read_sound(folder / file, 0.0, seconds)
     except (RuntimeError, OSError) as error:
         return str(error).replace(str(folder / file), file)  # the same bytes wherever the library lies
-    if not np.isfinite(channels).all():
+    if not np.isfinite(sound.channels).all():
         return "samples must be finite; got NaN or Inf"
-    if not channels.any():
-        return f"there must be sound; got silence for {seconds:g} s"
-    waveform: Waveform = channels.mean(axis=0, dtype=np.float32)
-    return waveform, rate
+    try:
+        if problem := silence(sound.channels, sound.step, channel):
+            return f"there must be sound; got {problem} for {seconds:g} s"
+        waveform: Waveform = mix(sound.channels, channel).astype(np.float32, copy=False)
+    except ValueError as error:
+        return str(error)
+    return waveform, sound.rate
 
 
 def _embed(chunk: list[str], sounds: list[tuple[Waveform, int] | str], bundle: Any, settings: _Settings) -> _Part:
@@ -318,6 +343,8 @@ def _finish(parts: list[_Part], settings: _Settings, folder: Path, working: Path
     whole = working / "index"
     shutil.rmtree(whole, ignore_errors=True)
     index.save(whole)
+    if settings.channel is not None:
+        (whole / _CHANNEL).write_text(f"{settings.channel}\n", encoding="ascii")
     whole.rename(out)
     if skipped:
         file, reason = skipped[0]

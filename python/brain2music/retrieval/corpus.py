@@ -48,6 +48,7 @@ class Corpus:
         *,
         role: str = "music_embedder",
         seconds: float = 15.0,
+        channel: int | None = None,
         jobs: int | None = None,
         progress: bool = True,
     ) -> "Corpus":
@@ -55,7 +56,8 @@ class Corpus:
 
         Finds WAV, FLAC, OGG, MP3 and AU files at any depth. A file's id is its path below ``folder`` without the
         ending, with ``/`` between folders: ``genres/blues/blues.00017``. Files that cannot be used (no audio, cut
-        short, shorter than ``seconds``, silent) are listed in :attr:`skipped` with the reason; a warning counts them.
+        short, shorter than ``seconds``, silent or silent after mixing to mono) are listed in :attr:`skipped` with the
+        reason; a warning counts them.
 
         What is done is kept beside ``out`` in a hidden folder until ``out`` is whole: run again after an interruption,
         it goes on where it was and ends with the same bytes. If ``out`` is already the index of these files, none of
@@ -73,6 +75,9 @@ class Corpus:
             The network of the bundle to use.
         seconds : float, default 15.0
             How much of each file's beginning to embed; the paper takes 15 s.
+        channel : int, optional
+            Take this channel of every file, from 0, instead of the mean of all: for files whose channels are of
+            opposite phase and cancel each other. A file without it is skipped.
         jobs : int, optional
             Threads that decode; by default one for each processor.
         progress : bool, default True
@@ -95,7 +100,9 @@ class Corpus:
         Denk, Takagi et al. (2023), *Brain2Music*, section 3.4 (retrieval from FMA).
         """
         target = Path(out)
-        build_index(Path(folder), bundle, target, role=role, seconds=seconds, jobs=jobs, progress=progress)
+        build_index(
+            Path(folder), bundle, target, role=role, seconds=seconds, channel=channel, jobs=jobs, progress=progress
+        )
         return cls.open(target, bundle)
 
     @classmethod

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from brain2music import _core
+from brain2music.sound import STEP_16_BITS, Sound, mix, read_sound, silence
 from brain2music.study.events import Event
 
 __all__ = ["Stimuli", "load_audio", "prepare_clip", "read_captions"]
@@ -30,19 +30,30 @@ class Stimuli:
     ----------
     folder : Path
         Holds ``genres/blues/blues.00017.wav``, or ``genres_original/``, or the genres' folders; WAV, AU, FLAC, OGG or
-        MP3.
+        MP3, with endings in small or capital letters.
     clips : sequence of Event
         One for each clip.
     fade : float
         Seconds of linear fade, in and out.
     level : float
         Root mean square after the fades. The paper does not give the level: this one lets most music peak below 1.
+    channel : int, optional
+        Take this channel of every track, from 0, instead of the mean of all: for tracks whose channels are of opposite
+        phase and cancel each other.
     """
 
-    def __init__(self, folder: Path, clips: Sequence[Event], fade: float = 2.0, level: float = 0.1) -> None:
-        self.fade, self.level = fade, level
+    def __init__(
+        self,
+        folder: Path,
+        clips: Sequence[Event],
+        fade: float = 2.0,
+        level: float = 0.1,
+        channel: int | None = None,
+    ) -> None:
+        self.fade, self.level, self.channel = fade, level, channel
         self._clips = {clip.clip: clip for clip in clips}
-        self._paths = {clip.clip: _track_file(folder, clip) for clip in clips}
+        listings: dict[Path, dict[str, list[Path]]] = {}
+        self._paths = {clip.clip: _track_file(folder, clip, listings) for clip in clips}
 
     @property
     def ids(self) -> list[str]:
@@ -59,9 +70,19 @@ class Stimuli:
         if clip not in self._clips:
             raise KeyError(f"[study.Stimuli] clip must be one of the study's {len(self)}; got {clip!r}")
         event, path = self._clips[clip], self._paths[clip]
-        waveform, rate = load_audio(path)
+        sound = _finite_sound(path)
         try:
-            return prepare_clip(waveform, rate, event.start, event.end, self.fade, self.level), rate
+            clip_sound = prepare_clip(
+                sound.channels,
+                sound.rate,
+                event.start,
+                event.end,
+                self.fade,
+                self.level,
+                step=sound.step,
+                channel=self.channel,
+            )
+            return clip_sound, sound.rate
         except ValueError as error:
             raise ValueError(f"{error} for {clip} in {path}") from error
 
@@ -70,18 +91,20 @@ class Stimuli:
         return self._paths[clip]
 
 
-def load_audio(path: str | Path) -> tuple[npt.NDArray[np.float32], int]:
-    """Decode an audio file.
+def load_audio(path: str | Path, channel: int | None = None) -> tuple[npt.NDArray[np.float32], int]:
+    """Decode an audio file, to its end.
 
     Parameters
     ----------
     path : path
         Anything libsndfile reads.
+    channel : int, optional
+        Take this channel, from 0, instead of the mean of all.
 
     Returns
     -------
     waveform : array of shape (samples,), float32
-        Mean of the channels.
+        Mean of the channels. It may be silent: :func:`prepare_clip` judges that.
     rate : int
         Samples a second.
 
@@ -90,25 +113,41 @@ def load_audio(path: str | Path) -> tuple[npt.NDArray[np.float32], int]:
     RuntimeError
         If the file is no audio that libsndfile reads (MP3 from version 1.1 on), or is cut short.
     ValueError
-        If it is empty or holds NaN or Inf.
+        If it is empty, holds NaN or Inf, or has no such channel.
     """
-    channels, rate = _core.io.load_audio(path)
-    if channels.size == 0 or not np.isfinite(channels).all():
+    sound = _finite_sound(path)
+    try:
+        waveform: npt.NDArray[np.float32] = mix(sound.channels, channel).astype(np.float32, copy=False)
+    except ValueError as error:
+        raise ValueError(f"{error} in {path}") from error
+    return waveform, sound.rate
+
+
+def _finite_sound(path: str | Path) -> Sound:
+    sound = read_sound(path)
+    if sound.channels.size == 0 or not np.isfinite(sound.channels).all():
         raise ValueError(
-            f"[study.load_audio] audio must hold finite samples; got {channels.shape[1]} samples in {path}"
+            f"[study.load_audio] audio must hold finite samples; got {sound.channels.shape[1]} samples in {path}"
         )
-    waveform: npt.NDArray[np.float32] = channels.mean(axis=0, dtype=np.float32)
-    return waveform, rate
+    return sound
 
 
 def prepare_clip(
-    waveform: npt.NDArray[np.float32], rate: int, start: float, end: float, fade: float = 2.0, level: float = 0.1
+    waveform: npt.NDArray[np.float32],
+    rate: int,
+    start: float,
+    end: float,
+    fade: float = 2.0,
+    level: float = 0.1,
+    *,
+    step: float = STEP_16_BITS,
+    channel: int | None = None,
 ) -> npt.NDArray[np.float32]:
-    """Cut a clip out of a track, fade it in and out, and set its root mean square, in this order.
+    """Cut a clip out of a track, mix it to mono, fade it in and out, and set its root mean square, in this order.
 
     Parameters
     ----------
-    waveform : array of shape (samples,), float32
+    waveform : array of shape (samples,) or (channels, samples), float32
         The track.
     rate : int
         Samples a second.
@@ -118,29 +157,41 @@ def prepare_clip(
         Seconds of linear fade at either end.
     level : float
         Root mean square of the result.
+    step : float, default 2^-15
+        The smallest step between two values of the track's file, full scale being 1: 2^-15 for 16 bits. A clip whose
+        root mean square (after mixing and fading, around its mean) is no larger is silence, however it came about:
+        nothing, an offset, dither, or channels of opposite phase, which cancel each other.
+    channel : int, optional
+        Take this channel, from 0, instead of the mean of all.
 
     Returns
     -------
     array of shape (samples,), float32
-        Not clipped: peaks above 1 may occur, and are left to whoever writes integers.
+        Not clipped: peaks above 1 may occur, and are left to whoever writes integers. An offset beneath the sound
+        stays.
+
+    Raises
+    ------
+    ValueError
+        If the track ends before the clip, the clip is silent (also: silent after mixing), or there is no such channel.
     """
     first, last = round(start * rate), round(end * rate)
-    if last - len(waveform) > SHORTFALL * rate or first >= len(waveform):
-        raise ValueError(
-            f"[study.prepare_clip] the track must last until end, {end:g} s; got {len(waveform) / rate:.3f} s"
-        )
-    if last > len(waveform):
-        warnings.warn(f"a clip ends at {end:g} s, its track at {len(waveform) / rate:.3f} s: shortened", stacklevel=2)
-    clip = waveform[first:last].astype(np.float64)
-    ramp = min(round(fade * rate), len(clip) // 2)
+    channels = np.atleast_2d(waveform)
+    samples = channels.shape[1]
+    if last - samples > SHORTFALL * rate or first >= samples:
+        raise ValueError(f"[study.prepare_clip] the track must last until end, {end:g} s; got {samples / rate:.3f} s")
+    if last > samples:
+        warnings.warn(f"a clip ends at {end:g} s, its track at {samples / rate:.3f} s: shortened", stacklevel=2)
+    channels = channels[:, first:last].astype(np.float64)
+    envelope = np.ones(channels.shape[1])
+    ramp = min(round(fade * rate), len(envelope) // 2)
     if ramp:
-        slope = np.arange(ramp) / ramp
-        clip[:ramp] *= slope
-        clip[-ramp:] *= slope[::-1]
-    loudness = math.sqrt(float(np.mean(clip**2)))
-    if loudness == 0:
-        raise ValueError(f"[study.prepare_clip] a clip must hold sound; got silence from {start:g} to {end:g} s")
-    return (clip * (level / loudness)).astype(np.float32)
+        envelope[:ramp] = np.arange(ramp) / ramp
+        envelope[-ramp:] = envelope[ramp - 1 :: -1]
+    if problem := silence(channels, step, channel, envelope):
+        raise ValueError(f"[study.prepare_clip] a clip must hold sound; got {problem} from {start:g} to {end:g} s")
+    clip = mix(channels, channel) * envelope
+    return (clip * (level / math.sqrt(float(np.mean(clip**2))))).astype(np.float32)
 
 
 def read_captions(path: Path, clips: Sequence[Event]) -> dict[str, str]:
@@ -212,14 +263,16 @@ def _csv_rows(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _track_file(folder: Path, clip: Event) -> Path:
-    names = [clip.track + extension for extension in EXTENSIONS] + [clip.track]
+def _track_file(folder: Path, clip: Event, listings: dict[Path, dict[str, list[Path]]]) -> Path:
     places = [
         folder / parent / child
         for parent in ("", "genres", "genres_original")
         for child in dict.fromkeys((clip.genre, ""))
     ]
-    found = [place / name for place in places for name in names if (place / name).is_file()]
+    for place in places:
+        if place not in listings:
+            listings[place] = _tracks_in(place)
+    found = [path for place in places for path in listings[place].get(clip.track, [])]
     if len(found) != 1:
         problem = FileNotFoundError if not found else ValueError
         raise problem(
@@ -227,3 +280,12 @@ def _track_file(folder: Path, clip: Event) -> Path:
             f"genres/{clip.genre}/{clip.track}.wav; got {' and '.join(map(str, found)) or 'none'} in {folder}"
         )
     return found[0]
+
+
+def _tracks_in(place: Path) -> dict[str, list[Path]]:
+    """Files of a folder by what a track may be called: their names with and without an ending of ``EXTENSIONS``."""
+    tracks: dict[str, list[Path]] = {}
+    for path in sorted(place.iterdir()) if place.is_dir() else ():
+        for name in dict.fromkeys((path.stem if path.suffix.lower() in EXTENSIONS else path.name, path.name)):
+            tracks.setdefault(name, []).append(path)
+    return {name: [path for path in paths if path.is_file()] for name, paths in tracks.items()}

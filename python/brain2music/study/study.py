@@ -52,6 +52,8 @@ class Study:
         Columns of fMRIPrep's confounds to regress out of each run.
     events : EventRules or path, optional
         How the events files are written, or a JSON file that says so; by default as in ds003720.
+    channel : int, optional
+        Channel of the stimuli to take, from 0, instead of the mean of all: for tracks whose channels cancel each other.
     cache : bool or path, default True
         Where processed responses are kept: the user's cache folder, a folder, or (False) memory only.
 
@@ -85,6 +87,7 @@ class Study:
         space: str | None = None,
         confounds: tuple[str, ...] | list[str] = (),
         events: EventRules | str | Path | None = None,
+        channel: int | None = None,
         cache: bool | str | Path = True,
     ) -> None:
         self.root = Path(root)
@@ -98,6 +101,7 @@ class Study:
         if motion not in (None, "rigid"):
             raise ValueError(f"[study.Study] motion must be None or 'rigid'; got {motion!r}")
         self._motion = motion
+        self._channel = channel
         if isinstance(cache, bool):
             self._cache = caching.default_folder() if cache else None
         else:
@@ -173,7 +177,7 @@ class Study:
         """The clips' music."""
         if self._stimuli_folder is None:
             raise FileNotFoundError(f"[study.Study] stimuli must be given; got no folder stimuli in {self.root}")
-        return Stimuli(self._stimuli_folder, self.clips)
+        return Stimuli(self._stimuli_folder, self.clips, channel=self._channel)
 
     @cached_property
     def captions(self) -> dict[str, str]:
