@@ -8,7 +8,7 @@ from brain2music.study.listing import Listing, Named
 from brain2music.study.names import comparable, natural, run_number
 from brain2music.study.sidecars import NIFTI
 
-__all__ = ["Exclusions", "Found", "gather"]
+__all__ = ["WITHIN_A_RUN", "Exclusions", "Found", "gather"]
 
 #: Entities that tell images of one run apart, or that derivatives add to a run's name.
 WITHIN_A_RUN = ("echo", "part", "space", "res", "den", "cohort", "desc", "hemi", "label")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from brain2music.study import derivatives as derived
-from brain2music.study.inventory import Exclusions, Found, gather
+from brain2music.study.inventory import WITHIN_A_RUN, Exclusions, Found, gather
 from brain2music.study.listing import Listing, Named
 from brain2music.study.names import not_fetched
 from brain2music.study.sidecars import NIFTI, inherit, read_sidecar
@@ -141,6 +141,11 @@ class Layout:
             derived.one([file.path for file in found.events], f"a run must have one events file{hint}")
         applying = inherit(bold, self.root, ".tsv", "events", self.listing)
         applying = [path for path in applying if not self.exclusions.match(Named.of(path).entities)]
+        if not applying and found.events:
+            raise ValueError(
+                "[study.layout] events must belong to a run as a whole, and name none of "
+                f"{', '.join(WITHIN_A_RUN)}{hint}; got {found.events[0].path}"
+            )
         if not applying:
             image = next(file.path for file in (*found.images, *found.prepared, *found.left_out))
             raise FileNotFoundError(f"[study.layout] a run of BOLD must have events{hint}; got none for {image}")
