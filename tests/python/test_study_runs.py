@@ -182,6 +182,24 @@ def test_sessions_come_in_natural_order(tmp_path, sessions):
     assert small.study().runs.session.tolist() == sessions
 
 
+def test_an_order_that_scans_tsv_contradicts_is_told(tmp_path):
+    small = SmallStudy(tmp_path / "study")
+    for session, first, day in (("post", 10, 9), ("pre", 20, 2)):
+        small.run(f"sub-01_ses-{session}_task-Training_run-1", first)
+        table = small.root / f"sub-01/ses-{session}/sub-01_ses-{session}_scans.tsv"
+        name = f"func/sub-01_ses-{session}_task-Training_run-1_bold.nii"
+        table.write_text(f"filename\tacq_time\n{name}\t1925-03-0{day}T10:00:00.25Z\n")
+    notes = " ".join(small.responses().notes)
+    assert (
+        "sub-01 ses-pre Training run 1 was measured before sub-01 ses-post Training run 1, and is read after" in notes
+    )
+    table.write_text(table.read_text().replace("1925-03-02", "1925-03-10"))
+    assert "was measured before" not in " ".join(small.responses().notes)
+    for text in ("filename\n", "filename\tacq_time\nx_bold.nii\tn/a\nx_bold.nii\t1925-02-31T00:00:00\n"):
+        table.write_text(text)
+        assert "was measured before" not in " ".join(small.responses().notes)
+
+
 def test_both_kinds_of_image_are_refused(small):
     small.bold(TRAINING.format(2), 20, extension=".nii.gz")
     told = refused(small, r"one BOLD image must belong to .*run-02_events.tsv; got .*\.nii and .*\.nii\.gz")

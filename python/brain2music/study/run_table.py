@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from brain2music.study.acquisition import acquisition_notes
 from brain2music.study.bold import open_bold, repetition_time
 from brain2music.study.events import EventRules, read_events
 from brain2music.study.inventory import Found
@@ -95,6 +96,8 @@ def run_notes(
         for path, names in shared.items()
         if len(names) > 1
     ]
+    for task in tasks:
+        notes += acquisition_notes(layout, subject, [item.run for item in runs if item.run.task == task])
     told: dict[str, list[str]] = {}
     for item, fact in facts:
         told.setdefault(fact, []).append(item.run.name)
