@@ -6,6 +6,7 @@ import pytest
 from small_study import SmallStudy
 
 from brain2music.pipeline import Context, Settings, say_runs
+from brain2music.pipeline.runs import runs_section
 from brain2music.study import EventRules
 
 TRAINING = "sub-01_task-Training_run-0{}"
@@ -349,6 +350,11 @@ def test_the_command_line_says_which_runs_are_used(small, tmp_path):
     assert say_runs(context) == [
         "1 of 2 runs are used.",
         "Not used: sub-01_task-Training_run-2: left out, as asked",
+    ]
+    rows = runs_section(context).tables[0].rows  # of the report
+    assert [row[:2] + row[3:] for row in rows] == [
+        ("sub-01_task-Training_run-1", "40", "yes", ""),
+        ("sub-01_task-Training_run-2", "40", "no", "left out, as asked"),
     ]
     context.write_config()
     assert Settings.load(tmp_path / "out" / "config.json") == settings
