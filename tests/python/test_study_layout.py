@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from brain2music.study.layout import Layout, destrieux_file, entities, inherit, read_sidecar
+from brain2music.study.layout import Layout
+from brain2music.study.names import entities
+from brain2music.study.sidecars import inherit, read_sidecar
 
 
 def touch(*paths):
@@ -28,9 +30,6 @@ def test_real_layout(study_folder):
         assert {run.tr for run in runs} == {1.5}
         assert not any(run.prepared or run.aligned for run in runs)
     assert runs[3].name == "sub-001 Test run 4"
-    assert layout.anatomy("001") is None
-    touch(study_folder.root / "sub-001" / "anat" / "sub-001_T1w.nii")
-    assert layout.anatomy("001").name == "sub-001_T1w.nii"
 
 
 def test_entities():
@@ -69,11 +68,11 @@ def test_sidecars_are_inherited(study_folder):
         ("[]", r"a sidecar must hold one object; got \[\] in {}"),
         (
             '{"RepetitionTime": "1.5"}',
-            "RepetitionTime must be a positive number of seconds; got '1.5' in the sidecar of",
+            "RepetitionTime must be a positive number of seconds; got '1.5' in {}",
         ),
-        ('{"RepetitionTime": 0}', "RepetitionTime must be a positive number of seconds; got 0 in the sidecar of"),
-        ('{"RepetitionTime": 1500}', "RepetitionTime must be a positive number of seconds; got 1500 in the sidecar of"),
-        ('{"RepetitionTime": NaN}', "RepetitionTime must be a positive number of seconds; got nan in the sidecar of"),
+        ('{"RepetitionTime": 0}', "RepetitionTime must be a positive number of seconds; got 0 in {}"),
+        ('{"RepetitionTime": 1500}', "RepetitionTime must be a positive number of seconds; got 1500 in {}"),
+        ('{"RepetitionTime": NaN}', "RepetitionTime must be a positive number of seconds; got nan in {}"),
     ],
 )
 def test_bad_sidecars_are_refused(study_folder, text, message):
@@ -88,25 +87,34 @@ def test_missing_and_double_files_are_refused(study_folder):
     layout = raw(study_folder)
     with pytest.raises(ValueError, match="subject must be one of 001; got '009'"):
         layout.runs("009", "Training")
-    with pytest.raises(FileNotFoundError, match="task 'Rest' must have events; got no sub-001_task-Rest_"):
+    with pytest.raises(FileNotFoundError, match="task 'Rest' must have runs; got no sub-001_task-Rest_"):
         layout.runs("001", "Rest")
     double = study_folder.bold().with_suffix(".nii.gz")
     double.touch()
+    layout.refresh()
     with pytest.raises(
         ValueError, match=r"one BOLD image must belong to .*run-01_events.tsv; got .*\.nii and .*\.nii\.gz"
     ):
         layout.runs("001", "Training")
     double.unlink()
     study_folder.bold().unlink()
-    with pytest.raises(FileNotFoundError, match=r"one BOLD image must belong to .*run-01_events.tsv; got none"):
+    layout.refresh("001")
+    with pytest.raises(FileNotFoundError, match=r"one BOLD image must belong to .*run-01_events.tsv .*; got none"):
         layout.runs("001", "Training")
+    study_folder.write(study_folder.bold(), study_folder.data("Training", 1))
     study_folder.events("Training", 5).unlink()
+    layout.refresh("001")
     with pytest.raises(
-        FileNotFoundError, match=r"numbered without a gap; got no events of run 5 of task 'Training' in"
+        FileNotFoundError,
+        match=r"a run of BOLD must have events \(or leave it out: exclude_runs=\['sub-001_task-Training_run-05'\]\); "
+        r"got none for .*run-05_bold.nii",
     ):
         layout.runs("001", "Training")
+    study_folder.bold("Training", 5).unlink()
     study_folder.events("Training", 6).rename(study_folder.events().with_name("sub-001_task-Training_run-x_events.tsv"))
-    with pytest.raises(ValueError, match=r"run must be a whole number from 1; got 'x' in .*run-x_events.tsv"):
+    study_folder.bold("Training", 6).unlink()
+    layout.refresh("001")
+    with pytest.raises(ValueError, match=r"run must be a whole number of at most six digits; got 'x' in .*run-x_"):
         layout.runs("001", "Training")
     shutil.rmtree(study_folder.root / "sub-001")
     with pytest.raises(FileNotFoundError, match=r"a BIDS folder must hold folders sub-\*; got none in"):
@@ -173,6 +181,7 @@ def test_destrieux_is_found(study_folder, place, derivatives):
     with pytest.raises(
         FileNotFoundError, match=r"needs FreeSurfer's aparc.a2009s\+aseg.mgz or .* of sub-001; got neither in"
     ):
-        destrieux_file(layout, "001")
+        layout.destrieux("001")
     touch(path)
-    assert destrieux_file(layout, "001") == path.resolve()
+    layout.refresh("001")
+    assert layout.destrieux("001") == path.resolve()

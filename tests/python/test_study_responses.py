@@ -274,11 +274,22 @@ def test_bad_studies_are_refused_before_a_volume_is_read(small):
 def test_fewer_runs_than_another_subject(make_study_folder, tmp_path):
     folder = make_study_folder(tmp_path / "two", ("001", "002"))
     folder.write_prepared()
-    for task, run in (("Test", 6),):
-        folder.events(task, run).unlink()
+    folder.events("Test", 6).unlink()
     refused(
-        folder, "every subject must have all runs of task 'Test'; got 5 of sub-001 and 6 of sub-002", FileNotFoundError
+        folder,
+        r"a run of BOLD must have events .*exclude_runs=\['sub-001_task-Test_run-06'\].*; got none for .*run-06_space",
+        FileNotFoundError,
     )
+    folder.prepared("Test", 6).unlink()
+    study = b2m.Study(folder.root, cache=False)
+    brain = study.responses("001")
+    assert "sub-001 lacks runs that sub-002 has: task-Test_run-6." in brain.notes
+    assert len(brain.test_clips) == 50
+    row = study.runs.query("subject == '001' and task == 'Test' and run == 6").iloc[0]
+    assert (row.used, row.why) == (False, "not there (sub-002 has it)")
+    folder.events("Training", 12).unlink()
+    folder.prepared("Training", 12).unlink()
+    refused(folder, "a dummy event must repeat a clip heard elsewhere, .*run-01_events.tsv, heard nowhere else")
 
 
 def test_a_run_with_another_tr(small):

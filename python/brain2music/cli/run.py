@@ -1,6 +1,7 @@
 """``brain2music run``, its single steps, and ``demo``."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,13 @@ def _add_study(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--assume-aligned", action="store_const", const=True, help="the BOLD images are aligned")
     parser.add_argument("--motion", choices=("rigid",), help="align raw BOLD first; takes minutes a run")
     parser.add_argument("--subjects", nargs="+", help="labels such as 001; by default all")
+    parser.add_argument(
+        "--exclude-run",
+        dest="exclude_runs",
+        action="append",
+        metavar="ENTITIES",
+        help="leave a run out, such as sub-01_task-Training_run-03; may be given several times",
+    )
     parser.add_argument("--embeddings", nargs="+", help="roles of the bundle to decode; the first one retrieves")
     parser.add_argument("--n-rois", type=int, help="regions whose predictions are averaged")
     parser.add_argument("--cv", type=_folds, help="runs, or a number of folds of clips")
@@ -93,11 +101,15 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from brain2music.pipeline import Context, Settings
+    from brain2music.pipeline import Context, Settings, say_runs
 
     given = _given(options)
     settings = Settings.load(options.config, given) if options.config else Settings.of(given, "the command line")
-    _report(Context(settings, options.out, not options.quiet))
+    context = Context(settings, options.out, not options.quiet)
+    if not options.quiet:
+        # On standard error: standard output is for the report's path.
+        print("\n".join(say_runs(context)), file=sys.stderr)
+    _report(context)
 
 
 def _step(options: argparse.Namespace) -> None:

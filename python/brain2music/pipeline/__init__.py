@@ -8,6 +8,7 @@ from brain2music.pipeline.embedding import embed
 from brain2music.pipeline.evaluating import evaluate
 from brain2music.pipeline.reporting import report
 from brain2music.pipeline.retrieval import Retrieved, library, retrieve
+from brain2music.pipeline.runs import say_runs
 from brain2music.pipeline.settings import Settings
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "library",
     "report",
     "retrieve",
+    "say_runs",
 ]
 
 

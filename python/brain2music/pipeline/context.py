@@ -51,6 +51,7 @@ class Context:
             assume_aligned=chosen.assume_aligned,
             motion=chosen.motion,
             cache=self.out / "responses",
+            exclude_runs=chosen.exclude_runs,
         )
 
     @cached_property

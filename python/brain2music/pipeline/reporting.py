@@ -14,6 +14,7 @@ from brain2music.pipeline.context import Context
 from brain2music.pipeline.decoding import Decoded, average, decode
 from brain2music.pipeline.evaluating import evaluate
 from brain2music.pipeline.retrieval import Library, library, retrieve
+from brain2music.pipeline.runs import runs_section
 from brain2music.study.stimuli import load_audio
 from brain2music.versions import versions
 
@@ -43,6 +44,7 @@ def report(context: Context) -> Path:
     ]
     if context.settings.held_out_genres:
         sections.append(_held_out(decoded, rows))
+    sections.append(runs_section(context))
     page = pages.Page(
         title="Music decoded from brain activity",
         subtitle=f"{Path(context.settings.study).name}: {_counted(len(decoded), 'subject')}, "

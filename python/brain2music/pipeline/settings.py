@@ -24,6 +24,8 @@ class Settings:
         As for ``b2m.Study``.
     subjects : tuple of str, optional
         All by default.
+    exclude_runs : tuple of str
+        Runs to leave out, by their entities, as for ``b2m.Study``.
     bundle : str, optional
         Folder of trained networks; by default the bundle that comes with brain2music.
     corpus : str, optional
@@ -67,6 +69,7 @@ class Settings:
     assume_aligned: bool = False
     motion: str | None = None
     subjects: tuple[str, ...] | None = None
+    exclude_runs: tuple[str, ...] = ()
     bundle: str | None = None
     corpus: str | None = None
     include_stimuli: bool = False

@@ -1,18 +1,21 @@
-"""Where the files of a BIDS study lie: runs, sidecars, derivatives of fMRIPrep and FreeSurfer.
+"""Where the files of a BIDS study lie: the runs of each subject, with their images, events, sidecars and derivatives.
 
-Only what this library reads, found by name; a file that could be two things is an error, never a guess.
+Every run that is there is found, from images, derivatives and events alike. A run that cannot be used is an error that
+says why; a file that could be two things is an error, never a guess.
 """
 
-import json
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-__all__ = ["Layout", "Run", "destrieux_file", "entities", "inherit", "read_sidecar"]
+from brain2music.study import derivatives as derived
+from brain2music.study.inventory import WITHIN_A_RUN, Exclusions, Found, gather
+from brain2music.study.listing import Listing, Named
+from brain2music.study.names import not_fetched
+from brain2music.study.sidecars import NIFTI, inherit, read_sidecar
+from brain2music.study.timing import Timing, read_timing
 
-NIFTI = (".nii", ".nii.gz")
+__all__ = ["Layout", "Run"]
 
 
 @dataclass(frozen=True)
@@ -22,14 +25,20 @@ class Run:
     subject: str
     task: str
     session: str | None
-    index: int
+    index: int | None  # None where the names have no run
     bold: Path
     events: Path
-    tr: float | None  # seconds, from the sidecar
+    timing: Timing
     space: str | None  # of derivatives: None for raw BOLD and fMRIPrep's native space of each run
     prepared: bool  # whether fMRIPrep made the image
     mask: Path | None
     confounds: Path | None
+    sidecars: tuple[Path, ...]
+
+    @property
+    def tr(self) -> float | None:
+        """Seconds from scan to scan, from the sidecars."""
+        return self.timing.tr
 
     @property
     def aligned(self) -> bool:
@@ -40,66 +49,7 @@ class Run:
     def name(self) -> str:
         """Short name for messages and progress bars."""
         session = f"ses-{self.session} " if self.session else ""
-        return f"sub-{self.subject} {session}{self.task} run {self.index}"
-
-
-def entities(path: Path) -> dict[str, str]:
-    """Return the entities of a BIDS file name, with ``suffix`` and ``extension``."""
-    stem, dot, extension = path.name.partition(".")
-    *pairs, suffix = stem.split("_")
-    named = dict(pair.split("-", 1) for pair in pairs if "-" in pair)
-    return {**named, "suffix": suffix, "extension": dot + extension}
-
-
-def inherit(path: Path, root: Path, extension: str, suffix: str | None = None) -> list[Path]:
-    """Find the files that apply to ``path`` by BIDS inheritance.
-
-    Parameters
-    ----------
-    path : Path
-        A data file somewhere below ``root``.
-    root : Path
-        The data set's folder.
-    extension, suffix : str
-        Of the files to find; the data file's own suffix by default.
-
-    Returns
-    -------
-    list of Path
-        From the root down: the last one is the nearest.
-    """
-    own = entities(path)
-    suffix = suffix or own["suffix"]
-    levels = [folder for folder in reversed(path.parents) if folder == root or root in folder.parents]
-    found = []
-    for folder in levels:
-        applying = []
-        for candidate in sorted(folder.glob(f"*{suffix}{extension}")):
-            named = entities(candidate)
-            rest = {key: value for key, value in named.items() if key not in {"suffix", "extension"}}
-            if named["suffix"] == suffix and rest.items() <= own.items():
-                applying.append(candidate)
-        if len(applying) > 1:
-            raise ValueError(
-                f"[study.layout] one {suffix}{extension} of a folder may apply to {path.name}; got "
-                f"{', '.join(map(str, applying))}"
-            )
-        found += applying
-    return found
-
-
-def read_sidecar(path: Path, root: Path) -> dict[str, Any]:
-    """Merge the JSON sidecars that apply to an image; nearer ones win."""
-    merged: dict[str, Any] = {}
-    for sidecar in inherit(path, root, ".json"):
-        try:
-            values = json.loads(sidecar.read_text(encoding="utf-8-sig"))
-        except ValueError as error:
-            raise ValueError(f"[study.layout] a sidecar must be JSON; got '{error}' in {sidecar}") from error
-        if not isinstance(values, dict):
-            raise ValueError(f"[study.layout] a sidecar must hold one object; got {values!r:.40} in {sidecar}")
-        merged.update(values)
-    return merged
+        return f"sub-{self.subject} {session}{self.task}" + ("" if self.index is None else f" run {self.index}")
 
 
 class Layout:
@@ -113,185 +63,150 @@ class Layout:
         fMRIPrep's folder, or a folder of pipelines' folders.
     space : str, optional
         Space of the preprocessed BOLD to take, where there are several.
+    exclude_runs : iterable of str
+        Runs to leave out, by their entities.
     """
 
-    def __init__(self, root: Path, derivatives: Path | None, space: str | None) -> None:
+    def __init__(
+        self, root: Path, derivatives: Path | None, space: str | None, exclude_runs: Iterable[str] = ()
+    ) -> None:
         self.root, self.derivatives, self.space = root, derivatives, space
-        self.subjects = sorted(folder.name[4:] for folder in root.glob("sub-*") if folder.is_dir())
+        self.exclusions = Exclusions(exclude_runs)
+        self.listing = Listing()
+        self.subjects = sorted(folder.name[4:] for folder in self.listing[root].folders if folder.name[:4] == "sub-")
         if not self.subjects:
             raise FileNotFoundError(f"[study.layout] a BIDS folder must hold folders sub-*; got none in {root}")
+        self._found: dict[str, list[Found]] = {}
 
-    def events(self, subject: str, task: str) -> dict[tuple[str | None, int], Path]:
-        """Find the events files of a task by session and run, in this order; the runs are numbered without a gap."""
+    def refresh(self, *subjects: str) -> None:
+        """Look at the disk again for these subjects, or for all: files may have been fetched or added."""
+        self._found = {other: runs for other, runs in self._found.items() if subjects and other not in subjects}
+        if not subjects:
+            self.listing = Listing()
+            return
+        roots = [self.root]
+        if self.derivatives is not None:
+            roots += [self.derivatives, *self.listing[self.derivatives].folders]
+        self.listing.forget(roots, [f"sub-{subject}" for subject in subjects])
+
+    def found(self, subject: str) -> list[Found]:
+        """All runs of a subject, of every task, in natural order of session and run."""
         if subject not in self.subjects:
             raise ValueError(f"[study.layout] subject must be one of {', '.join(self.subjects)}; got {subject!r}")
-        folder = self.root / f"sub-{subject}"
-        found: dict[tuple[str | None, int], Path] = {}
-        for events in _files(folder, f"*_task-{task}_*events.tsv"):
-            key = _run_key(events)
-            if key in found:
-                raise ValueError(f"[study.layout] a run must have one events file; got {found[key]} and {events}")
-            found[key] = events
-        if not found:
+        if subject not in self._found:
+            folders = self.pipelines(subject)
+            self._found[subject] = gather(self.listing, self.root, folders, subject, self.exclusions)
+        return self._found[subject]
+
+    def of_task(self, subject: str, task: str) -> list[Found]:
+        """Return the runs of a task that were not left out."""
+        return [found for found in self.found(subject) if found.task == task and not found.excluded]
+
+    def some(self, subject: str, task: str) -> list[Found]:
+        """Return the runs of a task that were not left out; there must be one."""
+        runs = self.of_task(subject, task)
+        if not runs:
             raise FileNotFoundError(
-                f"[study.layout] task {task!r} must have events; got no sub-{subject}_task-{task}_*events.tsv in "
-                f"{folder}"
+                f"[study.layout] task {task!r} must have runs; got no sub-{subject}_task-{task}_*_bold.nii[.gz] or "
+                f"_events.tsv that is not left out in func of {self.root / f'sub-{subject}'}"
             )
-        keys = sorted(found, key=lambda key: (key[0] or "", key[1]))
-        for session in dict.fromkeys(session for session, _ in keys):
-            indices = [index for other, index in keys if other == session]
-            missing = sorted(set(range(1, max(indices) + 1)) - set(indices))
-            if missing:
-                raise FileNotFoundError(
-                    f"[study.layout] runs must be numbered without a gap; got no events of run {missing[0]} of task "
-                    f"{task!r} in {found[session, indices[0]].parent}"
-                )
-        return {key: found[key] for key in keys}
+        return runs
+
+    def events(self, subject: str, task: str) -> dict[tuple[str | None, int | None], Path]:
+        """Find the events files of a task by session and run, in this order."""
+        runs = self.some(subject, task)
+        return {(found.session, self.check(found)): self.events_file(found) for found in runs}
 
     def runs(self, subject: str, task: str) -> list[Run]:
         """Find the runs of a task, with their images and sidecars, in order of session and run."""
-        return [self._run(subject, task, *key, events) for key, events in self.events(subject, task).items()]
+        return [self.run(found) for found in self.some(subject, task)]
 
-    def anatomy(self, subject: str) -> Path | None:
-        """Find the T1-weighted image, if there is one."""
-        found = _files(self.root / f"sub-{subject}", "*_T1w.nii*")
-        return found[0] if found else None
+    def check(self, found: Found) -> int | None:
+        """Return a run's number; refuse names that are wrong or that two runs have."""
+        if found.faults:
+            raise ValueError(f"[study.layout] {found.faults[0]}")
+        for other in self.of_task(found.subject, found.task or ""):
+            if other is not found and (other.session, other.run) == (found.session, found.run):
+                raise ValueError(
+                    "[study.layout] a run of a session must be there once (leave others out by exclude_runs); got "
+                    f"{found.files[0].path} and {other.files[0].path}"
+                )
+        return None if found.run is None else int(found.run)
+
+    def events_file(self, found: Found) -> Path:
+        """Return the events file of a run: its own, or one that it inherits."""
+        bold = found.stem.with_name(f"{found.stem.name}_bold.nii")
+        hint = _hint(found)
+        if len(found.events) > 1:
+            derived.one([file.path for file in found.events], f"a run must have one events file{hint}")
+        applying = inherit(bold, self.root, ".tsv", "events", self.listing)
+        applying = [path for path in applying if not self.exclusions.match(Named.of(path).entities)]
+        if not applying and found.events:
+            raise ValueError(
+                "[study.layout] events must belong to a run as a whole, and name none of "
+                f"{', '.join(WITHIN_A_RUN)}{hint}; got {found.events[0].path}"
+            )
+        if not applying:
+            image = next(file.path for file in (*found.images, *found.prepared, *found.left_out))
+            raise FileNotFoundError(f"[study.layout] a run of BOLD must have events{hint}; got none for {image}")
+        reason = not_fetched(applying[-1])
+        if reason is not None:
+            raise FileNotFoundError(f"[study.layout] events must be here{hint}; got {reason}")
+        return applying[-1]
+
+    def image(self, found: Found) -> Named:
+        """Return the image of a run that is read: the preprocessed one where there is one."""
+        chosen = derived.choose_prepared(found, self.space, self.derivatives)
+        if chosen is None:
+            others = [file for other in self.of_task(found.subject, found.task or "") for file in other.prepared]
+            if others and found.images:
+                raise ValueError(
+                    f"[study.layout] all runs must be preprocessed into one space, or none{_hint(found)}; got raw BOLD "
+                    f"{found.images[0].path} beside preprocessed {others[0].path}"
+                )
+            named = found.events[0].path if found.events else f"{found.stem.name}_bold"
+            hint = "" if found.images else _hint(found)
+            derived.one([file.path for file in found.images], f"one BOLD image must belong to {named}{hint}")
+            chosen = found.images[0]
+        reason = not_fetched(chosen.path)
+        if reason is not None:
+            raise FileNotFoundError(f"[study.layout] BOLD must be here{_hint(found)}; got {reason}")
+        return chosen
+
+    def run(self, found: Found) -> Run:
+        """Find all files of a run, and read its sidecars."""
+        index, events, bold = self.check(found), self.events_file(found), self.image(found)
+        prepared = bold in found.prepared
+        # The raw image's sidecar counts where the derivative has none of its own, and where the raw image is not here.
+        original = found.images[0].path if found.images else found.stem.with_name(f"{found.stem.name}_bold.nii")
+        sidecar = read_sidecar(original, self.root, self.listing)
+        if prepared:
+            pipeline = [folder for folder in self.pipelines(found.subject) if folder in bold.path.parents][-1]
+            sidecar.merge(read_sidecar(bold.path, pipeline, self.listing))
+        return Run(
+            found.subject,
+            found.task or "",
+            found.session,
+            index,
+            bold.path,
+            events,
+            timing=read_timing(sidecar),
+            space=bold.entities.get("space") if prepared else None,
+            prepared=prepared,
+            mask=derived.beside(bold, "brain", "mask", NIFTI, self.listing) if prepared else None,
+            confounds=derived.beside(bold, "confounds", "timeseries", (".tsv",), self.listing) if prepared else None,
+            sidecars=tuple(sidecar.files),
+        )
 
     def pipelines(self, subject: str) -> list[Path]:
         """Folders of derivatives that hold the subject: the given one, or those in it."""
-        if self.derivatives is None:
-            return []
-        folders = [self.derivatives, *sorted(path for path in self.derivatives.iterdir() if path.is_dir())]
-        return [folder for folder in folders if (folder / f"sub-{subject}").is_dir()]
+        return derived.pipelines(self.derivatives, subject, self.listing)
 
-    def _run(self, subject: str, task: str, session: str | None, index: int, events: Path) -> Run:
-        raw = [
-            path for path in _files(events.parent, f"*_task-{task}_*bold.nii*") if _run_key(path) == (session, index)
-        ]
-        prepared = self._prepared(subject, task, session, index)
-        if prepared is None:
-            bold = _one(raw, f"one BOLD image must belong to {events}")
-            space, root = None, self.root
-        else:
-            bold, root = prepared
-            space = entities(bold).get("space")
-        # The raw image's sidecar counts where the derivative has none of its own, and where the raw image is not here.
-        original = events.with_name(events.name.replace("_events.tsv", "_bold.nii"))
-        sidecar = {**read_sidecar(original, self.root), **read_sidecar(bold, root)}
-        return Run(
-            subject,
-            task,
-            session,
-            index,
-            bold,
-            events,
-            tr=_tr(sidecar, bold),
-            space=space,
-            prepared=prepared is not None,
-            mask=_beside(bold, "brain", "mask", NIFTI) if prepared else None,
-            confounds=_beside(bold, "confounds", "timeseries", (".tsv",)) if prepared else None,
-        )
-
-    def _prepared(self, subject: str, task: str, session: str | None, index: int) -> tuple[Path, Path] | None:
-        """Find the preprocessed image of a run, and the pipeline's folder."""
-        found: dict[str, list[tuple[Path, Path]]] = {}
-        for folder in self.pipelines(subject):
-            for path in _files(folder / f"sub-{subject}", f"*_task-{task}_*desc-preproc_bold.nii*"):
-                if _run_key(path) == (session, index):
-                    found.setdefault(entities(path).get("space", "native"), []).append((path, folder))
-        if not found:
-            if self.space is not None:
-                raise FileNotFoundError(
-                    f"[study.layout] space {self.space!r} needs preprocessed BOLD; got none of task {task!r}, run "
-                    f"{index}, subject {subject} in {self.derivatives}"
-                )
-            return None
-        if self.space is None and len(found) > 1:
-            raise ValueError(
-                f"[study.layout] space must be given where there are several; got {', '.join(sorted(found))} beside "
-                f"{next(iter(found.values()))[0][0]}"
-            )
-        wanted = self.space or next(iter(found))
-        if wanted not in found:
-            raise FileNotFoundError(
-                f"[study.layout] space must be one of {', '.join(sorted(found))}; got {wanted!r} for task {task!r}, "
-                f"run {index}, subject {subject}"
-            )
-        images = [path for path, _ in found[wanted]]
-        _one(images, f"one preprocessed image must belong to task {task!r}, run {index}, space {wanted!r}")
-        return found[wanted][0]
+    def destrieux(self, subject: str) -> Path:
+        """Find a subject's Destrieux labels."""
+        return derived.destrieux_file(self.root, self.derivatives, self.space, subject, self.listing)
 
 
-def destrieux_file(layout: Layout, subject: str) -> Path:
-    """Find a subject's Destrieux labels: ``*_seg-destrieux_dseg`` of derivatives, else FreeSurfer's own volume."""
-    pipelines = layout.pipelines(subject)
-    named = [
-        path
-        for folder in pipelines
-        for path in _files(folder / f"sub-{subject}", "*_seg-destrieux*_dseg.nii*")
-        if layout.space is None or entities(path).get("space") == layout.space
-    ]
-    if named:
-        return _one(named, f"one image of Destrieux labels must belong to subject {subject}")
-    base = layout.derivatives
-    folders = (
-        []
-        if base is None
-        else [base / "sourcedata" / "freesurfer", base / "freesurfer", base, base.parent / "freesurfer"]
-    )
-    folders += [layout.root / "derivatives" / "freesurfer"]
-    folders += [folder / "sourcedata" / "freesurfer" for folder in pipelines]
-    names = (f"sub-{subject}/mri/aparc.a2009s+aseg{extension}" for extension in (".mgz", *NIFTI))
-    tails = list(names)
-    found = sorted({(folder / tail).resolve() for folder in folders for tail in tails if (folder / tail).is_file()})
-    if not found:
-        raise FileNotFoundError(
-            "[study.layout] rois='destrieux' needs FreeSurfer's aparc.a2009s+aseg.mgz or *_seg-destrieux_dseg.nii.gz "
-            f"of sub-{subject}; got neither in {base or layout.root} (aseg and aparcaseg dseg are other atlases)"
-        )
-    return _one(found, f"one aparc.a2009s+aseg must belong to subject {subject}")
-
-
-def _files(folder: Path, pattern: str) -> list[Path]:
-    """Files of a subject's folder, at most two folders down (ses-*/func)."""
-    return sorted({path for depth in ("", "*/", "*/*/") for path in folder.glob(depth + pattern) if path.is_file()})
-
-
-def _run_key(path: Path) -> tuple[str | None, int]:
-    named = entities(path)
-    index = named.get("run", "1")
-    if not re.fullmatch("[0-9]{1,6}", index) or int(index) == 0:
-        raise ValueError(f"[study.layout] run must be a whole number from 1; got {index!r} in {path}")
-    return named.get("ses"), int(index)
-
-
-def _one(found: Sequence[Path], rule: str) -> Path:
-    if len(found) != 1:
-        problem = FileNotFoundError if not found else ValueError
-        raise problem(f"[study.layout] {rule}; got {' and '.join(map(str, found)) or 'none'}")
-    return found[0]
-
-
-def _tr(sidecar: dict[str, Any], bold: Path) -> float | None:
-    tr = sidecar.get("RepetitionTime")
-    if tr is None:
-        return None
-    if isinstance(tr, bool) or not isinstance(tr, int | float) or not 0 < tr < 100:
-        raise ValueError(
-            f"[study.layout] RepetitionTime must be a positive number of seconds; got {tr!r} in the sidecar of {bold}"
-        )
-    return float(tr)
-
-
-def _beside(bold: Path, description: str, suffix: str, extensions: Iterable[str]) -> Path | None:
-    """Find a derivative of the same run: same entities, another description; confounds name no space."""
-    own = {key: value for key, value in entities(bold).items() if key not in {"desc", "suffix", "extension"}}
-    if suffix == "timeseries":
-        own = {key: value for key, value in own.items() if key not in {"space", "res"}}
-    found = []
-    for extension in extensions:
-        for path in sorted(bold.parent.glob(f"*_desc-{description}_{suffix}{extension}")):
-            named = entities(path)
-            if {key: value for key, value in named.items() if key not in {"desc", "suffix", "extension"}} == own:
-                found.append(path)
-    return _one(found, f"one {description} {suffix} must belong to {bold}") if found else None
+def _hint(found: Found) -> str:
+    """Say how to leave a run out."""
+    return f" (or leave it out: exclude_runs=[{found.stem.name!r}])"

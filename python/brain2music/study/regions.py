@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from brain2music.study.bold import Grid
-from brain2music.study.layout import entities, inherit
+from brain2music.study.names import entities
+from brain2music.study.sidecars import inherit
 from brain2music.study.tables import read_table
 
 __all__ = ["RegionLabels", "label_names", "load_labels", "load_mask", "on_grid"]

@@ -1,6 +1,7 @@
 """The study: a BIDS folder, its derivatives, its music, and what each subject's brain made of it."""
 
 import hashlib
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from brain2music.study import cache as caching
-from brain2music.study.bold import Grid, open_bold
+from brain2music.study.bold import Grid
 from brain2music.study.events import Event, EventRules, RunEvents, check_split, read_events
-from brain2music.study.layout import Layout, Run, destrieux_file, entities
+from brain2music.study.layout import Layout, Run
+from brain2music.study.names import entities, fetched
 from brain2music.study.regions import RegionLabels, label_names, load_labels, load_mask
 from brain2music.study.responses import Responses, subject_responses
+from brain2music.study.run_table import RunTable, check_exclusions, open_run, run_notes
 from brain2music.study.stimuli import Stimuli, read_captions
 from brain2music.study.subject import RunData, SubjectData, check_length, common_grid, common_tr
 
@@ -56,6 +59,9 @@ class Study:
         Channel of the stimuli to take, from 0, instead of the mean of all: for tracks whose channels cancel each other.
     cache : bool or path, default True
         Where processed responses are kept: the user's cache folder, a folder, or (False) memory only.
+    exclude_runs : sequence of str
+        Runs to leave out. Each entry names entities that must all match, such as ``"sub-01_task-Training_run-03"`` or
+        ``"ses-pilot"``; zeros before a number do not matter, and an entry that matches nothing is an error.
 
     Attributes
     ----------
@@ -89,13 +95,15 @@ class Study:
         events: EventRules | str | Path | None = None,
         channel: int | None = None,
         cache: bool | str | Path = True,
+        exclude_runs: Sequence[str] = (),
     ) -> None:
         self.root = Path(root)
         self._stimuli_folder = self._beside(stimuli, "stimuli")
         self._captions_file = self._beside(captions, "captions.csv")
-        self.layout = Layout(self.root, self._beside(derivatives, "derivatives"), space)
+        self.layout = Layout(self.root, self._beside(derivatives, "derivatives"), space, exclude_runs)
         self.subjects = self.layout.subjects
         self.rules = events if isinstance(events, EventRules) else EventRules.load(events) if events else EventRules()
+        check_exclusions(self.layout, self._tasks)
         self._rois, self._mask, self._confounds = rois, mask, tuple(confounds)
         self._assume_aligned = assume_aligned
         if motion not in (None, "rigid"):
@@ -157,12 +165,46 @@ class Study:
         names = None if data.rois is None else sorted(data.rois.names.items())
         return caching.key({**data.settings(delay_scans), "labels": labels, "names": names})
 
+    @property
+    def runs(self) -> Any:
+        """All runs found, of all subjects and tasks, used or not: a pandas DataFrame with a row for each run.
+
+        Its columns are ``subject``, ``session``, ``task``, ``run``, ``scans`` (volumes in the header; missing where it
+        cannot be read), ``events`` (the file, which several runs may inherit), ``used`` and ``why`` (why a run is not
+        used; empty if it is). Runs that another subject has and this one lacks are rows, too. The folders are looked
+        at anew; a run that :meth:`responses` would refuse is told here and raises nothing.
+
+        Examples
+        --------
+        >>> study.runs[~study.runs.used]  # doctest: +SKIP
+        """
+        import pandas as pd  # type: ignore[import-untyped]
+
+        columns = ["subject", "session", "task", "run", "scans", "events", "used", "why"]
+        table = pd.DataFrame(self._table().runs(), columns=columns)
+        return table.astype({"run": "Int64", "scans": "Int64", "used": bool})
+
+    @property
+    def unused_files(self) -> Any:
+        """All other files in the ``func`` folders, raw and preprocessed: a pandas DataFrame of ``path`` and ``why``.
+
+        Hidden files (``._x``, ``.DS_Store``) are listed and never opened.
+        """
+        import pandas as pd
+
+        return pd.DataFrame(self._table().unused(), columns=["path", "why"])
+
+    def _table(self) -> RunTable:
+        self.layout.refresh()
+        reads_mask = self._mask is None and self._rois is None
+        return RunTable(self.layout, self.rules, reads_mask, bool(self._confounds))
+
     @cached_property
     def clips(self) -> list[Event]:
         """All clips of the study, each once, those to train on before those to test on."""
         clips: dict[str, Event] = {}
         for subject in self.subjects:
-            runs = [self._events(subject, task) for task in self._tasks]
+            runs = [self._events(subject, task) for task in self._tasks if self._has(subject, task)]
             for event in (event for task in runs for events in task for event in events.kept):
                 first = clips.setdefault(event.clip, event)
                 if (first.start, first.end) != (event.start, event.end):
@@ -195,7 +237,9 @@ class Study:
     @cached_property
     def space(self) -> str | None:
         """Space of the BOLD, as BIDS names it; None where it is each subject's own."""
-        return self.layout.runs(self.subjects[0], self.rules.train_task)[0].space
+        task = self.rules.train_task
+        subject = next((one for one in self.subjects if self._has(one, task)), self.subjects[0])
+        return self.layout.runs(subject, task)[0].space
 
     @property
     def has_captions(self) -> bool:
@@ -206,25 +250,34 @@ class Study:
     def _tasks(self) -> tuple[str | None, str | None]:
         return self.rules.train_task, self.rules.test_task
 
+    def _has(self, subject: str, task: str | None) -> bool:
+        """Whether a subject has runs of a task, or no subject has: that is an error where they are read."""
+        subjects = (subject, *self.subjects)
+        having = [one for one in subjects if task and self.layout.of_task(one, task)]
+        return subject in having or not having
+
     def _events(self, subject: str, task: str | None) -> list[RunEvents]:
         paths = self.layout.events(subject, task).values() if task else ()
         return [read_events(path, self.rules) for path in paths]
 
-    def _runs(self, subject: str, task: str | None) -> list[RunData]:
-        events = self._events(subject, task)
-        runs = self.layout.runs(subject, task) if task else []
-        return [
-            RunData(run, number, heard, open_bold(run.bold))
-            for number, (run, heard) in enumerate(zip(runs, events, strict=True), start=1)
-        ]
+    def _runs(self, subject: str, task: str | None) -> tuple[list[RunData], list[tuple[RunData, str]]]:
+        """Open the runs of a task; and what the user should know of the timing of each."""
+        runs, facts = [], []
+        for number, found in enumerate(self.layout.some(subject, task) if task else (), start=1):
+            item, told = open_run(self.layout, found, number, self.rules)
+            runs.append(item)
+            facts += [(item, fact) for fact in told]
+        return runs, facts
 
     def _subject(self, subject: str) -> SubjectData:
         """Gather and check everything but the volumes."""
         subject = subject.removeprefix("sub-")
+        self.layout.refresh(subject)
         heard, tested = (self._events(subject, task) for task in self._tasks)
         notes = check_split(heard, tested, self.rules)
-        train, test = (self._runs(subject, task) for task in self._tasks)
-        notes += self._compare_run_counts(subject, len(train), len(test))
+        (train, facts), (test, more) = (self._runs(subject, task) for task in self._tasks)
+        notes.append(f"{len(train)} training runs and {len(test)} test runs.")
+        notes += run_notes(self.layout, subject, self._tasks, train + test, facts + more)
         every = train + test
         tr = common_tr(every)
         grid = common_grid(every)
@@ -244,6 +297,8 @@ class Study:
                 raise FileNotFoundError(
                     f"[study.Study] confounds need *_desc-confounds_timeseries.tsv; got none beside {item.run.bold}"
                 )
+            if self._confounds and item.run.confounds is not None:
+                fetched(item.run.confounds)
         return SubjectData(
             subject,
             tuple(train),
@@ -257,18 +312,6 @@ class Study:
             self._motion == "rigid",
             tuple(notes),
         )
-
-    def _compare_run_counts(self, subject: str, train: int, test: int) -> list[str]:
-        """Refuse fewer runs than another subject has: numbering alone does not show that the last one is missing."""
-        for task, count in zip(self._tasks, (train, test), strict=True):
-            others = {other: len(self.layout.events(other, task)) for other in self.subjects} if task else {}
-            most = max(others, key=others.__getitem__, default=subject)
-            if count < others.get(most, 0):
-                raise FileNotFoundError(
-                    f"[study.Study] every subject must have all runs of task {task!r}; got {count} of sub-{subject} "
-                    f"and {others[most]} of sub-{most} in {self.root}"
-                )
-        return [f"{train} training runs and {test} test runs."]
 
     def _check_alignment(self, runs: list[RunData]) -> list[str]:
         spaces = {(item.run.prepared, item.run.space): item for item in reversed(runs)}
@@ -301,7 +344,7 @@ class Study:
             image, table = (_for_subject(path, subject) for path in self._rois)
             names = label_names(image, table)
         elif self._rois == "destrieux":
-            image = destrieux_file(self.layout, subject)
+            image = self.layout.destrieux(subject)
         else:
             image = _for_subject(self._rois, subject)
         # FreeSurfer's volumes lie where the subject's T1-weighted image does.
@@ -314,7 +357,7 @@ class Study:
         if names is None:
             roots = [folder for folder in (*self.layout.pipelines(subject), self.root) if folder in image.parents]
             names = label_names(image, root=roots[0] if roots else None)
-        return load_labels(image, names, grid), names
+        return load_labels(fetched(image), names, grid), names
 
     def _voxels(
         self, subject: str, runs: list[RunData], grid: Grid, labels: npt.NDArray[np.int32] | None
@@ -331,9 +374,9 @@ class Study:
                 "[study.Study] voxels must be chosen by mask=, rois= or a *_desc-brain_mask of every run; got "
                 f"{len(found)} brain masks for {len(masks)} runs of sub-{subject}"
             )
-        common = load_mask(found[0], grid)
+        common = load_mask(fetched(found[0]), grid)
         for path in found[1:]:
-            common &= load_mask(path, grid)
+            common &= load_mask(fetched(path), grid)
         return common
 
 

@@ -1,6 +1,7 @@
 """What is known of a subject before a volume is read: runs, events, headers, voxels, all checked together."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,11 @@ import numpy.typing as npt
 from brain2music import _core
 from brain2music.study import cache
 from brain2music.study.bold import BoldImage, Grid, repetition_time
-from brain2music.study.events import Event, EventRules, RunEvents
+from brain2music.study.events import TOLERANCE, Event, EventRules, RunEvents
 from brain2music.study.layout import Run
 from brain2music.study.regions import RegionLabels
 
-__all__ = ["RunData", "SubjectData", "check_length", "common_grid", "common_tr", "scans_per_clip"]
+__all__ = ["RunData", "SubjectData", "check_length", "check_timing", "common_grid", "common_tr", "scans_per_clip"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,14 +27,15 @@ class RunData:
     number: int  # from 1, in its task
     events: RunEvents
     image: BoldImage
+    lead: float = 0.0  # seconds from a scan's start to what it stands for, where onset_shift took StartTime off
 
     def dropped(self, tr: float, rules: EventRules) -> int:
         """Count the scans before the first clip that is kept; all are kept where there are no dummies."""
-        return _scan(self.events.kept[0], tr, rules) if rules.dummies else 0
+        return _scan(self.events.kept[0], tr, rules, self.lead) if rules.dummies else 0
 
     def scans(self, tr: float, n_scans: int, delay: int, rules: EventRules) -> npt.NDArray[np.int64]:
         """Return the scan numbers of each clip, shape (clips, n_scans); those past the run's end are missing."""
-        first = np.array([_scan(event, tr, rules) for event in self.events.kept], dtype=np.int64)
+        first = np.array([_scan(event, tr, rules, self.lead) for event in self.events.kept], dtype=np.int64)
         return first[:, None] + delay + np.arange(n_scans)
 
 
@@ -65,7 +67,8 @@ class SubjectData:
             "confounds": list(self.confounds),
             "realign": self.realign,
             "runs": [
-                {"name": data.run.name} | {file: cache.fingerprint(path) for file, path in self._files(data).items()}
+                {"name": data.run.name, "lead": data.lead}
+                | {file: cache.fingerprint(path) for file, path in self._files(data).items()}
                 for data in (*self.train, *self.test)
             ],
         }
@@ -75,6 +78,40 @@ class SubjectData:
         if self.confounds and data.run.confounds is not None:
             files["confounds"] = data.run.confounds
         return files
+
+
+def check_timing(item: RunData, tr: float, rules: EventRules) -> tuple[RunData, list[str]]:
+    """Place a run's scans by the fields of its sidecars, and say what the user should know of them.
+
+    A volume stands for ``StartTime`` after the start of its scan: fMRIPrep corrects slices to the middle of a scan.
+    A clip's first scan is the one that starts at its onset, whether ``onset_shift`` takes ``StartTime`` off or not.
+    """
+    timing, shift = item.run.timing, rules.onset_shift
+    if timing.volumes is not None and timing.volumes != item.image.volumes:
+        raise ValueError(
+            f"[study.Study] VolumeTiming must have a time for each volume; got {timing.volumes} times and "
+            f"{item.image.volumes} volumes for {item.run.bold}"
+        )
+    facts = [f"{fact} (It is {shift:g} s.)" if shift and "onset_shift" in fact else fact for fact in timing.facts]
+    start = timing.start
+    if start and abs(start + shift) <= TOLERANCE:
+        scans = math.floor(start / tr + 1e-6)
+        item = dataclasses.replace(item, lead=start - scans * tr)
+        facts.append(
+            f"StartTime, {start:g} s, is taken off the onsets by onset_shift: the first scan of a clip is the first "
+            "one that stands for a time at or after its onset."
+        )
+    elif not 0 <= start < tr:
+        raise ValueError(
+            f"[study.Study] StartTime must lie within the first scan, from 0 to {tr:g} s, or be taken off the onsets "
+            f"by the rule onset_shift={-start:g}; got {start:g} s for {item.run.bold}"
+        )
+    elif start:
+        facts.append(
+            f"StartTime is {start:g} s: each scan stands for that much after its start (slice times were corrected). "
+            "The first scan of a clip is the one that starts at its onset, and stands for that much later."
+        )
+    return item, facts
 
 
 def common_tr(runs: list[RunData]) -> float:
@@ -103,7 +140,7 @@ def common_grid(runs: list[RunData]) -> Grid:
 
 def check_length(item: RunData, tr: float) -> list[str]:
     """Refuse a run that ends before its last clip; note one that goes on after it."""
-    needed = round(item.events.end / tr)
+    needed = round((item.events.end + item.lead) / tr)
     if item.image.volumes < needed:
         raise ValueError(
             f"[study.Study] a run must last until its last clip ends, {item.events.end:g} s ({needed} volumes); got "
@@ -113,10 +150,11 @@ def check_length(item: RunData, tr: float) -> list[str]:
     return [f"{item.run.name} goes on for {extra} volumes after its last clip: used."] if extra else []
 
 
-def _scan(event: Event, tr: float, rules: EventRules) -> int:
+def _scan(event: Event, tr: float, rules: EventRules, lead: float) -> int:
     """First scan of an event, which must begin with it."""
-    scan = round(event.onset / tr)
-    if scan < 0 or abs(event.onset - scan * tr) > rules.snap:
+    onset = event.onset + lead
+    scan = round(onset / tr)
+    if scan < 0 or abs(onset - scan * tr) > rules.snap:
         raise ValueError(
             f"[study.subject] {rules.onset} must fall on the start of a scan, to {rules.snap:g} s (rule snap); got "
             f"{event.onset:g} s at a TR of {tr:g} s in {event.where}"
