@@ -91,10 +91,9 @@ def _odd_tensor(value: torch.Tensor) -> Iterator[tuple[str, str]]:
 def _odd_array(value: Any, depth: int) -> Iterator[tuple[str, str]]:
     mask = getattr(value, "mask", None)
     if mask is not None and not callable(mask):
-        if isinstance(value, np.ma.MaskedArray):
-            mask = np.ma.getmaskarray(value)
+        marks: Any = np.ma.getmaskarray(value) if isinstance(value, np.ma.MaskedArray) else np.asarray(mask)
         # A record's mask has a field for each of its own.
-        fields = [mask[field] for field in mask.dtype.names] if getattr(mask, "dtype", np.dtype(bool)).names else [mask]
+        fields = [marks[field] for field in marks.dtype.names] if marks.dtype.names else [marks]
         count = sum(int(np.count_nonzero(field)) for field in fields)
         if count:
             yield f"a masked array of shape {np.shape(value)} with {count} masked", _FILL

@@ -154,7 +154,7 @@ at::Tensor Script::compared(const char* method, const std::function<at::Tensor()
   const ModuleState held(*module_);
   const at::Tensor second = one_call();
   const std::string changed = held.changed_in(*module_);
-  const std::string kept = changed.empty() ? "" : ", and changes what it holds in '" + changed + "'";
+  const std::string kept = changed.empty() ? "" : ", and changes what it holds (" + changed + ")";
   if (first.sizes() != second.sizes() || first.scalar_type() != second.scalar_type()) {
     fail(where, named_, " must say the same twice; got ", first.sizes(), ", then ", second.sizes(), " from ", method,
          " for one input", kept, ": pass state in and out, and export it in evaluation mode");
@@ -165,7 +165,7 @@ at::Tensor Script::compared(const char* method, const std::function<at::Tensor()
          ": export it in evaluation mode, without noise of its own, and pass state in and out");
   }
   if (!changed.empty()) {
-    fail(where, named_, " must keep nothing from one call to the next; got '", changed, "', which ", method,
+    fail(where, named_, " must keep nothing from one call to the next; got ", changed, ", which ", method,
          " changes at every call: pass state in and out");
   }
   return first;

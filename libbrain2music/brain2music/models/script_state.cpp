@@ -1,8 +1,8 @@
 #include "brain2music/models/script_state.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/equal.h>
 #include <torch/csrc/jit/api/module.h>
+#include <torch/csrc/jit/ir/ir.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -79,9 +79,37 @@ bool same(const c10::IValue& a, const c10::IValue& b) {
   return a == b;
 }
 
+/// Lists, dictionaries and objects that freezing has made constants of, although a call may change them in place.
+// NOLINTNEXTLINE(misc-no-recursion): as deep as blocks are nested
+void add_constants(const torch::jit::Block& block, std::vector<c10::IValue>& constants) {
+  for (const torch::jit::Node* node : block.nodes()) {
+    const bool constant = node->kind() == torch::jit::prim::Constant && node->hasAttribute(torch::jit::attr::value);
+    if (constant && node->kindOf(torch::jit::attr::value) == torch::jit::AttributeKind::ival) {
+      const c10::IValue& value = node->ival(torch::jit::attr::value);
+      if (value.isList() || value.isGenericDict() || value.isObject()) {
+        constants.push_back(value);
+      }
+    }
+    for (const torch::jit::Block* inner : node->blocks()) {
+      add_constants(*inner, constants);
+    }
+  }
+}
+
+std::vector<c10::IValue> constants_of(const torch::jit::Module& module) {
+  std::vector<c10::IValue> constants;
+  for (const auto& method : module.get_methods()) {
+    add_constants(*method.graph()->block(), constants);
+  }
+  return constants;
+}
+
 }  // namespace
 
 ModuleState::ModuleState(const torch::jit::Module& module) {
+  for (const c10::IValue& constant : constants_of(module)) {
+    constants_.push_back(constant.deepcopy());
+  }
   for (const auto& attribute : module.named_attributes(/*recurse=*/true)) {
     if (!attribute.value.isModule()) {
       values_.emplace_back(attribute.name, attribute.value.deepcopy());
@@ -96,7 +124,8 @@ std::string ModuleState::changed_in(const torch::jit::Module& module) const {
       return attribute.name;
     }
   }
-  return "";
+  const std::vector<c10::IValue> constants = constants_of(module);
+  return std::ranges::equal(constants_, constants, same) ? "" : "a list, dictionary or object";
 }
 
 bool same_within(const at::Tensor& a, const at::Tensor& b, double tolerance) {
