@@ -10,8 +10,8 @@ struct Module;
 namespace brain2music::models {
 
 /// Refuses networks whose answer is a matter of chance or of the clips beside one: dropout and batch norm in training
-/// mode, and operations that draw random numbers. Nothing is called: the graphs are read, with those of the functions
-/// and submodules that they call.
+/// mode, and operations that draw random numbers. Nothing is called: the graphs
+/// are read, with those of the functions and submodules that they call.
 /// @param module  frozen, in evaluation mode.
 /// @param methods those to look at.
 /// @param named   how messages call the network, e.g. "role 'codec' (codec.pt)".

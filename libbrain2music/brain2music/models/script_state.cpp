@@ -2,7 +2,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <torch/csrc/jit/api/module.h>
-#include <torch/csrc/jit/ir/ir.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -34,11 +33,11 @@ bool same_tensor(const at::Tensor& a, const at::Tensor& b) {
 std::vector<c10::IValue> parts_of(const c10::IValue& value) {
   if (value.isList()) {
     const auto list = value.toListRef();
-    return {list.begin(), list.end()};
+    return std::vector<c10::IValue>(list.begin(), list.end());  // braces would make two values of the pointers
   }
   if (value.isTuple()) {
     const auto elements = value.toTupleRef().elements();
-    return {elements.begin(), elements.end()};
+    return std::vector<c10::IValue>(elements.begin(), elements.end());
   }
   std::vector<c10::IValue> parts;
   if (value.isGenericDict()) {
@@ -79,37 +78,9 @@ bool same(const c10::IValue& a, const c10::IValue& b) {
   return a == b;
 }
 
-/// Lists, dictionaries and objects that freezing has made constants of, although a call may change them in place.
-// NOLINTNEXTLINE(misc-no-recursion): as deep as blocks are nested
-void add_constants(const torch::jit::Block& block, std::vector<c10::IValue>& constants) {
-  for (const torch::jit::Node* node : block.nodes()) {
-    const bool constant = node->kind() == torch::jit::prim::Constant && node->hasAttribute(torch::jit::attr::value);
-    if (constant && node->kindOf(torch::jit::attr::value) == torch::jit::AttributeKind::ival) {
-      const c10::IValue& value = node->ival(torch::jit::attr::value);
-      if (value.isList() || value.isGenericDict() || value.isObject()) {
-        constants.push_back(value);
-      }
-    }
-    for (const torch::jit::Block* inner : node->blocks()) {
-      add_constants(*inner, constants);
-    }
-  }
-}
-
-std::vector<c10::IValue> constants_of(const torch::jit::Module& module) {
-  std::vector<c10::IValue> constants;
-  for (const auto& method : module.get_methods()) {
-    add_constants(*method.graph()->block(), constants);
-  }
-  return constants;
-}
-
 }  // namespace
 
 ModuleState::ModuleState(const torch::jit::Module& module) {
-  for (const c10::IValue& constant : constants_of(module)) {
-    constants_.push_back(constant.deepcopy());
-  }
   for (const auto& attribute : module.named_attributes(/*recurse=*/true)) {
     if (!attribute.value.isModule()) {
       values_.emplace_back(attribute.name, attribute.value.deepcopy());
@@ -124,8 +95,7 @@ std::string ModuleState::changed_in(const torch::jit::Module& module) const {
       return attribute.name;
     }
   }
-  const std::vector<c10::IValue> constants = constants_of(module);
-  return std::ranges::equal(constants_, constants, same) ? "" : "a list, dictionary or object";
+  return "";
 }
 
 bool same_within(const at::Tensor& a, const at::Tensor& b, double tolerance) {

@@ -12,19 +12,16 @@ struct Module;
 
 namespace brain2music::models {
 
-/// A copy of what calls could change in a frozen module: the attributes that freezing could not make constants,
-/// and the containers among its constants.
+/// A copy of what calls could change in a frozen module: the attributes that freezing could not make constants.
 class ModuleState {
  public:
   explicit ModuleState(const torch::jit::Module& module);
 
-  /// The name of the first attribute that is no longer what it was, e.g. "encoder.cache"; empty when all are. A
-  /// list, dictionary or object that freezing has taken into the graph is called just that.
+  /// The name of the first attribute that is no longer what it was, e.g. "encoder.cache"; empty when all are.
   std::string changed_in(const torch::jit::Module& module) const;
 
  private:
   std::vector<std::pair<std::string, c10::IValue>> values_;
-  std::vector<c10::IValue> constants_;  ///< containers, which have no name in a frozen graph
 };
 
 /// Whether two tensors of one shape and type agree: in all bytes for `tolerance` 0, else within `tolerance` times the
