@@ -89,7 +89,17 @@ at::Tensor view_of(py::array array, const char* where) {
 
 ArrayArgument::ArrayArgument(const py::object& value, const char* where) {
   if (THPVariable_Check(value.ptr())) {
-    tensor_ = THPVariable_Unpack(value.ptr());
+    const at::Tensor& given = THPVariable_Unpack(value.ptr());
+    if (given.layout() != at::kStrided || given.is_nested() || given.is_quantized()) {
+      throw std::invalid_argument(
+          error_message(where, "such tensors have no place here; got ",
+                        given.is_nested()      ? "a nested tensor"
+                        : given.is_quantized() ? "a quantised tensor"
+                                               : "a tensor of layout " + c10::str(given.layout()),
+                        ": make a plain tensor of it (to_dense, dequantize, to_padded_tensor)"));
+    }
+    // What is conjugate or negative by a flag alone is written out: kernels read the memory.
+    tensor_ = given.resolve_conj().resolve_neg();
     return;
   }
   numpy_ = true;
@@ -100,11 +110,11 @@ ArrayArgument::ArrayArgument(const py::object& value, const char* where) {
     throw py::type_error(error_message(where, "a NumPy array or a torch tensor is expected; got ",
                                        py::str(py::type::of(value)).cast<std::string>()));
   }
-  if (const py::object mask = py::getattr(array, "mask", py::none());
-      !mask.is_none() && mask.attr("any")().cast<bool>()) {
+  const py::object mask = py::getattr(array, "mask", py::none());
+  if (!mask.is_none() && PyCallable_Check(mask.ptr()) == 0 && mask.attr("any")().cast<bool>()) {
     throw std::invalid_argument(error_message(where,
-                                              "masked values have no place here; got a masked array: fill it, or "
-                                              "leave those voxels out"));
+                                              "masked or missing values have no place here; got a masked array: fill "
+                                              "them, or leave out the rows or columns that hold them"));
   }
   tensor_ = view_of(std::move(array), where);
 }

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import torch
 
 from brain2music import _core
+from brain2music.plain_arrays import guard
 
 Array = TypeVar("Array", npt.NDArray[Any], torch.Tensor)
 
@@ -120,3 +121,6 @@ def _run_lengths(runs: npt.ArrayLike | None, bold: Any, where: str) -> list[int]
         seen[label] = start
     lengths: list[int] = np.diff(np.append(starts, scans)).tolist()
     return lengths
+
+
+guard(__name__)

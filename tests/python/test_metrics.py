@@ -249,7 +249,7 @@ def test_bad_input_is_refused_with_what_it_was(rng):
             function(predicted > 0, target)
         with pytest.raises(ValueError, match=r"must be \(n, d\) or \(n, r, d\); got shape \(16,\)"):
             function(predicted[0, 0], target[0, 0])
-        with pytest.raises(ValueError, match="masked values have no place here"):
+        with pytest.raises(ValueError, match="masked or missing values have no place here"):
             function(np.ma.masked_greater(predicted, 1), target)
         with pytest.raises(ValueError, match=r"got shape \(60, 0, 16\)"):
             function(predicted[:, :0], target[:, :0])

@@ -160,7 +160,7 @@ def test_bad_input_is_refused_with_what_it_was(rng, function):
         function(bold, runs=np.full(400, np.nan))
     with pytest.raises(ValueError, match="bold must be real numbers; got ComplexFloat"):
         function(bold.astype(np.complex64))
-    with pytest.raises(ValueError, match="masked values have no place here"):
+    with pytest.raises(ValueError, match="masked or missing values have no place here"):
         function(np.ma.masked_greater(bold, 1000))
     with pytest.raises(ValueError, match=r"got shape \(0,\) for bold of shape \(400"):
         function(bold, runs=[])

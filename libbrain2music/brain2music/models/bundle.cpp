@@ -12,8 +12,9 @@
 #include "brain2music/check.h"
 #include "brain2music/io/file.h"
 #include "brain2music/io/sha256.h"
-#include "brain2music/models/embed_call.h"
+#include "brain2music/models/role_check.h"
 #include "brain2music/models/script.h"
+#include "brain2music/models/tokenizer_rules.h"
 
 namespace brain2music::models {
 namespace {
@@ -123,9 +124,12 @@ std::shared_ptr<const Script> Bundle::script(std::string_view name, at::Device d
   auto& held = state_->scripts[{filled.name, device.str(), type}];
   if (!held) {
     const std::string named = "role '" + filled.name + "' (" + filled.file.name + ")";
+    const Tokens tokens = filled.tokenizer ? read_tokens(filled, state_->files.at(filled.tokenizer->name)->bytes(),
+                                                         state_->folder / filled.tokenizer->name)
+                                           : Tokens{};
     auto script =
         std::make_shared<Script>(state_->files.at(filled.file.name)->bytes(), filled.methods, device, type, named);
-    check_calls(filled, *script);
+    check_calls(filled, *script, tokens);
     held = std::move(script);
   }
   return held;

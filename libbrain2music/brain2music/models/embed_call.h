@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -21,8 +22,7 @@ at::Tensor embed_texts(const Role& role, const Script& script, const std::vector
 /// The same for tokens of texts (B, T) int64 and which of them count: `embed_ids`.
 at::Tensor embed_ids(const Role& role, const Script& script, const at::Tensor& ids, const at::Tensor& mask);
 
-/// Calls what a role declares, as far as this library calls it, on two tiny inputs.
-/// @throws std::runtime_error as above, and where a value is not finite.
-void check_calls(const Role& role, const Script& script);
+/// What embed_windows() checks, of an answer to `batch` windows or texts that is there already.
+at::Tensor checked_embedding(const Role& role, const at::Tensor& answer, int64_t batch, const char* method);
 
 }  // namespace brain2music::models

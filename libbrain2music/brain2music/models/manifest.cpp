@@ -47,6 +47,11 @@ Role role_of(const std::string& name, const Json& entry) {
   role.window = optional_value<double>(entry, "window");
   role.dimension = optional_value<int64_t>(entry, "dimension");
   role.max_length = optional_value<int64_t>(entry, "max_length");
+  role.levels = optional_value<int64_t>(entry, "levels");
+  role.vocabulary = optional_value<int64_t>(entry, "vocabulary");
+  if (const auto classes = entry.find("classes"); classes != entry.end()) {
+    role.classes = static_cast<int64_t>(classes->size());
+  }
   if (const auto tokenizer = entry.find("tokenizer"); tokenizer != entry.end()) {
     role.tokenizer = file_of(*tokenizer);
   }

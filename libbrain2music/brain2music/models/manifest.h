@@ -41,6 +41,9 @@ struct Role {
   std::optional<int64_t> dimension;     ///< of an embedding
   std::optional<int64_t> max_length;    ///< tokens of a text or a sequence, at most
   std::optional<BundleFile> tokenizer;  ///< of a text embedder
+  std::optional<int64_t> levels;        ///< of codes, one beside another in a frame
+  std::optional<int64_t> vocabulary;    ///< codes of a level
+  std::optional<int64_t> classes;       ///< of a tagger: how many
 
   /// Whether the network has a method of that name, e.g. "embed".
   B2M_API bool has(std::string_view method) const;

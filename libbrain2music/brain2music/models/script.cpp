@@ -1,6 +1,9 @@
 #include "brain2music/models/script.h"
 
+#include <ATen/TensorOperators.h>
 #include <c10/core/InferenceMode.h>
+#include <c10/util/BFloat16.h>
+#include <c10/util/Half.h>
 #include <caffe2/serialize/read_adapter_interface.h>
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/passes/freeze_module.h>
@@ -9,10 +12,13 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 #include "brain2music/check.h"
+#include "brain2music/models/graph_rules.h"
 #include "brain2music/models/manifest.h"
+#include "brain2music/models/script_state.h"
 
 namespace brain2music::models {
 namespace {
@@ -47,6 +53,22 @@ std::string words_of(const std::exception& error) {
   return traceback ? text.substr(text.rfind('\n') + 1) : text.substr(0, text.find('\n'));
 }
 
+/// How far two answers to one input may lie apart: rounding that CUDA adds up in no fixed order.
+double allowed(const at::Tensor& answer) {
+  if (answer.is_cpu() || !at::isFloatingType(answer.scalar_type())) {
+    return 0;
+  }
+  constexpr double of_float32 = 1e-5;
+  switch (answer.scalar_type()) {
+    case at::kHalf:
+      return std::numeric_limits<c10::Half>::epsilon();
+    case at::kBFloat16:
+      return std::numeric_limits<c10::BFloat16>::epsilon();
+    default:
+      return of_float32;
+  }
+}
+
 }  // namespace
 
 Script::Script(std::string_view bytes, const std::vector<std::string>& methods, at::Device device, at::ScalarType dtype,
@@ -74,6 +96,11 @@ Script::Script(std::string_view bytes, const std::vector<std::string>& methods, 
     module.eval();
     module.to(device, dtype);
     module_ = std::make_unique<torch::jit::Module>(torch::jit::freeze_module(module, methods));
+  } catch (const std::exception& error) {
+    fail(where, named_, " must go to ", device.str(), " in ", dtype_name(dtype), "; got '", words_of(error), "'");
+  }
+  check_graphs(*module_, methods, named_);
+  try {
     for (const std::string& method : methods) {
       auto graph = module_->get_method(method).graph();
       torch::jit::OptimizeFrozenGraph(graph);
@@ -92,7 +119,7 @@ at::Tensor Script::run(const char* method, const Arguments& arguments) const {
   try {
     result = module_->get_method(method)(arguments);
   } catch (const std::exception& error) {
-    fail(where, named_, " must run ", method, "; got '", words_of(error), "'");
+    throw ScriptError(error_message(where, named_, " must run ", method, "; got '", words_of(error), "'"));
   }
   if (!result.isTensor()) {
     fail(where, named_, " must return one tensor from ", method, "; got ", result.tagKind());
@@ -106,6 +133,42 @@ at::Tensor Script::call(const char* method, const std::vector<at::Tensor>& argum
 
 at::Tensor Script::call(const char* method, const std::vector<std::string>& texts) const {
   return run(method, std::vector<c10::IValue>{c10::IValue(texts)});
+}
+
+at::Tensor Script::call_twice(const char* method, const std::vector<at::Tensor>& arguments) const {
+  return compared(method, [&] {
+    std::vector<at::Tensor> own;  // a network may write over its input
+    for (const at::Tensor& argument : arguments) {
+      own.push_back(argument.clone());
+    }
+    return call(method, own);
+  });
+}
+
+at::Tensor Script::call_twice(const char* method, const std::vector<std::string>& texts) const {
+  return compared(method, [&] { return call(method, texts); });
+}
+
+at::Tensor Script::compared(const char* method, const std::function<at::Tensor()>& one_call) const {
+  at::Tensor first = one_call().clone();  // it may be memory that the module holds
+  const ModuleState held(*module_);
+  const at::Tensor second = one_call();
+  const std::string changed = held.changed_in(*module_);
+  const std::string kept = changed.empty() ? "" : ", and changes what it holds (" + changed + ")";
+  if (first.sizes() != second.sizes() || first.scalar_type() != second.scalar_type()) {
+    fail(where, named_, " must say the same twice; got ", first.sizes(), ", then ", second.sizes(), " from ", method,
+         " for one input", kept, ": pass state in and out, and export it in evaluation mode");
+  }
+  if (!same_within(first, second, allowed(first))) {
+    const double apart = (first.to(at::kDouble) - second.to(at::kDouble)).abs().max().item<double>();
+    fail(where, named_, " must say the same twice; got answers ", apart, " apart from ", method, " for one input", kept,
+         ": export it in evaluation mode, without noise of its own, and pass state in and out");
+  }
+  if (!changed.empty()) {
+    fail(where, named_, " must keep nothing from one call to the next; got ", changed, ", which ", method,
+         " changes at every call: pass state in and out");
+  }
+  return first;
 }
 
 }  // namespace brain2music::models

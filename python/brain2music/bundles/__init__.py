@@ -3,5 +3,8 @@
 from brain2music.bundles.bundle import Bundle
 from brain2music.bundles.embeddings import Embeddings
 from brain2music.bundles.writer import write
+from brain2music.plain_arrays import guard
 
 __all__ = ["Bundle", "Embeddings", "write"]
+
+guard(__name__)

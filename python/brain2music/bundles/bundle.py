@@ -14,6 +14,7 @@ import torch
 from brain2music import _core
 from brain2music.bundles.embeddings import Embeddings
 from brain2music.bundles.sources import Music, music
+from brain2music.bundles.tokens import tokenizer
 
 __all__ = ["Bundle"]
 
@@ -201,7 +202,8 @@ class Bundle:
         entry = self.roles["text_embedder"]
         tokenize = None
         if "embed" not in entry["methods"]:
-            tokenize = _tokenizer(self._core.tokenizer("text_embedder"), entry.get("max_length"))
+            file = self.path / entry["tokenizer"]["file"]
+            tokenize = tokenizer(self._core.tokenizer("text_embedder"), entry.get("max_length"), file)
         parts: list[npt.NDArray[np.float32]] = []
         for start in tqdm(range(0, len(texts), batch), desc="texts", unit="batch", disable=not progress):
             some = texts[start : start + batch]
@@ -262,27 +264,6 @@ def _texts(what: Any, ids: Sequence[str] | None) -> tuple[tuple[str, ...], list[
     if not texts or len(names) != len(texts):
         raise ValueError(f"[{_WHERE}] there must be a text or more, and an id for each; got {len(texts)}, {len(names)}")
     return tuple(names), texts
-
-
-def _tokenizer(definition: bytes, max_length: int | None) -> Any:
-    try:
-        from tokenizers import Tokenizer  # type: ignore[import-not-found,unused-ignore]
-    except ImportError as error:
-        raise ImportError(
-            f"[{_WHERE}] this role's texts are split by Hugging Face's tokenizers: 'pip install tokenizers'; got "
-            f"'{error}'"
-        ) from error
-    tokenizer = Tokenizer.from_buffer(definition)
-    tokenizer.enable_padding()
-    if max_length is not None:
-        tokenizer.enable_truncation(max_length)
-
-    def tokenize(texts: list[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        encoded = tokenizer.encode_batch(texts)
-        ids = np.array([each.ids for each in encoded], dtype=np.int64)
-        return ids, np.array([each.attention_mask for each in encoded], dtype=np.int64)
-
-    return tokenize
 
 
 def _device(device: str | torch.device) -> torch.device:

@@ -15,7 +15,11 @@ def add_to(commands: Commands) -> None:
     commands = bundle.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, run, description in (
         ("info", _info, "Print what a bundle holds, and where it comes from."),
-        ("verify", _verify, "Check a bundle: schema, hashes, methods, and the shapes of one tiny call a role."),
+        (
+            "verify",
+            _verify,
+            "Check a bundle: schema, hashes, and each network: methods, shapes, the same answer twice.",
+        ),
     ):
         parser = add_command(commands, name, run, description, f"brain2music bundle {name} bundle/")
         parser.add_argument(

@@ -173,7 +173,7 @@ class BrainDecoder(BaseEstimator):  # type: ignore[misc]
                 f"[{FIT}] the grid of alphas should reach beyond the best; got {edges[0]} of {self.alphas_.size} "
                 f"dimensions of kept regions at its smallest, {edges[1]} at its largest alpha, better there than one "
                 "step inside",
-                stacklevel=2,
+                stacklevel=3,
             )
         return self
 
@@ -265,6 +265,8 @@ class BrainDecoder(BaseEstimator):  # type: ignore[misc]
 def _as_real(array: Any) -> Any:
     """Return a tensor or array of float32 or float64."""
     if isinstance(array, torch.Tensor):
+        if array.dtype.is_complex:
+            raise ValueError(f"[decoding.BrainDecoder] arrays must hold real numbers; got {array.dtype}")
         return array if array.dtype in (torch.float32, torch.float64) else array.float()
     array = np.asarray(array)
     if array.dtype.kind not in "fiub":

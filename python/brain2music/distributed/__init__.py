@@ -14,5 +14,8 @@ except ImportError as error:
 from brain2music.distributed.problems import fit_problems
 from brain2music.distributed.subjects import map_subjects
 from brain2music.distributed.targets import fit_targets
+from brain2music.plain_arrays import guard
 
 __all__ = ["fit_problems", "fit_targets", "map_subjects"]
+
+guard(__name__)

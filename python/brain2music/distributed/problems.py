@@ -106,7 +106,7 @@ def fit_problems(
                 tell(done, len(xs))
     vars(model).update(lists)
     model.n_features_in_ = sum(features for _, features in shapes)
-    warn_once(notices, len(xs) * targets, stacklevel=2)
+    warn_once(notices, len(xs) * targets, stacklevel=3)
     return model
 
 

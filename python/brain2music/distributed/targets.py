@@ -134,7 +134,7 @@ def fit_targets(
     else:
         joined, edges = _fit_with_one_penalty(sent, fit)
     vars(model).update(joined.attributes(WHERE, x, getattr(y, "device", None)))
-    warn_once([*joined.notices(), (targets, edges)], targets, stacklevel=2)
+    warn_once([*joined.notices(), (targets, edges)], targets, stacklevel=3)
     return model
 
 

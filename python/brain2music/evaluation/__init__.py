@@ -10,6 +10,7 @@ from brain2music.evaluation.published import PUBLISHED, Published
 from brain2music.evaluation.retrieval import Retrieved, evaluate_retrieval
 from brain2music.evaluation.rows import METRICS, Row, Summary, summarise
 from brain2music.evaluation.tables import read_rows, write_rows, write_summary
+from brain2music.plain_arrays import guard
 
 __all__ = [
     "METRICS",
@@ -25,3 +26,5 @@ __all__ = [
     "write_rows",
     "write_summary",
 ]
+
+guard(__name__)

@@ -153,12 +153,12 @@ def figures(items: Items, pool: torch.Tensor | None, repeats: int, seed: int, su
         warnings.warn(
             "[evaluation] dimensions in which the target does not vary over a genre's clips are left out of "
             f"correlation{suffix}: {', '.join(still)}",
-            stacklevel=3,
+            stacklevel=4,
         )
     if few:
         warnings.warn(
             f"[evaluation] correlation{suffix} takes {FEWEST} clips or more; left out for {', '.join(few)}",
-            stacklevel=3,
+            stacklevel=4,
         )
 
 

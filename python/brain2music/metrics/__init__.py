@@ -15,6 +15,7 @@ from brain2music.metrics.scores import (
     identification_accuracy,
     r2_score,
 )
+from brain2music.plain_arrays import guard
 
 __all__ = [
     "CLASS_GROUPS",
@@ -31,3 +32,5 @@ __all__ = [
     "r2_score",
     "random_pick",
 ]
+
+guard(__name__)

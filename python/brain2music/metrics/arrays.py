@@ -16,8 +16,6 @@ def checked(array: Any, name: str, where: str) -> Any:
     if isinstance(array, torch.Tensor):
         real = not (array.dtype.is_complex or array.dtype == torch.bool)
     else:
-        if np.ma.is_masked(array):
-            raise ValueError(f"[{where}] masked values have no place here; got a masked array for {name}")
         array = np.asarray(array)
         real = array.dtype.kind in "fiu"
     if not real:

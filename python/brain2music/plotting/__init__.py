@@ -4,6 +4,7 @@ Every function returns a :class:`matplotlib.figure.Figure` that pyplot knows not
 setting is changed. :func:`save` writes it as PNG and SVG.
 """
 
+from brain2music.plain_arrays import guard
 from brain2music.plotting.embedding import plot_embedding
 from brain2music.plotting.identification import plot_identification
 from brain2music.plotting.roi_map import plot_roi_map
@@ -12,3 +13,5 @@ from brain2music.plotting.spectrograms import plot_spectrograms
 from brain2music.plotting.style import save
 
 __all__ = ["plot_embedding", "plot_identification", "plot_roi_map", "plot_scores", "plot_spectrograms", "save"]
+
+guard(__name__)

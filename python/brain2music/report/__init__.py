@@ -4,6 +4,7 @@ Fill the dataclasses of :mod:`brain2music.report.page` and :func:`write` them. W
 :data:`GLOSSARY`.
 """
 
+from brain2music.plain_arrays import guard
 from brain2music.report.glossary import GLOSSARY, Entry
 from brain2music.report.page import (
     SIZE_LIMIT,
@@ -34,3 +35,5 @@ __all__ = [
     "render",
     "write",
 ]
+
+guard(__name__)

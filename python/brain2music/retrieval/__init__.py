@@ -1,5 +1,8 @@
 """The music library to retrieve from."""
 
+from brain2music.plain_arrays import guard
 from brain2music.retrieval.corpus import Corpus, Skipped
 
 __all__ = ["Corpus", "Skipped"]
+
+guard(__name__)

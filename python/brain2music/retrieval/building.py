@@ -351,7 +351,7 @@ def _finish(parts: list[_Part], settings: _Settings, folder: Path, working: Path
         warnings.warn(
             f"{len(skipped)} of {len(skipped) + len(files)} files are not in the corpus, {file} the first: {reason} "
             "(all: corpus.skipped)",
-            stacklevel=4,
+            stacklevel=5,
         )
 
 

@@ -1,5 +1,6 @@
 """Ridge regression with cross-validation: scikit-learn estimators for many targets and many problems."""
 
+from brain2music.plain_arrays import guard
 from brain2music.ridge.banded import BandedRidgeCV, dirichlet_gammas
 from brain2music.ridge.batched import BatchedRidgeCV
 from brain2music.ridge.estimator import RidgeCV
@@ -16,3 +17,5 @@ __all__ = [
     "dirichlet_gammas",
     "held_out_rows",
 ]
+
+guard(__name__)

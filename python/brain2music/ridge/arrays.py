@@ -22,12 +22,18 @@ def refuse_non_finite(x: Any, name: str, where: str) -> None:
     )
 
 
+def _refuse_complex(x: torch.Tensor, name: str, where: str) -> None:
+    if x.dtype.is_complex:
+        raise ValueError(f"[{where}] {name} must be real numbers; got {x.dtype}")
+
+
 def check_features(estimator: Any, x: Any, where: str, reset: bool) -> Any:
     """Check X (n, p) and remember, or compare, its number of features."""
     if not isinstance(x, torch.Tensor):
         return validate_data(estimator, x, reset=reset, ensure_all_finite=False)
     if x.ndim != 2:
         raise ValueError(f"[{where}] X must have two dimensions, rows first; got shape {tuple(x.shape)}")
+    _refuse_complex(x, "X", where)
     if reset:
         estimator.n_features_in_ = x.shape[1]
     elif x.shape[1] != estimator.n_features_in_:
@@ -41,6 +47,8 @@ def check_targets(y: Any, where: str) -> Any:
         raise ValueError(f"[{where}] requires y to be passed, but the target y is None")
     if not isinstance(y, torch.Tensor):
         y = check_array(y, ensure_2d=False, ensure_all_finite=False, input_name="y")
+    else:
+        _refuse_complex(y, "Y", where)
     if y.ndim not in (1, 2):
         raise ValueError(f"[{where}] Y must be (rows, targets) or (rows,); got shape {tuple(y.shape)}")
     return y

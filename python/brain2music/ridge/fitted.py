@@ -65,5 +65,5 @@ def warn_of_edges(results: list[dict[str, Any]], where: str) -> None:
         warnings.warn(
             f"[{where}] the grid of alphas should reach beyond the best; got {lower} of {targets} targets at its "
             f"smallest, {upper} at its largest alpha, better there than one step inside",
-            stacklevel=3,
+            stacklevel=4,
         )

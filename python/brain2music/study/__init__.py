@@ -1,5 +1,6 @@
 """Studies of music listening: BIDS in, responses to clips out."""
 
+from brain2music.plain_arrays import guard
 from brain2music.study.events import EventRules
 from brain2music.study.regions import RegionLabels
 from brain2music.study.responses import Clips, Responses
@@ -20,3 +21,5 @@ __all__ = [
     "average_windows",
     "window_rows",
 ]
+
+guard(__name__)

@@ -1,0 +1,176 @@
+#include "brain2music/models/role_check.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/isfinite.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/remainder.h>
+#include <ATen/ops/sin.h>
+#include <ATen/ops/tensor.h>
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "brain2music/check.h"
+#include "brain2music/models/embed_call.h"
+
+namespace brain2music::models {
+namespace {
+
+constexpr auto where = "models.bundle";
+constexpr int64_t batch = 2;  // so that the batch shows
+
+/// Numbers in [0, 1) without an order that a network could miss, and the same on every machine: dropout of any of them
+/// shows, as it would not in silence.
+at::Tensor scattered(at::IntArrayRef shape, at::Device device) {
+  int64_t count = 1;
+  for (const int64_t size : shape) {
+    count *= size;
+  }
+  constexpr double golden = 0.6180339887498949;
+  constexpr double wobble = 0.3;
+  const at::Tensor steps = at::arange(1, count + 1, at::TensorOptions().dtype(at::kDouble));
+  return at::remainder(steps * golden + at::sin(steps * steps) * wobble, 1).to(at::kFloat).view(shape).to(device);
+}
+
+/// Sound of at most half scale.
+at::Tensor waves(at::IntArrayRef shape, at::Device device) { return scattered(shape, device) - 0.5; }
+
+at::Tensor codes(const Role& role, at::IntArrayRef shape, at::Device device) {
+  const auto vocabulary = role.vocabulary.value_or(1);
+  return (scattered(shape, at::kCPU) * static_cast<double>(vocabulary))
+      .to(at::kLong)
+      .clamp_max(vocabulary - 1)
+      .to(device);
+}
+
+double seconds(const Role& role) { return role.window.value_or(1); }
+
+int64_t samples(const Role& role) {
+  return std::max<int64_t>(1, std::llround(seconds(role) * static_cast<double>(role.sample_rate.value_or(1))));
+}
+
+int64_t frames(const Role& role) {
+  return std::max<int64_t>(1, std::llround(seconds(role) * role.frame_rate.value_or(1)));
+}
+
+void check_finite(const Role& role, const at::Tensor& result, const char* method) {
+  if (!at::isfinite(result).all().item<bool>()) {
+    fail(where, "role '", role.name, "' must return finite values from ", method, "; got NaN or Inf for a plain input");
+  }
+}
+
+/// Checks an answer's shape, 0 standing for any length.
+void check_shape(const Role& role, const at::Tensor& result, std::vector<int64_t> shape, const char* method) {
+  bool fits = result.dim() == static_cast<int64_t>(shape.size());
+  std::string expected;
+  for (std::size_t axis = 0; axis < shape.size(); ++axis) {
+    fits = fits && (shape[axis] == 0 || result.size(static_cast<int64_t>(axis)) == shape[axis]);
+    expected += (axis > 0 ? ", " : "") + (shape[axis] == 0 ? std::string("any") : std::to_string(shape[axis]));
+  }
+  if (!fits) {
+    fail(where, "role '", role.name, "' must return shape [", expected, "] from ", method, "; got ", result.sizes());
+  }
+}
+
+void check_values(const Role& role, const at::Tensor& result, const char* method) {
+  if (!at::isFloatingType(result.scalar_type())) {
+    fail(where, "role '", role.name, "' must return a floating type from ", method, "; got ", result.scalar_type());
+  }
+  check_finite(role, result, method);
+}
+
+void check_codes(const Role& role, const at::Tensor& result, const char* method) {
+  if (result.scalar_type() != at::kLong) {
+    fail(where, "role '", role.name, "' must return int64 codes from ", method, "; got ", result.scalar_type());
+  }
+  const auto vocabulary = role.vocabulary.value_or(1);
+  if (result.numel() > 0 && (result.min().item<int64_t>() < 0 || result.max().item<int64_t>() >= vocabulary)) {
+    fail(where, "role '", role.name, "' must return codes from 0 to ", vocabulary - 1, " (field 'vocabulary') from ",
+         method, "; got ", result.min().item<int64_t>(), " to ", result.max().item<int64_t>());
+  }
+}
+
+/// Encodes sound of one channel, or of two where the network refuses one: the manifest does not say how many it takes.
+at::Tensor encoded(const Role& role, const Script& script) {
+  try {
+    return script.call_twice("encode", {waves({batch, 1, samples(role)}, script.device())});
+  } catch (const ScriptError&) {
+    try {
+      return script.call_twice("encode", {waves({batch, 2, samples(role)}, script.device())});
+    } catch (const ScriptError&) {  // NOLINT(bugprone-empty-catch): what one channel gave says more
+    }
+    throw;
+  }
+}
+
+at::Tensor token_ids(const Tokens& tokens, at::Device device) {
+  std::vector<int64_t> ids;
+  for (int64_t i = 0; i < batch * tokens.length; ++i) {
+    ids.push_back(tokens.ids[static_cast<std::size_t>(i) % tokens.ids.size()]);
+  }
+  return at::tensor(ids, at::kLong).view({batch, tokens.length}).to(device);
+}
+
+void check_texts(const Role& role, const Script& script, const Tokens& tokens) {
+  if (role.has("embed")) {
+    const std::vector<std::string> texts{"a slow blues", "jazz"};
+    check_finite(role, checked_embedding(role, script.call_twice("embed", texts), batch, "embed"), "embed");
+  }
+  if (role.has("embed_ids")) {
+    const at::Tensor ids = token_ids(tokens, script.device());
+    const at::Tensor result = script.call_twice("embed_ids", {ids, at::ones_like(ids)});
+    check_finite(role, checked_embedding(role, result, batch, "embed_ids"), "embed_ids");
+  }
+}
+
+}  // namespace
+
+void check_calls(const Role& role, const Script& script, const Tokens& tokens) {
+  const at::Device device = script.device();
+  if (role.name == "text_embedder") {
+    check_texts(role, script, tokens);
+    return;
+  }
+  if (role.has("embed")) {
+    const at::Tensor result = script.call_twice("embed", {waves({batch, samples(role)}, device)});
+    check_finite(role, checked_embedding(role, result, batch, "embed"), "embed");
+  }
+  if (role.has("tokenize")) {
+    const at::Tensor result = script.call_twice("tokenize", {waves({batch, samples(role)}, device)});
+    check_shape(role, result, {batch, 0}, "tokenize");
+    check_codes(role, result, "tokenize");
+  }
+  const int64_t levels = role.levels.value_or(1);
+  if (role.has("encode")) {
+    const at::Tensor result = encoded(role, script);
+    check_shape(role, result, {batch, levels, 0}, "encode");
+    check_codes(role, result, "encode");
+  }
+  if (role.has("decode")) {
+    const at::Tensor result = script.call_twice("decode", {codes(role, {batch, levels, frames(role)}, device)});
+    check_shape(role, result, {batch, 0, 0}, "decode");
+    check_values(role, result, "decode");
+  }
+  if (role.has("quantize")) {
+    const at::Tensor given = waves({batch, role.dimension.value_or(1)}, device);
+    const at::Tensor result = script.call_twice("quantize", {given});
+    check_shape(role, result, {batch, levels}, "quantize");
+    check_codes(role, result, "quantize");
+  }
+  if (role.has("dequantize")) {
+    const at::Tensor result = script.call_twice("dequantize", {codes(role, {batch, levels}, device)});
+    check_shape(role, result, {batch, role.dimension.value_or(1)}, "dequantize");
+    check_values(role, result, "dequantize");
+  }
+  if (role.has("tag")) {
+    const at::Tensor result = script.call_twice("tag", {waves({batch, samples(role)}, device)});
+    check_shape(role, result, {batch, role.classes.value_or(1)}, "tag");
+    check_values(role, result, "tag");
+  }
+}
+
+}  // namespace brain2music::models
