@@ -285,7 +285,9 @@ def test_a_killed_build_ends_with_the_same_bytes(tmp_path):
 def test_one_channel_is_taken_where_asked(library, tmp_path):
     tone = 0.3 * np.sin(0.4 * np.arange(4 * RATE))
     soundfile.write(library / "opposite.wav", np.stack([tone, -tone], 1), RATE)
-    with pytest.warns(UserWarning, match=r"opposite\.wav the first: there must be sound; got 2 channels that cancel each"):
+    with pytest.warns(
+        UserWarning, match=r"opposite\.wav the first: there must be sound; got 2 channels that cancel each"
+    ):
         build(library, tmp_path / "x.index")
     with pytest.warns(UserWarning, match="channel must be from 0 to 0; got 1"):  # of those of one channel
         corpus = build(library, tmp_path / "y.index", channel=1)

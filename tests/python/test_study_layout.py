@@ -110,6 +110,8 @@ def test_missing_and_double_files_are_refused(study_folder):
         r"got none for .*run-05_bold.nii",
     ):
         layout.runs("001", "Training")
+    for run in (5, 6):
+        study_folder.bold("Training", run).with_suffix(".json").unlink()
     study_folder.bold("Training", 5).unlink()
     study_folder.events("Training", 6).rename(study_folder.events().with_name("sub-001_task-Training_run-x_events.tsv"))
     study_folder.bold("Training", 6).unlink()

@@ -231,12 +231,53 @@ def test_other_files_are_listed(small):
         (func / name).parent.mkdir(exist_ok=True)
         (func / name).write_text("{}")
     reasons = all_listed(small, used)
-    assert reasons["sub-01_task-rest_bold.nii"] == "task rest is neither Training"
+    assert reasons["sub-01_task-rest_bold.nii"] == "task rest is not among those read: Training"
     assert reasons["sub-01_task-Training_run-01_sbref.nii"] == "sbref.nii: not read"
-    assert reasons["x.nii"] == "in a folder inside func: not looked into"
+    assert reasons["x.nii"] == "in folder inner: runs are looked for in func"
     assert why(small.study(), 2) == ""
     table = small.study().runs
     assert table[table.task == "rest"][["scans", "used"]].to_numpy().tolist() == [[40, False]]
+
+
+def test_a_sidecar_that_lost_its_image_and_events_is_a_run(small):
+    path = small.func("sub-01") / f"{TRAINING.format(3)}_bold.json"
+    path.write_text('{"RepetitionTime": 1.5}')
+    told = refused(
+        small,
+        rf"a run of BOLD must have an image and events \(.*exclude_runs.*\); got none for {path}",
+        FileNotFoundError,
+    )
+    assert why(small.study(), 3) == told
+    assert small.tracks(exclude_runs=["run-3"]) == [10, 20]
+    path.rename(path.with_name("sub-01_task-Training_bold.json"))  # says something of every run
+    assert small.tracks() == [10, 20]
+
+
+def test_runs_beside_func_are_read_and_those_in_other_folders_listed(small):
+    small.run(TRAINING.format(3), 30)
+    func = small.func("sub-01")
+    for path in func.glob("*run-03*"):
+        path.rename(func.parent / path.name)
+    assert small.tracks() == [10, 20, 30]
+    for path in func.parent.glob("*run-03*"):
+        (func.parent / "beh").mkdir(exist_ok=True)
+        path.rename(func.parent / "beh" / path.name)
+    unused = small.study().unused_files
+    assert {path.rpartition("-")[2] for path in unused.path} == {"03_bold.nii", "03_events.tsv"}
+    assert set(unused.why) == {"in folder beh: runs are looked for in func"}
+
+
+def test_subjects_that_are_preprocessed_only_or_not_fetched_are_rows(small):
+    prepared = small.prepared("sub-07_task-Training_run-01", 10)
+    (small.root / "sub-03").symlink_to("nowhere")
+    study = small.study()
+    assert study.subjects == ["01", "03"]
+    table = study.runs.set_index("subject")
+    assert table.loc["07"].why == f"subject 07 is preprocessed, but there is no sub-07 in {small.root}"
+    assert str(prepared) in set(study.unused_files.path)
+    assert set(table.loc["03"].why) == {"not there (sub-01 has it)"}
+    assert not table.used[["03", "07"]].any()
+    assert len(study.responses("01").train) == 8
 
 
 def test_names_that_do_not_fit_their_folder_are_refused(small):

@@ -46,8 +46,8 @@ class Found:
         What the names of its files share: subject, session, task, run and the like.
     stem : Path
         Folder and beginning of the name that its raw image has or would have.
-    images, prepared, events : list of Named
-        Raw BOLD; preprocessed BOLD in every space; events files of its very name.
+    images, prepared, events, sidecars : list of Named
+        Raw BOLD; preprocessed BOLD in every space; events files of its very name; sidecars that are all there is.
     left_out : list of Named
         Those of the above that an entry of ``exclude_runs`` names.
     faults : list of str
@@ -60,6 +60,7 @@ class Found:
     images: list[Named] = field(default_factory=list)
     prepared: list[Named] = field(default_factory=list)
     events: list[Named] = field(default_factory=list)
+    sidecars: list[Named] = field(default_factory=list)
     left_out: list[Named] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
@@ -81,12 +82,12 @@ class Found:
     @property
     def excluded(self) -> bool:
         """Whether all of it was left out as asked."""
-        return not (self.images or self.prepared or self.events) and bool(self.left_out)
+        return not (self.images or self.prepared or self.events or self.sidecars) and bool(self.left_out)
 
     @property
     def files(self) -> list[Named]:
         """Every file of its name."""
-        return [*self.images, *self.prepared, *self.events, *self.left_out]
+        return [*self.images, *self.prepared, *self.events, *self.sidecars, *self.left_out]
 
     @property
     def order(self) -> tuple[object, ...]:
@@ -96,7 +97,7 @@ class Found:
 
 
 def gather(listing: Listing, root: Path, pipelines: Sequence[Path], subject: str, leave_out: Exclusions) -> list[Found]:
-    """Find the runs of a subject from images, derivatives and events alike.
+    """Find the runs of a subject from images, derivatives, events and sidecars alike.
 
     Parameters
     ----------
@@ -139,6 +140,13 @@ def gather(listing: Listing, root: Path, pipelines: Sequence[Path], subject: str
                 # A file that names less than every image it could belong to is inherited by those images.
                 if exact or not any(file.entities.items() <= run.entities.items() for run in with_images):
                     add("events", file, folder, exact[0] if exact else None)
+    for folder in raw:
+        for file in listing[folder].files:
+            # A sidecar whose image and events are both gone is all that is left of a run.
+            if file.suffix == "bold" and file.extension == ".json" and "task" in file.entities:
+                own = {key: value for key, value in file.entities.items() if key not in WITHIN_A_RUN}
+                if not any(own.items() <= run.entities.items() for run in runs.values()):
+                    add("sidecars", file, folder)
     return sorted(runs.values(), key=lambda run: run.order)
 
 
@@ -157,7 +165,7 @@ def _stem(file: Named, folder: Path) -> Path:
 
 def _faults(file: Named, folder: Path, subject: str) -> list[str]:
     """Say what is wrong with a name: subject and session must be those of its folders, the run a number."""
-    session = folder.parent.name[4:] if folder.parent.name.startswith("ses-") else None
+    session = next((one.name[4:] for one in (folder, folder.parent) if one.name.startswith("ses-")), None)
     faults = []
     for key, expected in (("sub", subject), ("ses", session)):
         if file.entities.get(key) != expected:

@@ -73,7 +73,10 @@ class Layout:
         self.root, self.derivatives, self.space = root, derivatives, space
         self.exclusions = Exclusions(exclude_runs)
         self.listing = Listing()
-        self.subjects = sorted(folder.name[4:] for folder in self.listing[root].folders if folder.name[:4] == "sub-")
+        # A link to nowhere is a subject that was not fetched.
+        links = [file.path for file in self.listing[root].files if file.path.is_symlink() and not file.extension]
+        folders = [*self.listing[root].folders, *links]
+        self.subjects = sorted(folder.name[4:] for folder in folders if folder.name.startswith("sub-"))
         if not self.subjects:
             raise FileNotFoundError(f"[study.layout] a BIDS folder must hold folders sub-*; got none in {root}")
         self._found: dict[str, list[Found]] = {}
@@ -147,8 +150,9 @@ class Layout:
                 f"{', '.join(WITHIN_A_RUN)}{hint}; got {found.events[0].path}"
             )
         if not applying:
-            image = next(file.path for file in (*found.images, *found.prepared, *found.left_out))
-            raise FileNotFoundError(f"[study.layout] a run of BOLD must have events{hint}; got none for {image}")
+            image = next(file.path for file in found.files)
+            what = "an image and events" if found.sidecars else "events"
+            raise FileNotFoundError(f"[study.layout] a run of BOLD must have {what}{hint}; got none for {image}")
         reason = not_fetched(applying[-1])
         if reason is not None:
             raise FileNotFoundError(f"[study.layout] events must be here{hint}; got {reason}")
@@ -197,6 +201,13 @@ class Layout:
             confounds=derived.beside(bold, "confounds", "timeseries", (".tsv",), self.listing) if prepared else None,
             sidecars=tuple(sidecar.files),
         )
+
+    def prepared_alone(self) -> dict[str, list[Found]]:
+        """Find the preprocessed runs of subjects that the study does not have, by subject."""
+        folders = [] if self.derivatives is None else [self.derivatives, *self.listing[self.derivatives].folders]
+        held = {one.name[4:] for folder in folders for one in self.listing[folder].folders if one.name[:4] == "sub-"}
+        alone = sorted(held - set(self.subjects))
+        return {one: gather(self.listing, self.root, self.pipelines(one), one, self.exclusions) for one in alone}
 
     def pipelines(self, subject: str) -> list[Path]:
         """Folders of derivatives that hold the subject: the given one, or those in it."""

@@ -60,10 +60,11 @@ class Listing:
         return self._read[path]
 
     def subject(self, root: Path, subject: str) -> list[Path]:
-        """Return the func folders of a subject below ``root``: its own, then those of its sessions."""
+        """Return the folders of a subject below ``root`` that may hold runs: its own, its sessions', and their func."""
         own = root / f"sub-{subject}"
         sessions = [folder for folder in self[own].folders if folder.name.startswith("ses-")]
-        return [folder for parent in (own, *sessions) for folder in self[parent].folders if folder.name == "func"]
+        func = [folder for parent in (own, *sessions) for folder in self[parent].folders if folder.name == "func"]
+        return [own, *sessions, *func]
 
     def forget(self, roots: Sequence[Path], names: Sequence[str]) -> None:
         """Read ``roots``, and what lies in and below their folders ``names``, anew when they are next asked for."""

@@ -168,11 +168,22 @@ class RunTable:
 
     def runs(self) -> list[dict[str, Any]]:
         """Return a row for each run of each subject; see :attr:`brain2music.Study.runs`."""
-        return [row for subject in self.layout.subjects for row in self._subject(subject)]
+        rows = [row for subject in self.layout.subjects for row in self._subject(subject)]
+        for subject, runs in self.layout.prepared_alone().items():
+            rows += [self._row(found, None, self._unknown(subject)) for found in runs]
+        return rows
 
     def unused(self) -> list[dict[str, str]]:
         """Return a row for each file that is not read; see :attr:`brain2music.Study.unused_files`."""
-        return [row for subject in self.layout.subjects for row in self._files(subject)]
+        rows = [row for subject in self.layout.subjects for row in self._files(subject)]
+        for subject, runs in self.layout.prepared_alone().items():
+            rows += [
+                {"path": str(file.path), "why": self._unknown(subject)} for found in runs for file in found.files
+            ]
+        return rows
+
+    def _unknown(self, subject: str) -> str:
+        return f"subject {subject} is preprocessed, but there is no sub-{subject} in {self.layout.root}"
 
     def _subject(self, subject: str) -> Iterator[dict[str, Any]]:
         first: dict[bool, RunData] = {}
@@ -184,16 +195,7 @@ class RunTable:
                     common_grid([reference, item])
                 except ValueError as error:
                     why = str(error)
-            yield {
-                "subject": subject,
-                "session": found.session or "",
-                "task": found.task or "",
-                "run": int(found.run) if found.run is not None and found.run.isdecimal() else None,
-                "scans": item.image.volumes if item is not None else self._scans(found),
-                "events": str(item.run.events if item is not None else self._events(found)),
-                "used": not why,
-                "why": why,
-            }
+            yield self._row(found, item, why)
         for one in _missing(self.layout, subject, self.tasks):
             left_out = self.layout.exclusions.match(one.entities)
             yield {
@@ -207,13 +209,25 @@ class RunTable:
                 "why": f"not there (sub-{one.other} has it)" + (f"; {LEFT_OUT}" if left_out else ""),
             }
 
+    def _row(self, found: Found, item: RunData | None, why: str) -> dict[str, Any]:
+        return {
+            "subject": found.subject,
+            "session": found.session or "",
+            "task": found.task or "",
+            "run": int(found.run) if found.run is not None and found.run.isdecimal() else None,
+            "scans": item.image.volumes if item is not None else self._scans(found),
+            "events": str(item.run.events if item is not None else self._events(found)),
+            "used": not why,
+            "why": why,
+        }
+
     def _judged(self, subject: str) -> Iterator[tuple[Found, RunData | None, str]]:
         """Each run with all that is known of it, or the reason why it is not used."""
         for number, found in enumerate(self.layout.found(subject), start=1):
             if found.excluded:
                 yield found, None, LEFT_OUT
             elif found.task not in self.tasks:
-                yield found, None, f"task {found.task} is neither {' nor '.join(self.tasks)}"
+                yield found, None, self._other_task(found.task)
             else:
                 try:
                     item, _ = open_run(self.layout, found, number, self.rules)
@@ -223,6 +237,9 @@ class RunTable:
                     yield found, item, ""
                 except (ValueError, OSError) as error:
                     yield found, None, str(error)
+
+    def _other_task(self, task: str | None) -> str:
+        return f"task {task} is not among those read: {', '.join(self.tasks)}"
 
     def _scans(self, found: Found) -> int | None:
         """Count the volumes of a run that is not used, where its header can be read."""
@@ -250,29 +267,38 @@ class RunTable:
                 used |= {run.mask} if self.reads_mask and run.mask else set()
                 used |= {run.confounds} if self.reads_confounds and run.confounds else set()
         roots = [layout.root, *layout.pipelines(subject)]
-        for func in [folder for root in roots for folder in layout.listing.subject(root, subject)]:
-            for path, hidden in _below(func, layout):
+        for folder in [folder for root in roots for folder in layout.listing.subject(root, subject)]:
+            for path, hidden in _below(folder, layout) if folder.name == "func" else _strays(folder, layout):
                 if path not in used:
-                    why = "hidden: not looked into" if hidden else reasons.get(path) or self._reason(path, func)
+                    why = "hidden: not looked into" if hidden else reasons.get(path) or self._reason(path, folder)
                     yield {"path": str(path), "why": why}
 
-    def _reason(self, path: Path, func: Path) -> str:
+    def _reason(self, path: Path, folder: Path) -> str:
         """Say why a file that belongs to no run is not read."""
-        if path.parent != func:
-            return "in a folder inside func: not looked into"
-        file = next(file for file in self.layout.listing[func].files if file.path == path)
+        if path.parent != folder:
+            return f"in folder {path.parent.name}: runs are looked for in func"
+        file = next(file for file in self.layout.listing[folder].files if file.path == path)
         task = file.entities.get("task")
         if task is not None and task not in self.tasks:
-            return f"task {task} is neither {' nor '.join(self.tasks)}"
+            return self._other_task(task)
         if file.suffix == "events" and file.extension == ".tsv":
             return "no run takes it: each that it could apply to has events of its own, or its name has no task"
-        if file.extension == ".json":
-            return "describes no file that is read, or its fields are given nearer by"
+        if file.extension == ".json" and file.suffix == "bold":
+            return "describes no image that is read, or its fields are given nearer by"
         if file.suffix == "mask":
             return "the brain mask is not read: voxels are chosen by mask= or rois=, or the run is not used"
         if file.suffix in ("timeseries", "regressors"):
             return "confounds are not asked for, or the run is not used"
         return f"{file.suffix}{file.extension}: not read"
+
+
+def _strays(folder: Path, layout: Layout) -> Iterator[tuple[Path, bool]]:
+    """BOLD and events of a subject's or session's folder that lie outside of func; none is hidden."""
+    inner = [one for one in layout.listing[folder].folders if one.name != "func" and not one.name.startswith("ses-")]
+    for one in (folder, *inner):
+        for file in layout.listing[one].files:
+            if file.suffix == "bold" or (file.suffix == "events" and file.extension == ".tsv"):
+                yield file.path, False
 
 
 def _below(folder: Path, layout: Layout) -> Iterator[tuple[Path, bool]]:
