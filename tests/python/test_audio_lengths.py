@@ -112,6 +112,11 @@ def test_cut_wav_is_refused(refused, size):
     refused(whole[: len(whole) // 2], "must be whole", 0.0, 0.1)
 
 
+@pytest.mark.parametrize("lost", [1, 2, 3])
+def test_wav_that_lost_its_last_byte_is_refused(refused, lost):
+    refused(riff(PCM)[:-lost], rf"must be whole; got {SIZE - lost} of {SIZE} bytes of samples")
+
+
 def test_sound_behind_the_size_is_not_left_out(refused):
     refused(riff(PCM, SIZE - 20_000), "must tell how many samples there are; got 20000 bytes behind them")
 

@@ -145,6 +145,7 @@ class Decoder {
     SF_VIRTUAL_IO functions = PiecedFile::functions();
     SF_INFO info{};
     const File file(sf_open_virtual(&functions, SFM_READ, &info, &pieces));
+    pieces.rethrow();
     if (!file) {
       fail(loading, "the file must be audio that libsndfile reads; got '", sf_strerror(nullptr), "' for ",
            source_.name(), hint_for(source_.name()));
@@ -162,6 +163,7 @@ class Decoder {
       at = from;
     }
     const bool ended = read(file.get(), from, link.samples, at);
+    pieces.rethrow();
     decoded_.length = before + at;
     const std::optional<int64_t> promised = link.samples ? link.samples : std::optional<int64_t>(info.frames);
     if (sf_error(file.get()) != SF_ERR_NO_ERROR || (ended && !(link.open && !link.samples) && at != *promised)) {

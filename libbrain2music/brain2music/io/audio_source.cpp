@@ -26,7 +26,7 @@ AudioSource::AudioSource(const std::filesystem::path& path) : name_(path.string(
   if (descriptor_ < 0) {
     fail(where, "the file must be readable; got '", std::strerror(errno), "' for ", name_);
   }
-  struct stat status {};
+  struct stat status{};
   if (::fstat(descriptor_, &status) != 0 || !S_ISREG(status.st_mode)) {
     ::close(descriptor_);
     fail(where, "a regular file is expected; got something else: ", name_);
@@ -124,6 +124,12 @@ sf_count_t PiecedFile::seek(sf_count_t offset, int whence, void* self) {
   return to;
 }
 
+void PiecedFile::rethrow() const {
+  if (error_) {
+    std::rethrow_exception(error_);
+  }
+}
+
 sf_count_t PiecedFile::read(void* to, sf_count_t count, void* self) {
   auto& file = *static_cast<PiecedFile*>(self);
   auto* target = static_cast<char*>(to);
@@ -135,8 +141,13 @@ sf_count_t PiecedFile::read(void* to, sf_count_t count, void* self) {
     const uint64_t skipped = file.position_ - file.starts_[number];
     auto part = static_cast<std::size_t>(std::min<uint64_t>(count - done, piece.size - skipped));
     if (piece.bytes.empty()) {
-      part = file.source_.read(piece.offset + skipped, target + done, part);
-      if (part == 0) {  // the file has shrunk
+      try {
+        part = file.source_.read(piece.offset + skipped, target + done, part);
+      } catch (...) {
+        file.error_ = std::current_exception();
+        part = 0;
+      }
+      if (part == 0) {  // unreadable, or the file has shrunk
         break;
       }
     } else {

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -60,6 +61,9 @@ class PiecedFile {
   /// The functions that sf_open_virtual takes beside `this`.
   static SF_VIRTUAL_IO functions();
 
+  /// Throws what reading the file threw: no exception may pass through libsndfile's C.
+  void rethrow() const;
+
  private:
   static sf_count_t length(void* self);
   static sf_count_t seek(sf_count_t offset, int whence, void* self);
@@ -71,6 +75,7 @@ class PiecedFile {
   std::vector<Piece> pieces_;
   std::vector<uint64_t> starts_;  // of each piece, then the length of all
   uint64_t position_ = 0;
+  std::exception_ptr error_;
 };
 
 }  // namespace brain2music::io

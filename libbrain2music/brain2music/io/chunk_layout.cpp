@@ -169,7 +169,7 @@ class Header {
         const bool in_sizes = large && sizes > 0 && told == 0xFFFFFFFF;
         told = in_sizes ? number(sizes + 8, 8) : told;
         const uint64_t end = 8 + (large && sizes > 0 && outer == 0xFFFFFFFF ? number(sizes, 8) : outer);
-        const uint64_t bytes = bytes_of_samples(body, told, end == file_.size() || end == file_.size() + 1);
+        const uint64_t bytes = bytes_of_samples(body, told, end == file_.size());
         const uint64_t total = body - 8 + bytes + (bytes & 1U);
         if (!in_sizes) {
           return mended(body, bytes, {{4, 4, large ? 0xFFFFFFFF : total}, {at + 4, 4, bytes}}, block);
@@ -267,7 +267,7 @@ class Header {
       return {};
     }
     const uint64_t outer = 8 + number(4, 4);
-    const bool vouched = outer == file_.size() || outer == file_.size() + 1;
+    const bool vouched = outer == file_.size();
     const bool open = told <= 8 + skipped;
     uint64_t bytes = bytes_of_samples(at, open ? 0 : told - 8 - skipped, vouched);
     if (frames > 0 && !is_placeholder(frames)) {
