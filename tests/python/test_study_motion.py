@@ -4,8 +4,8 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 import brain2music as b2m
-from brain2music.study.bold import Grid
 from brain2music.study.motion import Realigner
+from brain2music.study.volumes import Grid
 
 SHAPE = (30, 32, 24)
 AFFINE = np.array([[-3.0, 0, 0, 45], [0, 3, 0, -48], [0, 0, 3, -36], [0, 0, 0, 1]])

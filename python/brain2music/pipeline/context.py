@@ -47,8 +47,11 @@ class Context:
             derivatives=chosen.derivatives,
             captions=chosen.captions,
             rois=chosen.rois,
+            mask=chosen.mask,
+            mask_threshold=chosen.mask_threshold,
             space=chosen.space,
             assume_aligned=chosen.assume_aligned,
+            assume_same_grid=chosen.assume_same_grid,
             motion=chosen.motion,
             cache=self.out / "responses",
         )
