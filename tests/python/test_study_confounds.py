@@ -22,6 +22,16 @@ def median(columns):
     return columns - ndimage.median_filter(columns, size=(161, 1), mode="reflect")
 
 
+def slow(scans):
+    """nilearn's cosines, the last of which is the mean, with a slope and a parabola."""
+    time = np.linspace(-1, 1, scans)
+    return np.column_stack([create_cosine_drift(1 / 240, np.arange(scans) * TR), time, time**2])
+
+
+def residual(columns, design):
+    return columns - design @ np.linalg.lstsq(design, columns, rcond=None)[0]
+
+
 def correlations(bold, with_what):
     return (bold.T @ stats.zscore(with_what)) / len(bold) / bold.std(axis=0)
 
@@ -38,14 +48,24 @@ def test_no_drift_comes_back_and_no_nuisance_stays(rng, drift):
     noise = rng.standard_normal((SCANS, 1200))
     bold = (1000 + np.linspace(-50, 50, 1200) * fast[:, None] + 10 * noise).astype(np.float32)
     cleaned = standardize(bold.copy(), TR, 0, confound[:, None])
-    # A thousand voxels by chance correlate with anything by 1 / sqrt(400): their mean, and what chance leaves, count.
     for what in (TREND, fast):
         r = correlations(cleaned, what)
-        assert abs(r.mean()) < 0.01
-        assert np.abs(r - correlations(median(noise), what)).mean() < 0.05
-    loaded = np.abs(np.linspace(-50, 50, 1200)) > 5  # the cleaned voxel follows its confound no longer
-    assert np.abs(correlations(cleaned, fast)[loaded]).mean() < 0.05
-    assert np.abs(correlations(cleaned, TREND)).mean() < 0.05
+        assert np.abs(r).max() < 0.05
+        assert np.abs(r.mean()) < 0.01
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_slow_waves_and_steps_of_confounds(rng, shared):
+    """Drift of other shapes, which voxels have themselves or not."""
+    time = np.arange(SCANS) * TR
+    for wave in (np.sin(2 * np.pi * time / 400 + 1), np.cumsum(rng.standard_normal(SCANS)) / 10, TREND**3):
+        fast = rng.standard_normal(SCANS)
+        confound = fast + 2 * wave
+        bold = 1000 + 50 * (confound if shared else fast)[:, None] + 10 * rng.standard_normal((SCANS, 1000))
+        cleaned = standardize(bold.astype(np.float32), TR, 0, confound[:, None])
+        drift = wave - residual(wave, slow(SCANS))  # a walk has faster parts too
+        for what in (drift, fast):
+            assert np.abs(correlations(cleaned, what)).mean() < 0.05
 
 
 def test_raw_confounds_would_put_drift_back(rng):
@@ -63,10 +83,8 @@ def test_raw_confounds_would_put_drift_back(rng):
 def test_a_linear_filter_is_nilearns_joint_regression(rng, dtype):
     basis = cosines(SCANS)
     confounds = np.cumsum(rng.standard_normal((SCANS, 6)), axis=0) * [1e-4, 1e-4, 1, 1, 30, 1e4] + [0, 0, 0, 5, 0, 1e4]
-    bold = (
-        1000 + 30 * rng.standard_normal((SCANS, 50)) + confounds / confounds.std(axis=0) @ rng.standard_normal((6, 50))
-    )
-    bold = bold.astype(dtype)
+    bold = 1000 + 30 * rng.standard_normal((SCANS, 50))
+    bold = (bold + confounds / confounds.std(axis=0) @ rng.standard_normal((6, 50))).astype(dtype)
     ours = standardize(bold.copy(), TR, 0, confounds, lambda columns: columns - basis @ (basis.T @ columns))
     theirs = clean(
         bold.astype(np.float64), confounds=confounds, detrend=False, filter="cosine", high_pass=1 / 240, t_r=TR,
@@ -81,9 +99,8 @@ def test_the_median_is_scipys_and_the_regression_numpys(rng):
     confounds[:dropped] += 20  # the filter sees the dropped scans, the regression does not
     bold = (1000 + 5 * rng.standard_normal((scans, 30)) + confounds @ rng.standard_normal((3, 30))).astype(np.float32)
     ours = standardize(bold.copy(), TR, dropped, confounds)
-    design = np.column_stack([np.ones(scans - dropped), median(confounds)[dropped:]])
-    detrended = median(bold)[dropped:].astype(np.float64)
-    left = detrended - design @ np.linalg.lstsq(design, detrended, rcond=None)[0]
+    design = np.column_stack([slow(scans), confounds])[dropped:]
+    left = residual(median(bold)[dropped:].astype(np.float64), design)
     np.testing.assert_allclose(ours, stats.zscore(left), atol=2e-5)
 
 
@@ -93,19 +110,19 @@ def test_units_do_not_count(rng):
     confounds = scaled * [5, 1e-4] + [10_000, 0]
     bold = (1000 + 50 * scaled @ rng.standard_normal((2, 40)) + rng.standard_normal((SCANS, 40))).astype(np.float32)
     left = standardize(bold.copy(), TR, 0, confounds)
-    assert np.abs(left.T @ stats.zscore(median(confounds))).max() / SCANS < 1e-5
+    assert np.abs(left.T @ stats.zscore(residual(confounds, slow(SCANS)))).max() / SCANS < 1e-5
     for units in ([1e-12, 1e12], [1e-200, 1e200], [2.0**-40, -1.0]):
         np.testing.assert_allclose(standardize(bold.copy(), TR, 0, confounds * units), left, atol=1e-6)
-        assert prepare_nuisance(confounds * units, 0, median).basis.shape == (SCANS, 2)
+        assert prepare_nuisance(confounds * units, 0, TR).basis.shape == (SCANS, 9)
 
 
 def test_dependent_confounds_count_once(rng):
     a, b = rng.standard_normal((2, SCANS)) * [[1e3], [1e-3]]
     bold = (1000 + 10 * rng.standard_normal((SCANS, 20))).astype(np.float32)
     given = np.column_stack([a, b, a + 1e6 * b, 2.54 * a - 7, b])
-    nuisance = prepare_nuisance(given, 5, median, ["a", "b", "sum", "inches", "again"])
+    nuisance = prepare_nuisance(given, 5, TR, None, ["a", "b", "sum", "inches", "again"])
     assert nuisance.notes == ("2 of 5 confounds that vary are independent",)
-    np.testing.assert_allclose(nuisance.basis.T @ nuisance.basis, np.eye(2), atol=1e-12)
+    np.testing.assert_allclose(nuisance.basis.T @ nuisance.basis, np.eye(9), atol=1e-12)
     np.testing.assert_allclose(nuisance.basis.sum(axis=0), 0, atol=1e-12)
     np.testing.assert_allclose(
         standardize(bold.copy(), TR, 5, given), standardize(bold.copy(), TR, 5, given[:, :2]), atol=1e-6
@@ -115,18 +132,21 @@ def test_dependent_confounds_count_once(rng):
 def test_constant_confounds_are_told(rng):
     spike = np.zeros(SCANS)
     spike[3] = 1  # a motion outlier among the dropped scans
-    blocks = np.repeat([1.0, 1.5], SCANS // 2)  # slower than the filter lets through, but for its edges
-    given = np.column_stack([np.full(SCANS, 0.1) * 3, rng.standard_normal(SCANS), spike, np.zeros(SCANS), blocks])
-    nuisance = prepare_nuisance(given, 10, median, ["mean", "csf", "motion_outlier00", "zero", "blocks"])
-    assert nuisance.notes == (
-        "confounds mean, zero, motion_outlier00, blocks are constant once detrended and were left out",
+    slope = 3 + 0.1 * TREND  # nothing but drift
+    given = np.column_stack([np.full(SCANS, 0.1) * 3, rng.standard_normal(SCANS), spike, np.zeros(SCANS), slope])
+    told = ("confounds {} are constant once detrended and were left out",)
+    nuisance = prepare_nuisance(given[:, [0, 1, 3, 4]], 10, TR, None, ["mean", "csf", "zero", "slope"])
+    assert nuisance.notes == (told[0].format("mean, zero, slope"),)
+    assert nuisance.basis.shape == (SCANS - 10, 8)
+    plain = prepare_nuisance(
+        given, 10, TR, lambda columns: columns, ["mean", "csf", "motion_outlier00", "zero", "slope"]
     )
-    assert nuisance.basis.shape == (SCANS - 10, 1)
+    assert plain.notes == (told[0].format("mean, zero, motion_outlier00"),)
     spike[50] = 1
-    assert prepare_nuisance(spike[:, None], 10, median).notes == ()
+    assert prepare_nuisance(spike[:, None], 10, TR).notes == ()
     bold = (1000 + 10 * rng.standard_normal((SCANS, 20))).astype(np.float32)
     assert abs(standardize(bold, TR, 10, spike[:, None])[40]).max() < 1e-6  # that scan is gone
-    none = prepare_nuisance(given[:, :1], 10, median)
+    none = prepare_nuisance(given[:, :1], 10, TR)
     assert none.basis.shape == (SCANS - 10, 0)
 
 
@@ -151,14 +171,16 @@ def test_a_voxel_of_nothing_but_confounds_becomes_zero(rng, level):
 def test_too_many_confounds_are_refused(rng):
     bold = rng.standard_normal((30, 5), dtype=np.float32)
     confounds = rng.standard_normal((30, 25))
-    assert standardize(bold.copy(), TR, 3, confounds).shape == (27, 5)
-    message = r"scans kept must outnumber independent confounds by two .*; got 25 confounds for 26 scans in the conf"
+    assert standardize(bold.copy(), TR, 3, confounds[:, :23]).shape == (27, 5)
+    message = (
+        r"scans kept must outnumber independent confounds, slow .* 2\) and the mean; got 23 confounds for 26 scans in"
+    )
     with pytest.raises(ValueError, match=message):
-        standardize(bold.copy(), TR, 4, confounds)
-    with pytest.raises(ValueError, match=r"outnumber .*; got 29 confounds for 30 scans in a.tsv"):
-        prepare_nuisance(rng.standard_normal((30, 100)), 0, median, where="a.tsv")
+        standardize(bold.copy(), TR, 4, confounds[:, :23])
+    with pytest.raises(ValueError, match=r"outnumber .*; got 27 confounds for 30 scans in a.tsv"):
+        prepare_nuisance(rng.standard_normal((30, 100)), 0, TR, None, where="a.tsv")
     # A hundred copies of one confound are one.
-    assert prepare_nuisance(np.repeat(confounds[:, :1], 100, axis=1), 0, median).basis.shape == (30, 1)
+    assert prepare_nuisance(np.repeat(confounds[:, :1], 100, axis=1), 0, TR).basis.shape == (30, 3)
     with pytest.raises(ValueError, match="confounds must have a row for every scan, dropped ones too; got 26 for 30"):
         standardize(bold.copy(), TR, 4, confounds[4:])
 
@@ -192,16 +214,12 @@ def test_dropped_scans_are_filled_and_told(tmp_path, table):
     values, notes = read_confounds(path, ["trans_x"], 50, 5)
     np.testing.assert_array_equal(values, table[["trans_x"]].bfill())
     assert notes == ["n/a of confound trans_x in row 1, 2, 5 took the value of the next row"]
-    with pytest.raises(
-        ValueError,
-        match=re.escape(f"must be known (n/a is filled in row 1 and in dropped scans); got 'n/a' in row 5 of {path}"),
-    ):
+    rule = "must be known (n/a is filled in row 1 and in dropped scans)"
+    with pytest.raises(ValueError, match=re.escape(f"confound trans_x {rule}; got 'n/a' in row 5 of {path}")):
         read_confounds(path, ["trans_x"], 50, 4)
 
 
-@pytest.mark.parametrize(
-    "text", ["inf", "-inf", "1e999", "", " ", "none", "1_5", "1,5", "0x1F", "\u0661\u0665", "NA N"]
-)
+@pytest.mark.parametrize("text", ["inf", "-inf", "1e999", "", " ", "none", "1_5", "1,5", "0x1F", "\u0661"])
 @pytest.mark.parametrize("row", [1, 3, 30])
 def test_other_text_is_refused_anywhere(tmp_path, table, text, row):
     lines = write(tmp_path / "a.tsv", table).read_text().split("\n")
@@ -221,9 +239,8 @@ def test_other_tables_are_refused(tmp_path, table):
     with pytest.raises(ValueError, match=r"column gsr must be there once; got columns \['csf', "):
         read_confounds(path, ["gsr"], 50, 10)
     table["trans_x"] = np.nan
-    with pytest.raises(
-        ValueError, match=rf"confound trans_x must be known .*; got 'n/a' in row 11 of {write(path, table)}"
-    ):
+    write(path, table)
+    with pytest.raises(ValueError, match=rf"confound trans_x must be known .*; got 'n/a' in row 11 of {path}"):
         read_confounds(path, ["trans_x"], 50, 10)
 
 
@@ -233,12 +250,8 @@ def test_a_study_tells_of_its_confounds(study_folder):
     tables = {}
     for task, run in study_folder.runs():
         path = study_folder.prepared(task, run, "desc-confounds_timeseries", "").with_suffix("").with_suffix(".tsv")
-        columns = {
-            "csf": rng.standard_normal(410) + np.linspace(0, 9, 410),
-            "fd": rng.random(410),
-            "gsr": np.full(410, 3.0),
-        }
-        tables[task, run] = pd.DataFrame(columns).assign(csf2=lambda table: -3 * table.csf)
+        csf = rng.standard_normal(410) + np.linspace(0, 9, 410)
+        tables[task, run] = pd.DataFrame({"csf": csf, "fd": rng.random(410), "gsr": 3.0, "csf2": -3 * csf})
         if run == 2:
             tables[task, run].loc[0, "fd"] = np.nan
         write(path, tables[task, run])
@@ -252,6 +265,6 @@ def test_a_study_tells_of_its_confounds(study_folder):
         "N/a of confound fd in row 1 took the value of the next row: sub-001 Training run 2, sub-001 Test run 2."
     ]
     run = brain.repeats[brain.test_clips.run == 6].transpose(1, 0, 2, 3).reshape(400, -1)
-    nuisance = median(tables["Test", 6][["csf", "fd"]].to_numpy())[10:]
+    nuisance = residual(tables["Test", 6][["csf", "fd"]].to_numpy(), slow(410))[10:]
     assert np.abs(run.T @ stats.zscore(nuisance)).max() / 400 < 1e-5
     assert len({b2m.Study(study_folder.root, confounds=c).fingerprint("001") for c in ((), "csf", ["csf"], names)}) == 3

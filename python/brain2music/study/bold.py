@@ -196,8 +196,8 @@ def standardize(
     dropped : int
         Scans to drop from the beginning, after the median filter of 240 s has seen them.
     confounds : array of shape (scans, k) or Nuisance, optional
-        Regressed out, with the mean, before the z-scoring. An array goes through the voxels' filter first, as
-        :func:`brain2music.study.confounds.prepare_nuisance` does it.
+        Regressed out, with the mean and slow drift, before the z-scoring. An array loses its drift first, as
+        :func:`brain2music.study.confounds.prepare_nuisance` has it.
     detrend : callable, optional
         Filter to use in place of the running median: from (scans, columns) to the same shape.
 
@@ -211,21 +211,16 @@ def standardize(
     ValueError
         If the confounds have another number of scans, or leave no scan free.
     """
-    if detrend is None:
-
-        def detrend(columns: npt.NDArray[Any]) -> npt.NDArray[Any]:
-            return signal.median_detrend(columns, tr=tr)
-
     if confounds is not None and not isinstance(confounds, Nuisance):
         if len(confounds) != len(bold):
             raise ValueError(
                 f"[study.bold] confounds must have a row for every scan, dropped ones too; got {len(confounds)} for "
                 f"{len(bold)}"
             )
-        confounds = prepare_nuisance(confounds, dropped, detrend)
+        confounds = prepare_nuisance(confounds, dropped, tr, detrend)
     for begin in range(0, bold.shape[1], SLAB):
         raw = np.ascontiguousarray(bold[:, begin : begin + SLAB])
-        slab = detrend(raw)[dropped:]
+        slab = (signal.median_detrend(raw, tr=tr) if detrend is None else detrend(raw))[dropped:]
         if confounds is not None:
             slab = confounds.remove_from(slab, raw)
         bold[dropped:, begin : begin + SLAB] = signal.zscore(slab)

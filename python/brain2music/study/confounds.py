@@ -1,8 +1,13 @@
-"""Confounds: columns of fMRIPrep's table, detrended as the voxels are, then regressed out of them.
+"""Confounds: columns of fMRIPrep's table, without their drift, regressed out of voxels that lost theirs.
 
 Voxels that lost their drift get it back when a confound that still drifts is regressed out (Lindquist et al., 2019,
-*Modular preprocessing pipelines can reintroduce artifacts into fMRI data*). So confounds go through the same filter
-first: for a linear filter, the result is that of one joint regression on drift and confounds.
+*Modular preprocessing pipelines can reintroduce artifacts into fMRI data*). Where the filter is linear, confounds go
+through it too, and the result is that of one joint regression on drift and confounds.
+
+A running median is not linear: the median of a sum is no sum of medians, and at both ends of a run it follows a slope
+badly. Confounds put through it alone put a voxel's drift back with r = -0.5, and keep up to half of their part in it.
+So confounds lose their drift by regression on the columns that span what the median takes out (:func:`slow_drift`), and
+the voxels, after the median, lose these few columns together with the confounds.
 """
 
 import math
@@ -17,7 +22,7 @@ import numpy.typing as npt
 
 from brain2music.study.tables import read_table
 
-__all__ = ["Detrend", "Nuisance", "prepare_nuisance", "read_confounds"]
+__all__ = ["Detrend", "Nuisance", "prepare_nuisance", "read_confounds", "slow_drift"]
 
 #: Takes (scans, columns) of float32 or float64, and returns them without their drift.
 Detrend = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
@@ -133,11 +138,12 @@ def read_confounds(
 def prepare_nuisance(
     confounds: npt.NDArray[Any],
     dropped: int,
-    detrend: Detrend,
+    tr: float,
+    detrend: Detrend | None = None,
     names: Sequence[str] | None = None,
     where: str = "the confounds given",
 ) -> Nuisance:
-    """Detrend confounds over all scans, drop the first scans, and find an orthonormal basis of the rest.
+    """Take the drift from confounds over all scans, drop the first scans, and find an orthonormal basis of the rest.
 
     Parameters
     ----------
@@ -145,8 +151,11 @@ def prepare_nuisance(
         In any units: each column is scaled to one length before any two are compared.
     dropped : int
         Scans to drop after the filter has seen them.
-    detrend : callable
-        The filter that the voxels go through.
+    tr : float
+        Seconds from scan to scan.
+    detrend : callable, optional
+        Linear filter that voxels and confounds go through. By default voxels go through the running median of 240 s,
+        and the columns of :func:`slow_drift` are in the basis, before the confounds.
     names : sequence of str, optional
         Of the columns.
     where : str
@@ -163,29 +172,61 @@ def prepare_nuisance(
         If the confounds leave no scan free.
     """
     columns = np.asarray(confounds, dtype=np.float64)
+    scans = len(columns)
     names = [f"{number}" for number in range(1, columns.shape[1] + 1)] if names is None else list(names)
+    drift = slow_drift(scans, tr) if detrend is None else np.empty((scans, 0))
     largest = np.abs(columns).max(axis=0, initial=0)
     # The scale goes first: what a filter computes is then as precise for a rotation as for a global signal.
     columns = columns / np.where(largest > 0, largest, 1)
-    # A sum of confounds is found before the filter, which is not linear: the median of a sum is no sum of medians.
+    # A sum of confounds is found before the filter, which need not leave it one.
     varying = [column for column in range(len(names)) if not _constant(columns[:, column])]
     chosen, _ = _independent(columns, varying)
-    kept = np.asarray(detrend(np.ascontiguousarray(columns[:, chosen])), dtype=np.float64)[dropped:]
-    left = [column for column in range(len(chosen)) if not _constant(kept[:, column])]
-    independent, basis = _independent(kept, left)
-    if basis.shape[1] > len(kept) - 2:
+    kept = columns[:, chosen]
+    kept -= drift @ (drift.T @ kept)
+    if detrend is not None:
+        kept = np.asarray(detrend(np.ascontiguousarray(kept)), dtype=np.float64)
+    left = [column for column in range(len(chosen)) if not _constant(kept[dropped:, column])]
+    slow = drift.shape[1] if left else 0
+    regressors = np.column_stack([drift[:, :slow], kept[:, left]])[dropped:]
+    independent, basis = _independent(regressors, range(regressors.shape[1]))
+    if basis.shape[1] > len(regressors) - 2:
         raise ValueError(
-            "[study.confounds] scans kept must outnumber independent confounds by two or more (one is the mean's); got "
-            f"{basis.shape[1]} confounds for {len(kept)} scans in {where}"
+            "[study.confounds] scans kept must outnumber independent confounds, slow drift (its columns are "
+            f"{slow}) and the mean; got {basis.shape[1] - slow} confounds for {len(regressors)} scans in {where}"
         )
     notes = []
     constant = [names[column] for column in range(len(names)) if column not in varying]
     constant += [names[chosen[column]] for column in range(len(chosen)) if column not in left]
     if constant:
         notes.append(f"confounds {', '.join(constant)} are constant once detrended and were left out")
-    if len(independent) < len(names) - len(constant):
-        notes.append(f"{len(independent)} of {len(names) - len(constant)} confounds that vary are independent")
+    count = sum(column >= slow for column in independent)
+    if count < len(names) - len(constant):
+        notes.append(f"{count} of {len(names) - len(constant)} confounds that vary are independent")
     return Nuisance(basis, tuple(notes))
+
+
+def slow_drift(scans: int, tr: float, window: float = 240.0) -> npt.NDArray[np.float64]:
+    """Return orthonormal columns that span what a running median takes out of voxels, ends of a run included.
+
+    Parameters
+    ----------
+    scans : int
+    tr : float
+        Seconds from scan to scan.
+    window : float, default 240.0
+        Seconds of the filter's window.
+
+    Returns
+    -------
+    array of shape (scans, d), float64
+        They span the mean, a slope, a parabola (which let the cosines end in any direction) and the cosines of the
+        discrete cosine transform with periods of the window or longer.
+    """
+    scan = np.arange(scans)
+    slope = np.linspace(-1, 1, scans)
+    cosines = [np.cos(np.pi * (scan + 0.5) * order / scans) for order in range(1, int(2 * scans * tr / window) + 1)]
+    orthonormal = np.linalg.qr(np.column_stack([np.ones(scans), slope, slope**2, *cosines]))[0]
+    return np.asarray(orthonormal[:, 1:])
 
 
 def _number(text: str) -> float:

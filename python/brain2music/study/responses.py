@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
-from brain2music import signal
 from brain2music.study import cache
 from brain2music.study.bold import first_volume, read_masked, standardize
 from brain2music.study.confounds import Nuisance, prepare_nuisance, read_confounds
@@ -167,7 +165,7 @@ def _nuisance(item: RunData, data: SubjectData, dropped: int) -> tuple[Nuisance 
     if not names or path is None:
         return None, []
     values, notes = read_confounds(path, names, item.image.volumes, dropped)
-    nuisance = prepare_nuisance(values, dropped, partial(signal.median_detrend, tr=data.tr), names, str(path))
+    nuisance = prepare_nuisance(values, dropped, data.tr, None, names, str(path))
     return nuisance, [*notes, *nuisance.notes]
 
 

@@ -59,8 +59,9 @@ class Study:
     space : str, optional
         Space of the preprocessed BOLD (``"T1w"``, ``"MNI152NLin2009cAsym"``), where there are several.
     confounds : sequence of str, optional
-        Columns of fMRIPrep's confounds to regress out of each run, after they went through the voxels' median filter.
-        What was constant, dependent on others, or ``n/a`` and filled, is told in the responses' ``notes``.
+        Columns of fMRIPrep's confounds to regress out of each run, once they lost their drift as the voxels do. Slow
+        drift (cosines of 240 s or longer, a slope, a parabola) goes with them. Confounds that were constant, dependent
+        on others, or ``n/a`` and filled, are told in the responses' ``notes``.
     events : EventRules or path, optional
         How the events files are written, or a JSON file that says so; by default as in ds003720.
     cache : bool or path, default True

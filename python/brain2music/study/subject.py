@@ -64,7 +64,7 @@ class SubjectData:
             "tr": self.tr,
             "rules": dataclasses.asdict(self.rules),
             "mask": cache.key({"shape": self.mask.shape, "voxels": np.packbits(self.mask).tobytes().hex()}),
-            "confounds": {"columns": list(self.confounds), "filter": "the voxels' own"} if self.confounds else [],
+            "confounds": {"columns": list(self.confounds), "drift": "median and cosines"} if self.confounds else [],
             "realign": self.realign,
             "runs": [
                 {"name": data.run.name} | {file: cache.fingerprint(path) for file, path in self._files(data).items()}
