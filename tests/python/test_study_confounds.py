@@ -55,17 +55,16 @@ def test_no_drift_comes_back_and_no_nuisance_stays(rng, drift):
 
 
 @pytest.mark.parametrize("shared", [False, True])
-def test_slow_waves_and_steps_of_confounds(rng, shared):
-    """Drift of other shapes, which voxels have themselves or not."""
+def test_drift_of_other_shapes(rng, shared):
+    """Voxels have the confound's drift as well, or not."""
     time = np.arange(SCANS) * TR
-    for wave in (np.sin(2 * np.pi * time / 400 + 1), np.cumsum(rng.standard_normal(SCANS)) / 10, TREND**3):
+    for wave in (np.sin(2 * np.pi * time / 400 + 1), np.cos(2 * np.pi * time / 250), TREND**3):
         fast = rng.standard_normal(SCANS)
         confound = fast + 2 * wave
         bold = 1000 + 50 * (confound if shared else fast)[:, None] + 10 * rng.standard_normal((SCANS, 1000))
         cleaned = standardize(bold.astype(np.float32), TR, 0, confound[:, None])
-        drift = wave - residual(wave, slow(SCANS))  # a walk has faster parts too
-        for what in (drift, fast):
-            assert np.abs(correlations(cleaned, what)).mean() < 0.05
+        for what in (wave, fast):
+            assert np.abs(correlations(cleaned, what)).max() < 0.05
 
 
 def test_raw_confounds_would_put_drift_back(rng):
@@ -86,10 +85,8 @@ def test_a_linear_filter_is_nilearns_joint_regression(rng, dtype):
     bold = 1000 + 30 * rng.standard_normal((SCANS, 50))
     bold = (bold + confounds / confounds.std(axis=0) @ rng.standard_normal((6, 50))).astype(dtype)
     ours = standardize(bold.copy(), TR, 0, confounds, lambda columns: columns - basis @ (basis.T @ columns))
-    theirs = clean(
-        bold.astype(np.float64), confounds=confounds, detrend=False, filter="cosine", high_pass=1 / 240, t_r=TR,
-        standardize="zscore_sample",
-    )  # fmt: skip
+    joint = np.column_stack([confounds, basis])
+    theirs = clean(bold.astype(np.float64), confounds=joint, detrend=False, filter=False, standardize="zscore_sample")
     np.testing.assert_allclose(ours, stats.zscore(theirs), atol=2e-5 if dtype == np.float32 else 1e-9)
 
 
@@ -201,7 +198,7 @@ def test_the_first_row_of_derivatives_is_filled_as_nilearn_does(tmp_path, table)
     path = write(tmp_path / "confounds.tsv", table)
     values, notes = read_confounds(path, list(table), 50, 0)
     _, theirs = prepare_output(table.copy(), demean=False)
-    np.testing.assert_array_equal(values, theirs.to_numpy())
+    np.testing.assert_array_equal(values, theirs[list(table)].to_numpy())
     assert notes == ["n/a of confound csf_derivative1 in row 1 took the value of the next row"]
     values, notes = read_confounds(path, ["rot_x", "csf"], 50, 10)
     np.testing.assert_array_equal(values, table[["rot_x", "csf"]])

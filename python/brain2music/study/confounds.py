@@ -69,14 +69,22 @@ class Nuisance:
         Returns
         -------
         array of shape (scans kept, voxels), float64
-            A voxel of which no more than rounding is left becomes 0.
+            A voxel that holds no more than rounding besides confounds and slow drift becomes 0.
         """
         voxels = detrended.astype(np.float64)
         voxels -= voxels.mean(axis=0)
+        before = _size(voxels)
         voxels -= self.basis @ (self.basis.T @ voxels)
-        left = np.sqrt(np.einsum("sv,sv->v", voxels, voxels) / len(voxels))
+        left = _size(voxels)
         largest = np.maximum(raw.max(axis=0), -raw.min(axis=0)).astype(np.float64)
-        voxels[:, left <= ROUNDING * largest] = 0
+        empty = left <= ROUNDING * largest
+        # The median of a confound is no sum of confounds: in a voxel of nothing else, it would be z-scored.
+        suspects = np.flatnonzero((left < before / 2) & ~empty)
+        stored = raw[len(raw) - len(voxels) :, suspects].astype(np.float64)
+        stored -= stored.mean(axis=0)
+        stored -= self.basis @ (self.basis.T @ stored)
+        empty[suspects] = _size(stored) <= ROUNDING * largest[suspects]
+        voxels[:, empty] = 0
         return voxels
 
 
@@ -227,6 +235,11 @@ def slow_drift(scans: int, tr: float, window: float = 240.0) -> npt.NDArray[np.f
     cosines = [np.cos(np.pi * (scan + 0.5) * order / scans) for order in range(1, int(2 * scans * tr / window) + 1)]
     orthonormal = np.linalg.qr(np.column_stack([np.ones(scans), slope, slope**2, *cosines]))[0]
     return np.asarray(orthonormal[:, 1:])
+
+
+def _size(columns: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Root mean square of each column."""
+    return np.asarray(np.sqrt(np.einsum("sv,sv->v", columns, columns) / len(columns)))
 
 
 def _number(text: str) -> float:
