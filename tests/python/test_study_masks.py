@@ -22,6 +22,7 @@ def inside(rng, study_folder):
     return rng.random(study_folder.shape) < 0.4
 
 
+@pytest.mark.filterwarnings("ignore:Non-finite values detected")  # nilearn takes NaN for 0 as well
 @pytest.mark.parametrize(
     ("value", "outside", "dtype"),
     [
@@ -49,6 +50,7 @@ def test_binary_masks_are_nilearns(study_folder, tmp_path, grid, inside, value, 
     assert notes == ([f"{(~inside).sum()} voxels of the mask {image} are NaN: outside."] if outside != 0 else [])
 
 
+@pytest.mark.filterwarnings("ignore:Non-finite values detected")
 def test_some_voxels_nan_some_zero(study_folder, tmp_path, grid, inside):
     data = inside.astype(np.float32)
     data[0] = np.nan
