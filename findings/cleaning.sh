@@ -1,63 +1,36 @@
 #!/usr/bin/env bash
-# nibabel 5.4.2, nilearn 0.14.1: an image that does not say where its voxels lie says so after one step.
+# nibabel 5.4.2: reading an MGH file that does not say where its voxels lie, the header says that it does.
 #
-# Expected: the NIfTI-1 standard (nifti1.h, METHOD 1) says of qform_code = sform_code = 0 that no orientation is known: "this
-# method is not recommended, and is present mainly for compatibility with ANALYZE 7.5 files". nibabel then makes an affine
-# up from the voxels' sizes: centred, and with x flipped (default_x_flip), as its documentation of get_base_affine says.
-# A copy of such an image should still have both codes 0.
-# Seen: nilearn's image functions (new_img_like, mean_img, smooth_img), and nibabel's own Nifti1Image(data, image.affine)
-# without the header, write the made-up affine with sform_code 2, "aligned". Left and right were guessed, and from then on
-# nothing shows it. nibabel keeps the codes only where the header is passed on too and the affine is not touched.
-# Why it matters: b2m.Study refuses labels and masks beside images without orientation, but a mask that was smoothed or
-# averaged by nilearn first passes for one that has it, and matches the BOLD that it came from only by the same guess.
-# What a user can do: look at the codes of the first image of a chain (nib-ls, or header["sform_code"]), and set the true
-# affine there (image.set_sform(affine, 1)) before anything else is computed.
+# Expected: FreeSurfer's MGH has goodRASFlag: "if 0, the direction cosines and the centre are not set, assume 1 mm isotropic
+# and coronal". A header read from such a file should still hold 0, as a NIfTI header read by nibabel keeps both codes 0.
+# Seen: nibabel.load fills in the coronal default and sets goodRASFlag to 1 in the header it hands out. Nothing in the image
+# shows that left, right and voxel size were assumed, and a copy saved from it claims them.
+# Why it matters: labels such as aparc.a2009s+aseg.mgz are laid on BOLD by their affine; a guess there moves every region.
+# b2m.Study reads the flag from the file itself.
+# What a user can do: read bytes 28 and 29 of the (decompressed) file, big-endian; where they are 0, set the affine by hand.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet nibabel==5.4.2 nilearn==0.14.1
+"$folder/venv/bin/pip" install --quiet nibabel==5.4.2
 cd "$folder"
 venv/bin/python - <<'PYTHON'
-import warnings
+import gzip
 
 import nibabel as nib
 import numpy as np
 
-warnings.simplefilter("ignore")
-from nilearn.image import mean_img, new_img_like, smooth_img
-
-header = nib.Nifti1Header()
-header.set_data_dtype(np.float32)
-header.set_data_shape((6, 5, 4, 3))
-header.set_zooms((2, 2, 2, 1.5))
-header["vox_offset"], header["magic"] = 352, b"n+1"
-data = np.arange(360, dtype=np.float32).reshape(6, 5, 4, 3)
-with open("unknown.nii", "wb") as file:
-    file.write(header.binaryblock + bytes(4) + data.tobytes(order="F"))
-
-
-def codes(image):
-    nib.save(image, "copy.nii")
-    saved = nib.load("copy.nii").header
-    return int(saved["qform_code"]), int(saved["sform_code"])
-
-
-image = nib.load("unknown.nii")
-first = nib.Nifti1Image(data[..., 0], image.affine, image.header)
-seen = {
-    "as it is": codes(image),
-    "nibabel, header passed on": codes(nib.Nifti1Image(data, image.affine, image.header)),
-    "nibabel, affine alone": codes(nib.Nifti1Image(data, image.affine)),
-    "new_img_like": codes(new_img_like(image, data)),
-    "mean_img": codes(mean_img(image)),
-    "smooth_img": codes(smooth_img(image, 4)),
-}
-print("affine made up:", image.affine[:3].tolist())
-for name, pair in seen.items():
-    print(f"{name}: qform_code {pair[0]}, sform_code {pair[1]}")
-assert image.affine[0, 0] == -2, image.affine
-assert seen["as it is"] == seen["nibabel, header passed on"] == (0, 0), seen
-changed = [name for name in ("nibabel, affine alone", "new_img_like", "mean_img", "smooth_img") if seen[name][1] == 0]
-assert not changed, f"these keep the codes now: {changed}"
+data = np.arange(120, dtype=np.int32).reshape(6, 5, 4)
+nib.save(nib.MGHImage(data, np.diag([-2.0, 2, 2, 1])), "labels.mgz")
+stored = bytearray(gzip.open("labels.mgz").read())
+stored[28:30] = bytes(2)
+with gzip.open("unknown.mgz", "wb") as file:
+    file.write(stored)
+image = nib.load("unknown.mgz")
+nib.save(image, "copy.mgz")
+flags = int.from_bytes(gzip.open("unknown.mgz").read(30)[28:], "big"), int(image.header["goodRASFlag"])
+copied = int.from_bytes(gzip.open("copy.mgz").read(30)[28:], "big")
+print(f"goodRASFlag: in the file {flags[0]}, in nibabel's header {flags[1]}, in a copy {copied}")
+print("voxels: stored as 2 mm, read as", image.header.get_zooms(), "mm; affine", image.affine.tolist())
+assert (*flags, copied) == (0, 1, 1), "nibabel keeps the flag now"
 PYTHON

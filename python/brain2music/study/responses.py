@@ -174,7 +174,7 @@ def _mask_image(data: SubjectData) -> nib.nifti1.Nifti1Image:
         data.mask.astype(np.uint8), data.grid.affine
     )
     if not data.grid.oriented:  # then the affine is a guess, and the mask must not pass for more
-        image.header["sform_code"] = 0  # type: ignore[no-untyped-call]
+        image.header["sform_code"] = 0
     return image
 
 

@@ -49,15 +49,20 @@ def is_oriented(image: Any) -> bool:
         NIfTI: qform_code or sform_code above 0. MGH: goodRASFlag. Analyze: only where SPM's ``.mat`` file was beside
         it. Other formats always say it.
     """
-    header = image.header
+    header: Any = image.header
     if image.affine is None:
         return False
     if isinstance(header, nib.Nifti1Header):
         return int(header["qform_code"]) > 0 or int(header["sform_code"]) > 0
     if isinstance(header, nib.freesurfer.mghformat.MGHHeader):
-        return bool(header["goodRASFlag"])
+        # nibabel sets the flag when it reads a file that has none.
+        path = image.get_filename()
+        if path is None:
+            return bool(header["goodRASFlag"])
+        with nib.openers.ImageOpener(str(path)) as file:
+            return any(file.read(30)[28:])
     if isinstance(header, nib.AnalyzeHeader):
-        return not np.allclose(image.affine, header.get_best_affine())
+        return not np.allclose(image.affine, image.header.get_best_affine())
     return True
 
 
@@ -74,11 +79,11 @@ def forms_apart(image: Any) -> float:
         Millimetres between both places of the corner that differs most; 0 where one form is not given or both agree to
         0.1 mm, and infinity where the qform cannot be read.
     """
-    header = image.header
+    header: Any = image.header
     if not isinstance(header, nib.Nifti1Header):
         return 0.0
     try:
-        qform, sform = header.get_qform(coded=True)[0], header.get_sform(coded=True)[0]
+        qform, sform = image.header.get_qform(coded=True)[0], image.header.get_sform(coded=True)[0]
     except (nib.spatialimages.HeaderDataError, ValueError, np.linalg.LinAlgError):
         return np.inf if int(header["sform_code"]) > 0 else 0.0
     if qform is None or sform is None:
