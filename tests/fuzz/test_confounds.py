@@ -144,8 +144,9 @@ def test_mutated_confounds_are_refused_or_read_right(mutations, tmp_path):
                 row, name = re.search(r"in row (\d+) of", text)[1], re.search("confound ([a-z_1]+) must", text)[1]
                 assert 1 <= int(row) <= SCANS and name in COLUMNS  # noqa: PT018
             return False
-        table = pd.read_csv(path, sep="\t", quoting=3, encoding="utf-8-sig", skip_blank_lines=False)
-        table = table[list(COLUMNS)].astype(float)
+        # Without dtype, a whole number beyond 64 bits would make text of its column, n/a included.
+        how = {"quoting": 3, "encoding": "utf-8-sig", "skip_blank_lines": False, "dtype": dict.fromkeys(COLUMNS, float)}
+        table = pd.read_csv(path, sep="\t", **how)[list(COLUMNS)]
         missing = table.isna()
         assert not missing[DROPPED:].any(axis=None)
         # pandas before 3 may round the last digit otherwise.
