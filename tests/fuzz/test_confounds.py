@@ -145,7 +145,7 @@ def test_mutated_confounds_are_refused_or_read_right(mutations, tmp_path):
                 assert 1 <= int(row) <= SCANS and name in COLUMNS  # noqa: PT018
             return False
         # Without dtype, a whole number beyond 64 bits would make text of its column, n/a included.
-        how = {"quoting": 3, "encoding": "utf-8-sig", "skip_blank_lines": False, "dtype": dict.fromkeys(COLUMNS, float)}
+        how = {"quoting": 3, "encoding": "utf-8-sig", "dtype": dict.fromkeys(COLUMNS, float)}
         table = pd.read_csv(path, sep="\t", **how)[list(COLUMNS)]
         missing = table.isna()
         assert not missing[DROPPED:].any(axis=None)

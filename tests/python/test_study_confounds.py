@@ -258,7 +258,8 @@ def test_a_study_tells_of_its_confounds(study_folder):
     told = [note for note in brain.notes if "confound" in note.lower()]
     assert told[0].startswith("Confounds gsr are constant once detrended and were left out: sub-001 Training run 1, ")
     assert told[1].startswith("2 of 3 confounds that vary are independent: sub-001 Training run 1, ")
-    assert told[2:] == [
+    assert told[2].startswith("9 columns of confounds and slow drift were regressed out: sub-001 Training run 1, ")
+    assert told[3:] == [
         "N/a of confound fd in row 1 took the value of the next row: sub-001 Training run 2, sub-001 Test run 2."
     ]
     run = brain.repeats[brain.test_clips.run == 6].transpose(1, 0, 2, 3).reshape(400, -1)

@@ -334,10 +334,9 @@ def test_confounds(study_folder):
         path = study_folder.prepared(task, run, "desc-confounds_timeseries", "").with_suffix("").with_suffix(".tsv")
         path.write_text("a\n" + "\n".join(map(str, rng.standard_normal(410))) + "\n")
     brain = b2m.Study(study_folder.root, confounds=["a"], cache=False).responses("001", delay_scans=0)
-    confound = pd.read_csv(path, sep="\t")["a"].to_numpy()
-    confound = (confound - ndimage.median_filter(confound, size=161, mode="reflect"))[10:]
+    confound = pd.read_csv(path, sep="\t")["a"][10:]
     run = brain.repeats[brain.test_clips.run == 6].transpose(1, 0, 2, 3).reshape(400, -1)
-    assert np.abs(run.T @ confound).max() / 400 < 1e-5
+    assert np.abs(run.T @ confound.to_numpy()).max() / 400 < 1e-5
 
 
 def test_memory_is_the_result_and_one_run(make_study_folder, tmp_path):

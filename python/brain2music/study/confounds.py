@@ -49,7 +49,7 @@ class Nuisance:
     Parameters
     ----------
     basis : array of shape (scans kept, rank), float64
-        Orthonormal columns of mean 0.
+        Orthonormal columns of mean 0: slow drift first, then confounds.
     notes : tuple of str
         Confounds that were constant or not independent, a part of a sentence each.
     """

@@ -166,7 +166,8 @@ def _nuisance(item: RunData, data: SubjectData, dropped: int) -> tuple[Nuisance 
         return None, []
     values, notes = read_confounds(path, names, item.image.volumes, dropped)
     nuisance = prepare_nuisance(values, dropped, data.tr, None, names, str(path))
-    return nuisance, [*notes, *nuisance.notes]
+    rank = nuisance.basis.shape[1]
+    return nuisance, [*notes, *nuisance.notes, f"{rank} columns of confounds and slow drift were regressed out"]
 
 
 def _mask_image(data: SubjectData) -> nib.nifti1.Nifti1Image:
