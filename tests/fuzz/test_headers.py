@@ -84,7 +84,26 @@ def change_data(data, end, rng):
         data[rng.integers(end, len(data))] = rng.integers(256)
 
 
-MUTATIONS = (change_byte, change_byte, change_byte, change_value, change_value, change_value, change_length, shift)
+def change_codes(data, end, rng):
+    """qform_code and sform_code, each 0 or another value, in either byte order."""
+    first, second = (252, 254) if end == 352 else (344, 348)
+    order = (">", "<")[rng.integers(2)]
+    for start in (first, second):
+        code = np.array(rng.choice([0, 0, 1, 2, -1]), order + ("i2" if end == 352 else "i4"))
+        data[start : start + code.itemsize] = code.tobytes()
+
+
+MUTATIONS = (
+    change_byte,
+    change_byte,
+    change_byte,
+    change_value,
+    change_value,
+    change_value,
+    change_length,
+    shift,
+    change_codes,
+)
 
 
 def read(path):
@@ -132,6 +151,12 @@ def test_mutated_headers_are_refused_or_read_right(mutations, tmp_path):
         loaded = nib.load(path)
         assert loaded.shape == (*image.grid.shape, image.volumes)
         np.testing.assert_array_equal(image.grid.affine, loaded.affine)
+        codes = [int(loaded.header[code]) for code in ("qform_code", "sform_code")]
+        assert image.grid.oriented == (max(codes) > 0)
+        if not image.grid.oriented:
+            np.testing.assert_array_equal(image.grid.affine, loaded.header.get_base_affine())
+        if min(codes) <= 0:
+            assert image.forms_apart == 0
         unit = {"sec": 1, "unknown": 1, "msec": 1e-3, "usec": 1e-6}[loaded.header.get_xyzt_units()[1]]
         assert tr == pytest.approx(float(loaded.header.get_zooms()[3]) * unit, abs=1e-6)
         assert np.isfinite(bold).all()

@@ -63,6 +63,12 @@ class StudyFolder:
     def bold(self, task="Training", run=1, subject="001"):
         return self.events(task, run, subject).with_name(f"sub-{subject}_task-{task}_run-{run:02}_bold.nii")
 
+    def forget(self, task, run, subject="001"):
+        """Take a run's events and sidecar away, the image too if there is one."""
+        self.events(task, run, subject).unlink()
+        self.bold(task, run, subject).with_suffix(".json").unlink()
+        self.bold(task, run, subject).unlink(missing_ok=True)
+
     def edit(self, path, old, new, count=1):
         text = path.read_bytes()
         assert old.encode() in text

@@ -10,10 +10,10 @@ from brain2music.simulation.brain.cochlea import CHANNELS_HZ, cochleagram, modul
 from brain2music.simulation.brain.noise import BodyNoise
 from brain2music.simulation.brain.subject import slice_times
 from brain2music.simulation.brain.voxels import AUDITORY, _nonlinear, _sampled_response
-from brain2music.study.bold import Grid
 from brain2music.study.motion import Realigner
 from brain2music.study.regions import DESTRIEUX
 from brain2music.study.tables import read_table
+from brain2music.study.volumes import Grid
 
 RATE = 22050
 

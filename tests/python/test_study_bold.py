@@ -9,7 +9,7 @@ import pytest
 from nilearn.maskers import NiftiMasker
 from scipy import ndimage, stats
 
-from brain2music.study.bold import open_bold, read_confounds, read_masked, repetition_time, standardize
+from brain2music.study.bold import open_bold, read_masked, repetition_time, standardize
 
 SHAPE = (6, 5, 4)
 
@@ -73,27 +73,6 @@ def test_slabs_change_nothing(rng, monkeypatch):
     monkeypatch.setattr("brain2music.study.bold.SLAB", 7)
     np.testing.assert_array_equal(standardize(bold.copy(), 1.5, 10), whole)
     assert not whole[:, 7].any()
-
-
-def test_confounds_are_regressed_out(rng, tmp_path):
-    confounds = rng.standard_normal((410, 2))
-    bold = (rng.standard_normal((410, 30)) + 5 * confounds @ rng.standard_normal((2, 30))).astype(np.float32)
-    path = tmp_path / "confounds.tsv"
-    rows = [f"{a!r}\t{b!r}" for a, b in confounds.tolist()]
-    path.write_text("\n".join(["rot_x\ttrans_x", "n/a\tn/a", *rows[1:]]) + "\n")
-    read = read_confounds(path, ["rot_x", "trans_x"], 410, 10)
-    np.testing.assert_array_equal(read, confounds[10:])
-    processed = standardize(bold.copy(), 1.5, 10, read)
-    detrended = (bold - ndimage.median_filter(bold, size=(161, 1), mode="reflect"))[10:].astype(np.float64)
-    design = np.column_stack([np.ones(400), read])
-    residuals = detrended - design @ np.linalg.lstsq(design, detrended, rcond=None)[0]
-    np.testing.assert_allclose(processed, stats.zscore(residuals, axis=0), atol=1e-4)
-    with pytest.raises(ValueError, match=rf"confound rot_x must be finite; got 'n/a' in row 1 of {path}"):
-        read_confounds(path, ["rot_x"], 410, 0)
-    with pytest.raises(ValueError, match=rf"confounds must have a row a volume \(400\); got 410 in {path}"):
-        read_confounds(path, ["rot_x"], 400, 10)
-    with pytest.raises(ValueError, match=r"column csf must be there once; got columns \['rot_x', 'trans_x'\]"):
-        read_confounds(path, ["csf"], 410, 10)
 
 
 def refused(path, message, mask=None):

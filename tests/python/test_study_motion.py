@@ -4,8 +4,8 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 import brain2music as b2m
-from brain2music.study.bold import Grid
 from brain2music.study.motion import Realigner
+from brain2music.study.volumes import Grid
 
 SHAPE = (30, 32, 24)
 AFFINE = np.array([[-3.0, 0, 0, 45], [0, 3, 0, -48], [0, 0, 3, -36], [0, 0, 0, 1]])
@@ -70,6 +70,7 @@ def test_a_moving_study(make_study_folder, tmp_path, rng):
         keep = (lines[1], lines[-1]) if "Training_run-01" in events.name else (lines[1], lines[2])
         if "Test" in events.name or int(events.name.split("run-")[1][:2]) > 2:
             events.unlink()
+            events.with_name(events.name.replace("events.tsv", "bold.json")).unlink()
         else:
             fields = [line.split("\t") for line in keep]
             fields[1][0] = "15"

@@ -8,7 +8,7 @@ import pytest
 from nilearn.image import resample_to_img
 
 from brain2music.study.bold import Grid
-from brain2music.study.regions import DESTRIEUX, label_names, load_labels, load_mask
+from brain2music.study.regions import DESTRIEUX, label_names, load_labels
 
 GRID = Grid((9, 8, 7), np.array([[2.0, 0, 0, -8], [0, 2, 0, -7], [0, 0, 2, -6], [0, 0, 0, 1]]))
 
@@ -43,7 +43,8 @@ def test_freesurfer_labels_are_resampled_as_nilearn_does(rng, tmp_path, oblique)
         turn = nib.eulerangles.euler2mat(0.2, -0.1, 0.3)
         target = Grid(GRID.shape, GRID.affine @ nib.affines.from_matvec(turn, [0.11, 0.07, -0.05]))
     names = label_names(path)
-    result = load_labels(path, names, target)
+    result, notes = load_labels(path, names, target)
+    assert notes == []
     cortical = np.where(np.isin(labels, list(names)), labels, 0).astype(np.int32)
     expected = resample_to_img(
         nib.Nifti1Image(cortical, affine),
@@ -68,7 +69,7 @@ def test_a_labelled_image_with_its_table(study_folder, tmp_path):
     grid = Grid(labels.shape, nib.load(path).affine)
     names = label_names(path)
     assert names == {label: f"region {label}" for label in range(1, 31)}
-    np.testing.assert_array_equal(load_labels(path, names, grid), labels)
+    np.testing.assert_array_equal(load_labels(path, names, grid)[0], labels)
     other = tmp_path / "names.tsv"
     path.with_name("sub-001_atlas.tsv").rename(other)
     assert label_names(path, other) == names
@@ -117,14 +118,17 @@ def test_bad_labels_are_refused(study_folder, tmp_path):
     labels = study_folder.write_labels(path)
     names, grid = label_names(path), Grid(labels.shape, nib.load(path).affine)
     for data, message in (
-        (labels + 0.5, f"labels must be whole numbers from 0; got float64 values in {path}"),
-        (labels - 1, "labels must be whole numbers from 0"),
+        (labels + 0.5, f"labels must be whole numbers from 0; got 0.5 and 119 others of float64 in {path} .*nearest"),
+        (labels - 1, f"labels must be whole numbers from 0; got -1 to 29 in {path}"),
         (
             np.where(labels == 3, 77, labels).astype(np.int16),
             rf"every label must have a name; got none for \[77\] of {path}",
         ),
-        (np.where(labels == 3, np.nan, labels), f"labels and its affine must be finite; got NaN or Inf in {path}"),
-        (np.stack([labels, labels], axis=-1), rf"labels must be three-dimensional; got \(6, 5, 4, 2\) in {path}"),
+        (np.where(labels == 3, np.inf, labels), f"labels and its affine must be finite; got Inf or NaN in {path}"),
+        (
+            np.stack([labels, labels], axis=-1),
+            rf"labels must be three-dimensional; got \(6, 5, 4, 2\) in {path} \(of a probabilistic atlas, make one",
+        ),
         (0 * labels, f"labels must lie where the BOLD is; got none of 30 regions of {path}"),
     ):
         study_folder.write(path, data)
@@ -144,17 +148,12 @@ def test_bad_labels_are_refused(study_folder, tmp_path):
         load_labels(zipped, names, grid)
 
 
-def test_masks(study_folder, tmp_path):
-    path = study_folder.write(tmp_path / "mask.nii.gz", np.ones(study_folder.shape, np.uint8))
-    image = nib.load(path)
-    grid = Grid(image.shape, image.affine)
-    assert load_mask(path, grid).all()
-    assert load_mask(image, grid).all()
-    shifted = Grid(grid.shape, grid.affine + np.array([[0, 0, 0, 1.0], [0] * 4, [0] * 4, [0] * 4]))
-    with pytest.raises(
-        ValueError, match=rf"mask must have the grid of the BOLD .*; got shape \(6, 5, 4\), .* in {path}"
-    ):
-        load_mask(path, shifted)
-    study_folder.write(path, np.zeros(study_folder.shape, np.uint8))
-    with pytest.raises(ValueError, match=f"mask must hold a voxel; got none in {path}"):
-        load_mask(path, grid)
+def test_nan_is_in_no_region(study_folder, tmp_path):
+    """SPM writes NaN outside; nilearn's maskers take it for 0."""
+    path = tmp_path / "a.nii"
+    labels = study_folder.write_labels(path)
+    names, grid = label_names(path), Grid(labels.shape, nib.load(path).affine)
+    study_folder.write(path, np.where(labels == 0, np.nan, labels))
+    read, notes = load_labels(path, names, grid)
+    np.testing.assert_array_equal(read, labels)
+    assert notes == [f"{(labels == 0).sum()} voxels of the labels {path} are NaN: in no region."]

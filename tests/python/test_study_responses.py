@@ -281,13 +281,15 @@ def test_fewer_runs_than_another_subject(make_study_folder, tmp_path):
         FileNotFoundError,
     )
     folder.prepared("Test", 6).unlink()
+    refused(folder, r"must have an image and events .*; got none for .*run-06_bold.json", FileNotFoundError)
+    folder.bold("Test", 6).with_suffix(".json").unlink()
     study = b2m.Study(folder.root, cache=False)
     brain = study.responses("001")
     assert "sub-001 lacks runs that sub-002 has: task-Test_run-6." in brain.notes
     assert len(brain.test_clips) == 50
     row = study.runs.query("subject == '001' and task == 'Test' and run == 6").iloc[0]
     assert (row.used, row.why) == (False, "not there (sub-002 has it)")
-    folder.events("Training", 12).unlink()
+    folder.forget("Training", 12)
     folder.prepared("Training", 12).unlink()
     refused(folder, "a dummy event must repeat a clip heard elsewhere, .*run-01_events.tsv, heard nowhere else")
 

@@ -63,8 +63,16 @@ def _add_study(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--derivatives", help="fMRIPrep's folder; by default STUDY/derivatives")
     parser.add_argument("--captions", help="CSV of captions; by default STUDY/captions.csv")
     parser.add_argument("--rois", help="destrieux, or a labelled image with names in a TSV beside it")
+    parser.add_argument("--mask", help="image of the voxels to keep, on the BOLD's grid; by default those in a region")
+    parser.add_argument("--mask-threshold", type=float, help="keep voxels of the mask above it, as 0.5")
     parser.add_argument("--space", help="space of the preprocessed BOLD, such as T1w, where there are several")
     parser.add_argument("--assume-aligned", action="store_const", const=True, help="the BOLD images are aligned")
+    parser.add_argument(
+        "--assume-same-grid",
+        action="store_const",
+        const=True,
+        help="labels and mask lie on the BOLD's grid voxel by voxel, whatever the headers say",
+    )
     parser.add_argument("--motion", choices=("rigid",), help="align raw BOLD first; takes minutes a run")
     parser.add_argument("--subjects", nargs="+", help="labels such as 001; by default all")
     parser.add_argument(

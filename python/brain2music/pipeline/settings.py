@@ -20,7 +20,7 @@ class Settings:
     ----------
     study : str
         The BIDS folder.
-    stimuli, derivatives, captions, rois, space, assume_aligned, motion
+    stimuli, derivatives, captions, rois, mask, mask_threshold, space, assume_aligned, assume_same_grid, motion
         As for ``b2m.Study``.
     subjects : tuple of str, optional
         All by default.
@@ -65,8 +65,11 @@ class Settings:
     derivatives: str | None = None
     captions: str | None = None
     rois: str = "destrieux"
+    mask: str | None = None
+    mask_threshold: float | None = None
     space: str | None = None
     assume_aligned: bool = False
+    assume_same_grid: bool = False
     motion: str | None = None
     subjects: tuple[str, ...] | None = None
     exclude_runs: tuple[str, ...] = ()

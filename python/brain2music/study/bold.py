@@ -1,6 +1,5 @@
 """BOLD from NIfTI: one run at a time, volume by volume, straight into (scans, voxels)."""
 
-import contextlib
 import gzip
 import zlib
 from collections.abc import Callable, Iterator
@@ -13,14 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from brain2music import signal
-from brain2music.study.tables import read_table
+from brain2music.study.confounds import Detrend, Nuisance, prepare_nuisance
+from brain2music.study.volumes import Grid, forms_apart, is_oriented
 
 __all__ = [
     "BoldImage",
-    "Grid",
     "first_volume",
     "open_bold",
-    "read_confounds",
     "read_masked",
     "repetition_time",
     "standardize",
@@ -39,21 +37,6 @@ Align = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True, eq=False)
-class Grid:
-    """Where voxels lie: shape (x, y, z) and the affine from voxel indices to millimetres."""
-
-    shape: tuple[int, int, int]
-    affine: npt.NDArray[np.float64]
-
-    def matches(self, other: "Grid") -> bool:
-        """Whether both put every voxel in the same place, to a thousandth of a millimetre a voxel."""
-        return self.shape == other.shape and np.allclose(self.affine, other.affine, rtol=0, atol=1e-3)
-
-    def __str__(self) -> str:
-        return f"shape {self.shape}, affine {np.round(self.affine[:3], 3).tolist()}"
-
-
-@dataclass(frozen=True, eq=False)
 class BoldImage:
     """A checked header: all that reading the volumes needs."""
 
@@ -65,6 +48,7 @@ class BoldImage:
     offset: int  # bytes before the first volume
     slope: float
     inter: float
+    forms_apart: float = 0.0  # millimetres between the places that qform and sform give a voxel
 
 
 def open_bold(path: Path) -> BoldImage:
@@ -104,6 +88,7 @@ def open_bold(path: Path) -> BoldImage:
                 stored_slope, dimensions = float(stored["scl_slope"]), int(stored["dim"][0])
             unit, zooms = header.get_xyzt_units()[1], header.get_zooms()
             volume = abs(np.linalg.det(affine[:3, :3]))  # of a voxel
+            oriented, apart = is_oriented(image), forms_apart(image)
     except (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError, EOFError, zlib.error) as error:
         raise ValueError(f"[study.bold] the header must be NIfTI's; got '{error}' in {path}") from error
     except (OSError, ValueError, KeyError, OverflowError, np.linalg.LinAlgError) as error:
@@ -130,7 +115,8 @@ def open_bold(path: Path) -> BoldImage:
     if unit not in SECONDS or not 0 <= zooms[3] < np.inf:
         raise ValueError(f"[study.bold] pixdim[4] must be a time; got {zooms[3]} {unit} in {path}")
     tr = round(float(zooms[3]) * SECONDS[unit], 6) or None
-    return BoldImage(path, Grid(shape[:3], affine), shape[3], tr, dtype, offset, slope, inter)
+    grid = Grid(shape[:3], affine, oriented)
+    return BoldImage(path, grid, shape[3], tr, dtype, offset, slope, inter, apart)
 
 
 def repetition_time(image: BoldImage, sidecar: float | None) -> float:
@@ -193,7 +179,11 @@ def first_volume(image: BoldImage) -> npt.NDArray[np.float32]:
 
 
 def standardize(
-    bold: npt.NDArray[np.float32], tr: float, dropped: int, confounds: npt.NDArray[np.float64] | None = None
+    bold: npt.NDArray[np.float32],
+    tr: float,
+    dropped: int,
+    confounds: npt.NDArray[Any] | Nuisance | None = None,
+    detrend: Detrend | None = None,
 ) -> npt.NDArray[np.float32]:
     """Detrend a run, drop its first scans and z-score the rest, in place.
 
@@ -205,43 +195,36 @@ def standardize(
         Seconds from scan to scan.
     dropped : int
         Scans to drop from the beginning, after the median filter of 240 s has seen them.
-    confounds : array of shape (scans - dropped, k), optional
-        Regressed out, with the mean, before the z-scoring.
+    confounds : array of shape (scans, k) or Nuisance, optional
+        Regressed out, with the mean and slow drift, before the z-scoring. An array loses its drift first, as
+        :func:`brain2music.study.confounds.prepare_nuisance` has it.
+    detrend : callable, optional
+        Filter to use in place of the running median: from (scans, columns) to the same shape.
 
     Returns
     -------
     array of shape (scans - dropped, voxels), float32
-        A view of ``bold``. Voxels that are constant become 0.
+        A view of ``bold``. Voxels that are constant, or hold nothing but confounds, become 0.
+
+    Raises
+    ------
+    ValueError
+        If the confounds have another number of scans, or leave no scan free.
     """
-    basis = None
-    if confounds is not None:
-        left, singular, _ = np.linalg.svd(confounds - confounds.mean(axis=0), full_matrices=False)
-        basis = left[:, singular > 1e-10 * singular.max(initial=0)]
+    if confounds is not None and not isinstance(confounds, Nuisance):
+        if len(confounds) != len(bold):
+            raise ValueError(
+                f"[study.bold] confounds must have a row for every scan, dropped ones too; got {len(confounds)} for "
+                f"{len(bold)}"
+            )
+        confounds = prepare_nuisance(confounds, dropped, tr, detrend)
     for begin in range(0, bold.shape[1], SLAB):
-        slab = signal.median_detrend(np.ascontiguousarray(bold[:, begin : begin + SLAB]), tr=tr)[dropped:]
-        if basis is not None:
-            slab = slab - slab.mean(axis=0)
-            slab = (slab - basis @ (basis.T @ slab)).astype(np.float32)
+        raw = np.ascontiguousarray(bold[:, begin : begin + SLAB])
+        slab = (signal.median_detrend(raw, tr=tr) if detrend is None else detrend(raw))[dropped:]
+        if confounds is not None:
+            slab = confounds.remove_from(slab, raw)
         bold[dropped:, begin : begin + SLAB] = signal.zscore(slab)
     return bold[dropped:]
-
-
-def read_confounds(path: Path, columns: list[str], scans: int, dropped: int) -> npt.NDArray[np.float64]:
-    """Read columns of fMRIPrep's confounds, shape (scans - dropped, columns); ``n/a`` only among the dropped scans."""
-    table = read_table(path, columns)
-    if len(table) != scans:
-        raise ValueError(f"[study.bold] confounds must have a row a volume ({scans}); got {len(table)} in {path}")
-    values = np.full((scans - dropped, len(columns)), np.nan)
-    for number, row in enumerate(table[dropped:]):
-        for column, name in enumerate(columns):
-            with contextlib.suppress(ValueError):
-                values[number, column] = float(row[name])
-            if not np.isfinite(values[number, column]):
-                raise ValueError(
-                    f"[study.bold] confound {name} must be finite; got {row[name]!r} in row {number + dropped + 1} of "
-                    f"{path}"
-                )
-    return values
 
 
 def _scaled(values: npt.NDArray[Any], image: BoldImage) -> npt.NDArray[np.float32]:

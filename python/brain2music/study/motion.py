@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from brain2music.study.bold import Grid
+from brain2music.study.volumes import Grid
 
 __all__ = ["Realigner"]
 

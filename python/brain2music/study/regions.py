@@ -6,26 +6,25 @@ FreeSurferColorLUT.txt (revision 1.70).
 """
 
 import re
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
-from brain2music.study.bold import Grid
 from brain2music.study.names import entities
 from brain2music.study.sidecars import inherit
 from brain2music.study.tables import read_table
+from brain2music.study.volumes import Grid, on_bold, read_volume
 
-__all__ = ["RegionLabels", "label_names", "load_labels", "load_mask", "on_grid"]
+__all__ = ["RegionLabels", "label_names", "load_labels", "on_grid"]
 
 DESTRIEUX = Path(__file__).with_name("destrieux.tsv")
 
 #: Tissue classes are no regions: fMRIPrep's bare dseg has three, an atlas of the cortex many more.
 FEWEST_LABELS = 20
+
+PROBABILISTIC = " (of a probabilistic atlas, make one image of labels first, such as each voxel's most probable region)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +93,9 @@ def label_names(path: Path, names: Path | None = None, root: Path | None = None)
     return named
 
 
-def load_labels(path: Path, names: dict[int, str], grid: Grid) -> npt.NDArray[np.int32]:
+def load_labels(
+    path: Path, names: dict[int, str], grid: Grid, *, same_grid: bool = False
+) -> tuple[npt.NDArray[np.int32], list[str]]:
     """Read a labelled image onto a grid, each voxel taking the label nearest to its centre.
 
     Parameters
@@ -106,20 +107,38 @@ def load_labels(path: Path, names: dict[int, str], grid: Grid) -> npt.NDArray[np
         in any other image a label without a name is an error.
     grid : Grid
         Of the BOLD.
+    same_grid : bool
+        Whether the image lies on the grid voxel by voxel, whatever its header says; the shapes must agree.
 
     Returns
     -------
-    array of shape (x, y, z), int32
+    labels : array of shape (x, y, z), int32
+        NaN became 0.
+    notes : list of str
 
     Raises
     ------
     ValueError
-        If the image is not one of labels, or none of its labels lies on the grid.
+        If the image is not one of labels, does not say where its voxels lie, or none of its labels lies on the grid.
     """
-    values, source = _volume(path, "labels")
-    whole = values.dtype.kind in "biu" or np.array_equal(values, np.rint(values))
-    if not whole or values.min() < 0 or values.max() > np.iinfo(np.int32).max:
-        raise ValueError(f"[study.regions] labels must be whole numbers from 0; got {values.dtype} values in {path}")
+    values, source, notes = read_volume(path, "labels", PROBABILISTIC)
+    source, told = on_bold(source, grid, "labels", path, same_grid)
+    notes += told
+    unknown = np.isnan(values)
+    if unknown.any():
+        notes.append(f"{int(unknown.sum())} voxels of the labels {path} are NaN: in no region.")
+        values = np.where(unknown, 0, values)
+    broken = np.zeros(1, bool) if values.dtype.kind in "biu" else values != np.rint(values)
+    if broken.any():
+        raise ValueError(
+            f"[study.regions] labels must be whole numbers from 0; got {values.flat[int(np.argmax(broken))]:g} and "
+            f"{int(broken.sum()) - 1} others of {values.dtype} in {path} (labels are resampled by nearest neighbour, "
+            f"never linearly; a probability map is no label image)"
+        )
+    if values.min() < 0 or values.max() > np.iinfo(np.int32).max:
+        raise ValueError(
+            f"[study.regions] labels must be whole numbers from 0; got {values.min():g} to {values.max():g} in {path}"
+        )
     labels = values.astype(np.int32)
     present = [int(label) for label in np.unique(labels) if label != 0]
     unnamed = [label for label in present if label not in names]
@@ -133,30 +152,7 @@ def load_labels(path: Path, names: dict[int, str], grid: Grid) -> npt.NDArray[np
             f"[study.regions] labels must lie where the BOLD is; got none of {len(names)} regions of {path} ({source}) "
             f"on its grid ({grid})"
         )
-    return result
-
-
-def load_mask(mask: Any, grid: Grid) -> npt.NDArray[np.bool_]:
-    """Read a mask that lies on the BOLD's own grid.
-
-    Parameters
-    ----------
-    mask : path or nibabel image
-        Non-zero inside. It is not resampled: where a voxel lies is no question to settle by rounding.
-    grid : Grid
-
-    Returns
-    -------
-    array of shape (x, y, z), bool
-    """
-    values, source = _volume(mask, "mask")
-    name = mask if isinstance(mask, str | Path) else "the given image"
-    if not source.matches(grid):
-        raise ValueError(f"[study.regions] mask must have the grid of the BOLD ({grid}); got {source} in {name}")
-    inside: npt.NDArray[np.bool_] = values != 0
-    if not inside.any():
-        raise ValueError(f"[study.regions] mask must hold a voxel; got none in {name}")
-    return inside
+    return result, notes
 
 
 def on_grid(labels: npt.NDArray[np.int32], source: Grid, target: Grid) -> npt.NDArray[np.int32]:
@@ -181,30 +177,3 @@ def _own_names(path: Path, root: Path | None) -> Path | None:
     if root is None or root not in path.parents or entities(path)["suffix"] != "dseg":
         return None
     return next(iter(reversed(inherit(path, root, ".tsv"))), None)
-
-
-def _volume(image: Any, what: str) -> tuple[npt.NDArray[Any], Grid]:
-    """Read a three-dimensional image (or a single volume) of finite numbers."""
-    path = image if isinstance(image, str | Path) else "the given image"
-    try:
-        loaded: Any = nib.load(image) if isinstance(image, str | Path) else image
-        values, affine = np.asanyarray(loaded.dataobj), np.asarray(loaded.affine, dtype=np.float64)
-    except (
-        nib.filebasedimages.ImageFileError,
-        nib.spatialimages.HeaderDataError,
-        zlib.error,
-        EOFError,
-        OSError,
-        ValueError,
-    ) as error:
-        problem = " ".join(str(error).split())
-        raise ValueError(
-            f"[study.regions] {what} must be an image that nibabel reads; got '{problem}' in {path}"
-        ) from error
-    if values.ndim == 4 and values.shape[3] == 1:
-        values = values[..., 0]
-    if values.ndim != 3 or values.size == 0 or values.dtype.kind not in "biuf":
-        raise ValueError(f"[study.regions] {what} must be three-dimensional; got {values.shape} in {path}")
-    if not np.isfinite(values).all() or not np.isfinite(affine).all():
-        raise ValueError(f"[study.regions] {what} and its affine must be finite; got NaN or Inf in {path}")
-    return values, Grid(values.shape, affine)

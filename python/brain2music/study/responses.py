@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from brain2music.study import cache
-from brain2music.study.bold import first_volume, read_confounds, read_masked, standardize
+from brain2music.study.bold import first_volume, read_masked, standardize
+from brain2music.study.confounds import Nuisance, prepare_nuisance, read_confounds
 from brain2music.study.events import Event
 from brain2music.study.motion import Realigner
 from brain2music.study.regions import RegionLabels
@@ -116,7 +117,7 @@ def subject_responses(data: SubjectData, delay_scans: int, folder: Path | None, 
         _clips(train, present["training"]),
         _clips(test, present["test"]),
         data.rois,
-        nib.nifti1.Nifti1Image(data.mask.astype(np.uint8), data.grid.affine),  # type: ignore[no-untyped-call]
+        _mask_image(data),
         data.tr,
         (*data.notes, *_missing_notes(present, delay_scans), *notes),
     )
@@ -132,28 +133,50 @@ def _fill(
 ) -> list[str]:
     from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
-    notes = []
+    notes: list[str] = []
+    cleaned: dict[str, list[str]] = {}
     realigner = Realigner(first_volume(data.train[0].image), data.grid, data.mask) if data.realign else None
     bar = tqdm([*data.train, *data.test], desc=f"sub-{data.subject}", unit="run", disable=not progress)
     for item in bar:
         dropped = item.dropped(data.tr, data.rules)
-        confounds = None
-        if data.confounds and item.run.confounds is not None:
-            confounds = read_confounds(item.run.confounds, list(data.confounds), item.image.volumes, dropped)
-        run = standardize(read_masked(item.image, data.mask, realigner), data.tr, dropped, confounds)
+        nuisance, told = _nuisance(item, data, dropped)
+        for note in told:
+            cleaned.setdefault(note, []).append(item.run.name)
+        run = standardize(read_masked(item.image, data.mask, realigner), data.tr, dropped, nuisance)
         if realigner is not None:
             notes.append(f"{item.run.name} moved by at most {realigner.largest:.2f} mm: undone.")
             realigner.largest = 0.0
         constant = run.shape[1] - int(np.count_nonzero(run.any(axis=0)))
         if constant:
-            notes.append(f"{constant} voxels of the mask are constant in {item.run.name}: 0 there.")
+            kind = "constant" if nuisance is None else "constant, or nothing but confounds,"
+            notes.append(f"{constant} voxels of the mask are {kind} in {item.run.name}: 0 there.")
         for place, scans in zip(
             places[item.run.task, item.number], item.scans(data.tr, n_scans, delay, data.rules), strict=True
         ):
             scans = scans[scans < item.image.volumes] - dropped
             arrays[place.array][place.index][: len(scans)] = run[scans]
         del run  # before the next one is read
-    return notes
+    return notes + [f"{note[0].upper()}{note[1:]}: {', '.join(runs)}." for note, runs in cleaned.items()]
+
+
+def _nuisance(item: RunData, data: SubjectData, dropped: int) -> tuple[Nuisance | None, list[str]]:
+    """Read a run's confounds and put them through the voxels' filter."""
+    path, names = item.run.confounds, data.confounds
+    if not names or path is None:
+        return None, []
+    values, notes = read_confounds(path, names, item.image.volumes, dropped)
+    nuisance = prepare_nuisance(values, dropped, data.tr, None, names, str(path))
+    rank = nuisance.basis.shape[1]
+    return nuisance, [*notes, *nuisance.notes, f"{rank} columns of confounds and slow drift were regressed out"]
+
+
+def _mask_image(data: SubjectData) -> nib.nifti1.Nifti1Image:
+    image: nib.nifti1.Nifti1Image = nib.nifti1.Nifti1Image(  # type: ignore[no-untyped-call]
+        data.mask.astype(np.uint8), data.grid.affine
+    )
+    if not data.grid.oriented:  # then the affine is a guess, and the mask must not pass for more
+        image.header["sform_code"] = 0
+    return image
 
 
 def _order(runs: Sequence[RunData]) -> dict[str, tuple[Event, int]]:

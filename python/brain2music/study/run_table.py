@@ -159,11 +159,15 @@ class RunTable:
     rules : EventRules
     reads_mask, reads_confounds : bool
         Whether the brain masks and confounds beside preprocessed BOLD are read.
+    same_grid : bool
+        Whether images that do not say where their voxels lie are taken to lie on one grid.
     """
 
-    def __init__(self, layout: Layout, rules: EventRules, reads_mask: bool, reads_confounds: bool) -> None:
+    def __init__(
+        self, layout: Layout, rules: EventRules, reads_mask: bool, reads_confounds: bool, same_grid: bool
+    ) -> None:
         self.layout, self.rules = layout, rules
-        self.reads_mask, self.reads_confounds = reads_mask, reads_confounds
+        self.reads_mask, self.reads_confounds, self.same_grid = reads_mask, reads_confounds, same_grid
         self.tasks = [task for task in (rules.train_task, rules.test_task) if task]
 
     def runs(self) -> list[dict[str, Any]]:
@@ -192,7 +196,7 @@ class RunTable:
                 try:
                     reference = first.setdefault(True, item)
                     common_tr([reference, item])
-                    common_grid([reference, item])
+                    common_grid([reference, item], self.same_grid)
                 except ValueError as error:
                     why = str(error)
             yield self._row(found, item, why)

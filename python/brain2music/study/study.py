@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from brain2music.study import cache as caching
-from brain2music.study.bold import Grid
 from brain2music.study.events import Event, EventRules, RunEvents, check_split, read_events
 from brain2music.study.layout import Layout, Run
+from brain2music.study.masks import load_mask
 from brain2music.study.names import entities, fetched
-from brain2music.study.regions import RegionLabels, label_names, load_labels, load_mask
+from brain2music.study.regions import RegionLabels, label_names, load_labels
 from brain2music.study.responses import Responses, subject_responses
 from brain2music.study.run_table import RunTable, check_exclusions, open_run, run_notes
 from brain2music.study.stimuli import Stimuli, read_captions
-from brain2music.study.subject import RunData, SubjectData, check_length, common_grid, common_tr
+from brain2music.study.subject import RunData, SubjectData, check_length, common_grid, common_tr, place_notes
+from brain2music.study.volumes import Grid
 
 __all__ = ["Study"]
 
@@ -42,17 +43,27 @@ class Study:
         labelled image, with its TSV of names beside it or second in a pair. ``{subject}`` in a path stands for the
         subject.
     mask : path or nibabel image, optional
-        Voxels to keep, on the BOLD's grid; by default those in a region, or else those in the brain masks of all runs.
+        Voxels to keep, on the BOLD's grid: 0 outside, one other value inside. By default those in a region, or else
+        those in the brain masks of all runs. ``{subject}`` in a path stands for the subject.
+    mask_threshold : float, optional
+        Voxels of the mask (or of the brain masks) strictly above it are kept, whatever values there are: 0.5 makes a
+        mask of a probability map.
     assume_aligned : bool, default False
         Says that the BOLD images given are aligned from volume to volume, from run to run, and to labels and mask.
         Without it only fMRIPrep's images in a common space are read.
+    assume_same_grid : bool, default False
+        Says that labels and mask lie on the BOLD's grid voxel by voxel, whatever the headers say; shapes must agree.
+        Without it an image whose header does not say where its voxels lie (NIfTI with both orientation codes 0, MGH
+        with goodRASFlag 0, Analyze) is refused.
     motion : "rigid", optional
         Align every volume of raw BOLD to the first volume of the first training run. Takes minutes a run; regions and
         mask must then lie on that volume.
     space : str, optional
         Space of the preprocessed BOLD (``"T1w"``, ``"MNI152NLin2009cAsym"``), where there are several.
     confounds : sequence of str, optional
-        Columns of fMRIPrep's confounds to regress out of each run.
+        Columns of fMRIPrep's confounds to regress out of each run, once they lost their drift as the voxels do. Slow
+        drift (cosines of 240 s or longer, a slope, a parabola) goes with them. Confounds that were constant, dependent
+        on others, or ``n/a`` and filled, are told in the responses' ``notes``.
     events : EventRules or path, optional
         How the events files are written, or a JSON file that says so; by default as in ds003720.
     channel : int, optional
@@ -88,10 +99,12 @@ class Study:
         captions: str | Path | None = None,
         rois: str | Path | tuple[str | Path, str | Path] | None = None,
         mask: Any = None,
+        mask_threshold: float | None = None,
         assume_aligned: bool = False,
+        assume_same_grid: bool = False,
         motion: str | None = None,
         space: str | None = None,
-        confounds: tuple[str, ...] | list[str] = (),
+        confounds: str | tuple[str, ...] | list[str] = (),
         events: EventRules | str | Path | None = None,
         channel: int | None = None,
         cache: bool | str | Path = True,
@@ -104,8 +117,10 @@ class Study:
         self.subjects = self.layout.subjects
         self.rules = events if isinstance(events, EventRules) else EventRules.load(events) if events else EventRules()
         check_exclusions(self.layout, self._tasks)
-        self._rois, self._mask, self._confounds = rois, mask, tuple(confounds)
-        self._assume_aligned = assume_aligned
+        self._rois, self._mask = rois, mask
+        self._confounds = (confounds,) if isinstance(confounds, str) else tuple(confounds)
+        self._assume_aligned, self._same_grid = assume_aligned, assume_same_grid
+        self._mask_threshold = self._threshold(mask_threshold)
         if motion not in (None, "rigid"):
             raise ValueError(f"[study.Study] motion must be None or 'rigid'; got {motion!r}")
         self._motion = motion
@@ -197,7 +212,7 @@ class Study:
     def _table(self) -> RunTable:
         self.layout.refresh()
         reads_mask = self._mask is None and self._rois is None
-        return RunTable(self.layout, self.rules, reads_mask, bool(self._confounds))
+        return RunTable(self.layout, self.rules, reads_mask, bool(self._confounds), self._same_grid)
 
     @cached_property
     def clips(self) -> list[Event]:
@@ -280,12 +295,14 @@ class Study:
         notes += run_notes(self.layout, subject, self._tasks, train + test, facts + more)
         every = train + test
         tr = common_tr(every)
-        grid = common_grid(every)
+        grid = common_grid(every, self._same_grid)
+        notes += place_notes(every)
         for item in every:
             notes += check_length(item, tr)
         notes += self._check_alignment(every)
-        labels, names = self._labels(subject, every[0].run, grid)
-        mask = self._voxels(subject, every, grid, labels)
+        labels, names, told = self._labels(subject, every[0].run, grid)
+        mask, told_of_mask = self._voxels(subject, every, grid, labels)
+        notes += told + told_of_mask
         rois = None
         if labels is not None:
             rois = RegionLabels(labels[mask], names)
@@ -336,9 +353,23 @@ class Study:
             )
         return [f"Alignment assumed, as asked: {kind}."]
 
-    def _labels(self, subject: str, run: Run, grid: Grid) -> tuple[npt.NDArray[np.int32] | None, dict[int, str]]:
+    def _threshold(self, threshold: float | None) -> float | None:
+        if threshold is None:
+            return None
+        number = isinstance(threshold, int | float | np.number) and not isinstance(threshold, bool)
+        if not number or not np.isfinite(threshold):
+            raise ValueError(f"[study.Study] mask_threshold must be a finite number; got {threshold!r}")
+        if self._mask is None and self._rois is not None:
+            raise ValueError(
+                f"[study.Study] mask_threshold needs mask=, where voxels are chosen by rois; got {threshold!r}"
+            )
+        return float(threshold)
+
+    def _labels(
+        self, subject: str, run: Run, grid: Grid
+    ) -> tuple[npt.NDArray[np.int32] | None, dict[int, str], list[str]]:
         if self._rois is None:
-            return None, {}
+            return None, {}, []
         names = None
         if isinstance(self._rois, tuple | list):
             image, table = (_for_subject(path, subject) for path in self._rois)
@@ -357,16 +388,18 @@ class Study:
         if names is None:
             roots = [folder for folder in (*self.layout.pipelines(subject), self.root) if folder in image.parents]
             names = label_names(image, root=roots[0] if roots else None)
-        return load_labels(fetched(image), names, grid), names
+        labels, notes = load_labels(fetched(image), names, grid, same_grid=self._same_grid)
+        return labels, names, notes
 
     def _voxels(
         self, subject: str, runs: list[RunData], grid: Grid, labels: npt.NDArray[np.int32] | None
-    ) -> npt.NDArray[np.bool_]:
+    ) -> tuple[npt.NDArray[np.bool_], list[str]]:
+        load = partial(load_mask, grid=grid, threshold=self._mask_threshold, same_grid=self._same_grid)
         if self._mask is not None:
             mask = _for_subject(self._mask, subject) if isinstance(self._mask, str | Path) else self._mask
-            return load_mask(mask, grid)
+            return load(mask)
         if labels is not None:
-            return np.not_equal(labels, 0)
+            return np.not_equal(labels, 0), []
         masks = [item.run.mask for item in runs]
         found = [mask for mask in masks if mask is not None]
         if len(found) < len(masks):
@@ -374,10 +407,12 @@ class Study:
                 "[study.Study] voxels must be chosen by mask=, rois= or a *_desc-brain_mask of every run; got "
                 f"{len(found)} brain masks for {len(masks)} runs of sub-{subject}"
             )
-        common = load_mask(fetched(found[0]), grid)
+        common, notes = load(fetched(found[0]))
         for path in found[1:]:
-            common &= load_mask(fetched(path), grid)
-        return common
+            inside, told = load(fetched(path))
+            common &= inside
+            notes += told
+        return common, notes
 
 
 def _for_subject(path: str | Path, subject: str) -> Path:

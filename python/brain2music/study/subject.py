@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,22 @@ import numpy.typing as npt
 
 from brain2music import _core
 from brain2music.study import cache
-from brain2music.study.bold import BoldImage, Grid, repetition_time
+from brain2music.study.bold import BoldImage, repetition_time
 from brain2music.study.events import TOLERANCE, Event, EventRules, RunEvents
 from brain2music.study.layout import Run
 from brain2music.study.regions import RegionLabels
+from brain2music.study.volumes import Grid, forms_note
 
-__all__ = ["RunData", "SubjectData", "check_length", "check_timing", "common_grid", "common_tr", "scans_per_clip"]
+__all__ = [
+    "RunData",
+    "SubjectData",
+    "check_length",
+    "check_timing",
+    "common_grid",
+    "common_tr",
+    "place_notes",
+    "scans_per_clip",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +75,7 @@ class SubjectData:
             "tr": self.tr,
             "rules": dataclasses.asdict(self.rules),
             "mask": cache.key({"shape": self.mask.shape, "voxels": np.packbits(self.mask).tobytes().hex()}),
-            "confounds": list(self.confounds),
+            "confounds": {"columns": list(self.confounds), "drift": "median and cosines"} if self.confounds else [],
             "realign": self.realign,
             "runs": [
                 {"name": data.run.name, "lead": data.lead}
@@ -126,16 +137,64 @@ def common_tr(runs: list[RunData]) -> float:
     return trs[0]
 
 
-def common_grid(runs: list[RunData]) -> Grid:
-    """Return the grid that all runs have."""
-    first = runs[0].image
+def common_grid(runs: Sequence[RunData], same_grid: bool = False) -> Grid:
+    """Return the grid that all runs have.
+
+    Parameters
+    ----------
+    runs : sequence of RunData
+    same_grid : bool
+        Whether a run whose header does not say where its voxels lie is on the grid of those that do.
+
+    Returns
+    -------
+    Grid
+
+    Raises
+    ------
+    ValueError
+        Naming the run that lies elsewhere, has other voxels, or does not say where it lies.
+    """
+    first = next((item.image for item in runs if item.image.grid.oriented), runs[0].image)
     for item in runs:
-        if not item.image.grid.matches(first.grid):
+        image, grid = item.image, item.image.grid
+        if not grid.oriented and not same_grid:
             raise ValueError(
-                f"[study.Study] all runs must have one grid; got {first.grid} in {first.path} and {item.image.grid} in "
-                f"{item.image.path}"
+                "[study.Study] BOLD must say where its voxels lie, beside labels or a mask (a qform_code or sform_code "
+                f"above 0); got both 0 in {image.path} (if the voxels are stored in one order in all images, say "
+                "assume_same_grid=True)"
+            )
+        agrees = grid.matches(first.grid)
+        if not grid.oriented or not first.grid.oriented:
+            agrees = grid.shape == first.grid.shape and np.allclose(_sizes(grid), _sizes(first.grid), atol=1e-3)
+        if not agrees:
+            raise ValueError(
+                f"[study.Study] all runs must have one grid; got {first.grid} in {first.path} and {grid} in "
+                f"{image.path}"
             )
     return first.grid
+
+
+def place_notes(runs: Sequence[RunData]) -> list[str]:
+    """Say what headers leave open about where the runs' voxels lie."""
+    notes = []
+    silent = [item for item in runs if not item.image.grid.oriented]
+    if silent:
+        notes.append(
+            f"BOLD without orientation taken to lie on the grid of labels and mask, as asked: {_listed(silent)}."
+        )
+    apart = [item for item in runs if item.image.forms_apart]
+    if apart:
+        notes.append(forms_note(_listed(apart), max(item.image.forms_apart for item in apart)))
+    return notes
+
+
+def _sizes(grid: Grid) -> npt.NDArray[np.float64]:
+    return np.asarray(np.linalg.norm(grid.affine[:3, :3], axis=0))
+
+
+def _listed(runs: list[RunData]) -> str:
+    return ", ".join(item.run.name for item in runs[:3]) + (f" and {len(runs) - 3} other runs" if runs[3:] else "")
 
 
 def check_length(item: RunData, tr: float) -> list[str]:
