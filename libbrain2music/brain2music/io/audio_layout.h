@@ -26,7 +26,7 @@ struct Layout {
 
 /// Reads the container of MPEG, Ogg, FLAC, WAV (RIFF, RIFX, RF64, Wave64), AU and AIFF, so that no length is taken from
 /// libsndfile's estimate and nothing is left out. Other files are one link that was not walked.
-/// @param whole  all links are needed; otherwise the first of a FLAC file will do where its length is certain
+/// With `whole` all links are needed; otherwise the first of a FLAC file will do where its length is certain.
 /// @throws std::runtime_error naming the file when the container says that it is cut or damaged.
 Layout audio_layout(AudioSource& file, bool whole);
 

@@ -9,7 +9,7 @@ namespace brain2music::models {
 /// Calls every method that a role declares, twice on one tiny input: it must return what the manifest says, all finite,
 /// and the same both times. Left out are `generate` and the methods of stages, whose inputs the manifest does not
 /// describe in full.
-/// @param tokens of the role's tokenizer; read for `embed_ids` alone.
+/// `tokens` are those of the tokenizer of the role, and are read for `embed_ids` alone.
 /// @throws std::runtime_error naming the role, the method, what was expected and what was found.
 void check_calls(const Role& role, const Script& script, const Tokens& tokens);
 

@@ -181,9 +181,7 @@ class RunTable:
         """Return a row for each file that is not read; see :attr:`brain2music.Study.unused_files`."""
         rows = [row for subject in self.layout.subjects for row in self._files(subject)]
         for subject, runs in self.layout.prepared_alone().items():
-            rows += [
-                {"path": str(file.path), "why": self._unknown(subject)} for found in runs for file in found.files
-            ]
+            rows += [{"path": str(file.path), "why": self._unknown(subject)} for found in runs for file in found.files]
         return rows
 
     def _unknown(self, subject: str) -> str:
