@@ -281,7 +281,7 @@ def test_fewer_runs_than_another_subject(make_study_folder, tmp_path):
         FileNotFoundError,
     )
     folder.prepared("Test", 6).unlink()
-    refused(folder, r"must have an image and events .*; got none for .*run-06_bold.json", FileNotFoundError)
+    refused(folder, r"must have an image and events .*; got .*run-06_bold.json alone", FileNotFoundError)
     folder.bold("Test", 6).with_suffix(".json").unlink()
     study = b2m.Study(folder.root, cache=False)
     brain = study.responses("001")

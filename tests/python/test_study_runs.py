@@ -244,7 +244,7 @@ def test_a_sidecar_that_lost_its_image_and_events_is_a_run(small):
     path.write_text('{"RepetitionTime": 1.5}')
     told = refused(
         small,
-        rf"a run of BOLD must have an image and events \(.*exclude_runs.*\); got none for {path}",
+        rf"a run must have an image and events \(.*exclude_runs.*\); got {path} alone",
         FileNotFoundError,
     )
     assert why(small.study(), 3) == told

@@ -151,8 +151,9 @@ class Layout:
             )
         if not applying:
             image = next(file.path for file in found.files)
-            what = "an image and events" if found.sidecars else "events"
-            raise FileNotFoundError(f"[study.layout] a run of BOLD must have {what}{hint}; got none for {image}")
+            if found.sidecars:
+                raise FileNotFoundError(f"[study.layout] a run must have an image and events{hint}; got {image} alone")
+            raise FileNotFoundError(f"[study.layout] a run of BOLD must have events{hint}; got none for {image}")
         reason = not_fetched(applying[-1])
         if reason is not None:
             raise FileNotFoundError(f"[study.layout] events must be here{hint}; got {reason}")
