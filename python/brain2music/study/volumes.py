@@ -88,7 +88,7 @@ def forms_apart(image: Any) -> float:
         return np.inf if int(header["sform_code"]) > 0 else 0.0
     if qform is None or sform is None:
         return 0.0
-    ends = [(0, size - 1) for size in image.shape[:3]]
+    ends = [(0.0, float(size) - 1) for size in image.shape[:3]]
     corners = np.stack(np.meshgrid(*ends, indexing="ij"), axis=-1).reshape(-1, len(ends))
     with np.errstate(all="ignore"):
         between = (qform - sform)[:3, : len(ends)] @ corners.T + (qform - sform)[:3, 3:]
