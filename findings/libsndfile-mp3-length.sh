@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # libsndfile 1.2.2 (the wheel of soundfile 0.13.1): an MP3 is as long as its first frames make libsndfile guess.
 #
 # Expected: sf_read_*() "will read until the end of the file" (libsndfile's documentation of its functions), and the same

@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # tokenizers 0.23.3: a truncation shorter than the special tokens cuts nothing.
 #
 # Expected: `Tokenizer.enable_truncation(max_length)`: "max_length: The max length at which to truncate". With two special
@@ -7,8 +7,8 @@
 # texts are the same; 3 and more cut as they say.
 # Why it matters here: a text embedder with a short `max_length` in its manifest would be given texts longer than its
 # positions, or embed every caption alike.
-# What to do: ask `tokenizer.num_special_tokens_to_add(False)`, and keep max_length above it.
-set -eu
+# What a user can do: ask `tokenizer.num_special_tokens_to_add(False)`, and keep max_length above it.
+set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"

@@ -6,7 +6,7 @@
 # What happens: a list of 3 times for 4 volumes, and a DelayTime of 2 s in a RepetitionTime of 1.5 s, pass without an error.
 # A list that does not increase, or that stands beside RepetitionTime, is reported.
 # Why it matters here: the times say which scan belongs to which clip. A list one short may be one too early throughout.
-# What to do: do not take a valid data set for a consistent one; compare len(VolumeTiming) with dim[4], DelayTime with the TR.
+# What a user can do: do not take a valid data set for a consistent one; compare len(VolumeTiming) with dim[4], DelayTime with the TR.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
