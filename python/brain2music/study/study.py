@@ -2,24 +2,22 @@
 
 import hashlib
 from collections.abc import Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from brain2music.study import cache as caching
 from brain2music.study.events import Event, EventRules, RunEvents, check_split, read_events
-from brain2music.study.layout import Layout, Run
-from brain2music.study.masks import load_mask
-from brain2music.study.names import entities, fetched
-from brain2music.study.regions import RegionLabels, label_names, load_labels
+from brain2music.study.layout import Layout
+from brain2music.study.names import fetched
+from brain2music.study.regions import RegionLabels
 from brain2music.study.responses import Responses, subject_responses
 from brain2music.study.run_table import RunTable, check_exclusions, open_run, run_notes
 from brain2music.study.stimuli import Stimuli, read_captions
 from brain2music.study.subject import RunData, SubjectData, check_length, common_grid, common_tr, place_notes
-from brain2music.study.volumes import Grid
+from brain2music.study.voxel_choice import VoxelChoice
 
 __all__ = ["Study"]
 
@@ -117,10 +115,9 @@ class Study:
         self.subjects = self.layout.subjects
         self.rules = events if isinstance(events, EventRules) else EventRules.load(events) if events else EventRules()
         check_exclusions(self.layout, self._tasks)
-        self._rois, self._mask = rois, mask
         self._confounds = (confounds,) if isinstance(confounds, str) else tuple(confounds)
-        self._assume_aligned, self._same_grid = assume_aligned, assume_same_grid
-        self._mask_threshold = self._threshold(mask_threshold)
+        self._assume_aligned = assume_aligned
+        self._voxels = VoxelChoice(self.layout, rois, mask, mask_threshold, assume_aligned, assume_same_grid)
         if motion not in (None, "rigid"):
             raise ValueError(f"[study.Study] motion must be None or 'rigid'; got {motion!r}")
         self._motion = motion
@@ -211,8 +208,8 @@ class Study:
 
     def _table(self) -> RunTable:
         self.layout.refresh()
-        reads_mask = self._mask is None and self._rois is None
-        return RunTable(self.layout, self.rules, reads_mask, bool(self._confounds), self._same_grid)
+        voxels = self._voxels
+        return RunTable(self.layout, self.rules, voxels.reads_brain_masks, bool(self._confounds), voxels.same_grid)
 
     @cached_property
     def clips(self) -> list[Event]:
@@ -295,13 +292,13 @@ class Study:
         notes += run_notes(self.layout, subject, self._tasks, train + test, facts + more)
         every = train + test
         tr = common_tr(every)
-        grid = common_grid(every, self._same_grid)
+        grid = common_grid(every, self._voxels.same_grid)
         notes += place_notes(every)
         for item in every:
             notes += check_length(item, tr)
         notes += self._check_alignment(every)
-        labels, names, told = self._labels(subject, every[0].run, grid)
-        mask, told_of_mask = self._voxels(subject, every, grid, labels)
+        labels, names, told = self._voxels.labels(subject, every[0].run, grid)
+        mask, told_of_mask = self._voxels.mask(subject, every, grid, labels)
         notes += told + told_of_mask
         rois = None
         if labels is not None:
@@ -352,68 +349,3 @@ class Study:
                 f"motion='rigid' for raw BOLD, or say assume_aligned=True; got {kind}, {first.bold}"
             )
         return [f"Alignment assumed, as asked: {kind}."]
-
-    def _threshold(self, threshold: float | None) -> float | None:
-        if threshold is None:
-            return None
-        number = isinstance(threshold, int | float | np.number) and not isinstance(threshold, bool)
-        if not number or not np.isfinite(threshold):
-            raise ValueError(f"[study.Study] mask_threshold must be a finite number; got {threshold!r}")
-        if self._mask is None and self._rois is not None:
-            raise ValueError(
-                f"[study.Study] mask_threshold needs mask=, where voxels are chosen by rois; got {threshold!r}"
-            )
-        return float(threshold)
-
-    def _labels(
-        self, subject: str, run: Run, grid: Grid
-    ) -> tuple[npt.NDArray[np.int32] | None, dict[int, str], list[str]]:
-        if self._rois is None:
-            return None, {}, []
-        names = None
-        if isinstance(self._rois, tuple | list):
-            image, table = (_for_subject(path, subject) for path in self._rois)
-            names = label_names(image, table)
-        elif self._rois == "destrieux":
-            image = self.layout.destrieux(subject)
-        else:
-            image = _for_subject(self._rois, subject)
-        # FreeSurfer's volumes lie where the subject's T1-weighted image does.
-        space = "T1w" if image.name.startswith("aparc.a2009s+aseg") else entities(image).get("space")
-        if not self._assume_aligned and space is not None and space != run.space:
-            raise ValueError(
-                f"[study.Study] labels must lie in the space of the BOLD, {run.space or 'native'}; got space {space} "
-                f"of {image} (choose the BOLD's with space=, or say assume_aligned=True)"
-            )
-        if names is None:
-            roots = [folder for folder in (*self.layout.pipelines(subject), self.root) if folder in image.parents]
-            names = label_names(image, root=roots[0] if roots else None)
-        labels, notes = load_labels(fetched(image), names, grid, same_grid=self._same_grid)
-        return labels, names, notes
-
-    def _voxels(
-        self, subject: str, runs: list[RunData], grid: Grid, labels: npt.NDArray[np.int32] | None
-    ) -> tuple[npt.NDArray[np.bool_], list[str]]:
-        load = partial(load_mask, grid=grid, threshold=self._mask_threshold, same_grid=self._same_grid)
-        if self._mask is not None:
-            mask = _for_subject(self._mask, subject) if isinstance(self._mask, str | Path) else self._mask
-            return load(mask)
-        if labels is not None:
-            return np.not_equal(labels, 0), []
-        masks = [item.run.mask for item in runs]
-        found = [mask for mask in masks if mask is not None]
-        if len(found) < len(masks):
-            raise FileNotFoundError(
-                "[study.Study] voxels must be chosen by mask=, rois= or a *_desc-brain_mask of every run; got "
-                f"{len(found)} brain masks for {len(masks)} runs of sub-{subject}"
-            )
-        common, notes = load(fetched(found[0]))
-        for path in found[1:]:
-            inside, told = load(fetched(path))
-            common &= inside
-            notes += told
-        return common, notes
-
-
-def _for_subject(path: str | Path, subject: str) -> Path:
-    return Path(str(path).replace("{subject}", subject))
