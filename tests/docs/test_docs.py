@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
+from public_rooms import ROOMS
 
 import brain2music as b2m
 from brain2music.cli.main import build_parser
@@ -23,27 +24,7 @@ DOCS, HTML, PYTHON = ROOT / "docs", ROOT / "build" / "docs" / "html", ROOT / "py
 sys.path.insert(0, str(DOCS))
 
 #: What users import; the rest of the package is reached through these.
-MODULES = [
-    "brain2music",
-    *(
-        f"brain2music.{name}"
-        for name in (
-            "bundles",
-            "decoding",
-            "distributed",
-            "evaluation",
-            "metrics",
-            "plotting",
-            "report",
-            "retrieval",
-            "ridge",
-            "signal",
-            "simulation",
-            "simulation.music",
-            "study",
-        )
-    ),
-]
+MODULES = ["brain2music", *(f"brain2music.{name}" for name in (*ROOMS, "simulation", "simulation.music"))]
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 

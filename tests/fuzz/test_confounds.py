@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pandas as pd
+from byte_mutations import delete_bytes, of_bytes, of_rows, truncate
 
 from brain2music.study.confounds import read_confounds
 
@@ -11,6 +12,8 @@ SCANS, DROPPED = 30, 4
 COLUMNS = ("csf", "trans_x", "csf_derivative1")
 
 BYTES = b"'\"\t\r\n \0\xff\xc3\xa9.,-+_e0123456789axn#/"
+change_byte, insert_byte = of_bytes(BYTES)
+change_rows = of_rows(b"\n")
 
 #: What may stand in a field in place of what should.
 FIELDS = (
@@ -46,23 +49,6 @@ def original():
     return table.to_csv(sep="\t", index=False, na_rep="n/a", lineterminator="\n").encode()
 
 
-def change_byte(data, rng):
-    data[rng.integers(len(data))] = rng.choice(list(BYTES))
-
-
-def insert_byte(data, rng):
-    data.insert(rng.integers(len(data) + 1), rng.choice(list(BYTES)))
-
-
-def delete_bytes(data, rng):
-    start = rng.integers(len(data))
-    del data[start : start + rng.integers(1, 20)]
-
-
-def truncate(data, rng):
-    del data[rng.integers(1, len(data)) :]
-
-
 def change_field(data, rng):
     change_fields(data, rng, rng.integers(1000))
 
@@ -96,19 +82,6 @@ def move_column(data, rng):
         if len(line) == 4:
             line.insert(target, line.pop(source))
     data[:] = b"\n".join(b"\t".join(line) for line in rows)
-
-
-def change_rows(data, rng):
-    rows = bytes(data).split(b"\n")
-    one, other = rng.integers(len(rows), size=2)
-    match rng.integers(3):
-        case 0:
-            rows[one], rows[other] = rows[other], rows[one]
-        case 1:
-            del rows[one]
-        case 2:
-            rows.insert(one, rows[other])
-    data[:] = b"\n".join(rows)
 
 
 def change_line_ends(data, rng):

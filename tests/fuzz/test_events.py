@@ -4,12 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from byte_mutations import delete_bytes, of_bytes, of_rows, truncate
 
 from brain2music.study.events import read_events
 
 EVENTS = Path(__file__).parents[1] / "data/ds003720/sub-001/func/sub-001_task-Training_run-04_events.tsv"
 
 BYTES = b"'\"\t\r\n \0\xff\xc3\xa9.,-+_e0123456789axn#"
+change_byte, insert_byte = of_bytes(BYTES)
+change_rows = of_rows(b"\r\n")
 
 #: What may stand in a field in place of what should.
 FIELDS = (
@@ -32,23 +35,6 @@ FIELDS = (
     ),
     *("onset", "genre", "15\n", "15\r", "15\t15", "15\u2028", "15\x85", "15\x0b", "\ufeff15"),
 )
-
-
-def change_byte(data, rng):
-    data[rng.integers(len(data))] = rng.choice(list(BYTES))
-
-
-def insert_byte(data, rng):
-    data.insert(rng.integers(len(data) + 1), rng.choice(list(BYTES)))
-
-
-def delete_bytes(data, rng):
-    start = rng.integers(len(data))
-    del data[start : start + rng.integers(1, 20)]
-
-
-def truncate(data, rng):
-    del data[rng.integers(1, len(data)) :]
 
 
 def change_field(data, rng):
@@ -77,19 +63,6 @@ def move_column(data, rng):
         if len(row) == 6:
             row.insert(target, row.pop(source))
     data[:] = b"\r\n".join(b"\t".join(row) for row in rows)
-
-
-def change_rows(data, rng):
-    rows = bytes(data).split(b"\r\n")
-    one, other = rng.integers(len(rows), size=2)
-    match rng.integers(3):
-        case 0:
-            rows[one], rows[other] = rows[other], rows[one]
-        case 1:
-            del rows[one]
-        case 2:
-            rows.insert(one, rows[other])
-    data[:] = b"\r\n".join(rows)
 
 
 def change_line_ends(data, rng):

@@ -4,6 +4,7 @@ import json
 import math
 
 import numpy as np
+from byte_mutations import delete_bytes, of_bytes
 
 from brain2music.study.layout import Layout
 from brain2music.study.names import entities
@@ -24,6 +25,7 @@ ORIGINAL = {
 TIMES = {"VolumeTiming": [round(1.5 * scan, 2) for scan in range(8)], "TaskName": "Training", "StartTime": 0}
 
 BYTES = b'"{}[],:.-+eE0123456789 \t\r\n\0\xff\xc3\xa9\\untrfalsNI'
+change_byte, insert_byte = of_bytes(BYTES)
 
 #: What may stand for a value in place of what should.
 VALUES = (
@@ -31,19 +33,6 @@ VALUES = (
     *("0", "-0", "1", "-1", "2", "1.5", "1.50", "15e-1", "1500", "99.9", "100", "1e-9", "1e308", "1e999", "1" * 400),
     *("1" * 5000, "0x1F", "1_5", "01.5", ".5", "1.", "+1", "0.712", "[0, 2e308]", "[0, 1e308, 1.7e308]", "[0, 1e-320]"),
 )
-
-
-def change_byte(data, rng):
-    data[rng.integers(len(data))] = rng.choice(list(BYTES))
-
-
-def insert_byte(data, rng):
-    data.insert(rng.integers(len(data) + 1), rng.choice(list(BYTES)))
-
-
-def delete_bytes(data, rng):
-    start = rng.integers(len(data))
-    del data[start : start + rng.integers(1, 20)]
 
 
 def change_value(data, rng):

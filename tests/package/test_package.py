@@ -4,7 +4,9 @@
 """
 
 import os
+import re
 import subprocess
+import textwrap
 import zipfile
 from pathlib import Path
 
@@ -121,6 +123,7 @@ def test_cpp_programs_build_and_run_against(install, run_of_bold, library, tmp_p
     assert status == 0, printed
     coef, alphas = (np.load(tmp_path / f"model-{name}.npy") for name in ("coef", "alphas"))
     np.testing.assert_allclose(coef, Ridge(alpha=alphas).fit(x, y).coef_.T, rtol=1e-9)
+    tutorial_prints_what_it_says(tmp_path / "ridge", tmp_path)
     status, printed = run([tmp_path / "detrend", folder / "none.npy", tmp_path / "out.npy"])
     assert status == 1
     assert "[io.load_npy]" in printed
@@ -138,6 +141,19 @@ def test_cpp_programs_build_and_run_against(install, run_of_bold, library, tmp_p
     status, printed = run([tmp_path / "search", folder, folder / "queries.npy"])
     assert status == 1
     assert "[retrieval.Index.open]" in printed
+
+
+def tutorial_prints_what_it_says(program, folder):
+    """Run the commands of the tutorial's result, and compare what they print with what the page says."""
+    page = (ROOT / "docs/tutorials/cpp.rst").read_text()
+    script = textwrap.dedent(re.search(r"(?s)python - <<'END'\n(.*?)   END\n", page)[1])
+    status, printed = run([PYTHON, "-c", script], cwd=folder)
+    assert status == 0, printed
+    status, printed = run([program, "X.npy", "Y.npy", "model"], cwd=folder)
+    assert status == 0, printed
+    assert f"   {printed.strip()}\n" in page
+    error = np.abs(np.load(folder / "model-coef.npy") - np.load(folder / "W.npy")).max()
+    assert f"The last number is small, {error:.2f}," in page
 
 
 def configure(tmp_path, *arguments):

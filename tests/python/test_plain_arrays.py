@@ -9,24 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from public_rooms import ROOMS
 
 import brain2music as b2m
 from brain2music import _core
 from brain2music.plain_arrays import refuse_masked
-
-ROOMS = (
-    "bundles",
-    "decoding",
-    "distributed",
-    "evaluation",
-    "metrics",
-    "plotting",
-    "report",
-    "retrieval",
-    "ridge",
-    "signal",
-    "study",
-)
 
 
 def masked(shape=(4, 3)):
