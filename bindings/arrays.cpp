@@ -91,11 +91,14 @@ ArrayArgument::ArrayArgument(const py::object& value, const char* where) {
   if (THPVariable_Check(value.ptr())) {
     const at::Tensor& given = THPVariable_Unpack(value.ptr());
     if (given.layout() != at::kStrided || given.is_nested() || given.is_quantized()) {
+      std::string kind = "a tensor of layout " + c10::str(given.layout());
+      if (given.is_nested()) {
+        kind = "a nested tensor";
+      } else if (given.is_quantized()) {
+        kind = "a quantised tensor";
+      }
       throw std::invalid_argument(
-          error_message(where, "such tensors have no place here; got ",
-                        given.is_nested()      ? "a nested tensor"
-                        : given.is_quantized() ? "a quantised tensor"
-                                               : "a tensor of layout " + c10::str(given.layout()),
+          error_message(where, "such tensors have no place here; got ", kind,
                         ": make a plain tensor of it (to_dense, dequantize, to_padded_tensor)"));
     }
     // What is conjugate or negative by a flag alone is written out: kernels read the memory.

@@ -166,7 +166,8 @@ class Decoder {
     pieces.rethrow();
     decoded_.length = before + at;
     const std::optional<int64_t> promised = link.samples ? link.samples : std::optional<int64_t>(info.frames);
-    if (sf_error(file.get()) != SF_ERR_NO_ERROR || (ended && !(link.open && !link.samples) && at != *promised)) {
+    const bool certain = link.samples || !link.open;
+    if (sf_error(file.get()) != SF_ERR_NO_ERROR || (ended && certain && at != *promised)) {
       fail(loading, "the file must be whole; got ", at, " of ", *promised, " samples",
            sf_error(file.get()) != SF_ERR_NO_ERROR ? std::string(" and '") + sf_strerror(file.get()) + "'" : "", " in ",
            source_.name());

@@ -71,8 +71,10 @@ uint64_t end_before_tags(AudioSource& file, uint64_t first) {
     }
     if (const auto lyrics = tail(15, 15); lyrics.ends_with("LYRICS200")) {
       uint64_t bytes = 0;
-      const auto [stop, error] = std::from_chars(lyrics.data(), lyrics.data() + 6, bytes);
-      if (error == std::errc{} && stop == lyrics.data() + 6 && take(bytes + 15)) {
+      const auto digits = lyrics.substr(0, 6);
+      const char* const behind = digits.data() + digits.size();
+      const auto [stop, error] = std::from_chars(digits.data(), behind, bytes);
+      if (error == std::errc{} && stop == behind && take(bytes + 15)) {
         continue;
       }
     } else if (lyrics.ends_with("LYRICSEND")) {

@@ -63,7 +63,7 @@ std::optional<FrameHeader> frame_header(std::string_view text) {
   frame.rate = rates.at(rate) / divisors.at(version);
   frame.channels = (bits >> 6U & 3U) == 3 ? 1 : 2;
   frame.checked = (bits >> 16U & 1U) == 0;
-  const int64_t padding = static_cast<int64_t>(bits >> 9U & 1U);
+  const auto padding = static_cast<int64_t>(bits >> 9U & 1U);
   const int64_t many = layer == 3 && frame.version != 1 ? 576 : 1152;
   frame.samples = layer == 1 ? 384 : many;
   frame.bytes = static_cast<uint64_t>(layer == 1 ? (12 * frame.bit_rate / frame.rate + padding) * 4
@@ -262,7 +262,7 @@ class Walk {
         info_bytes_.replace(info_->count_at, 4, big_endian_text(count_, 4));
         link.pieces.push_back({0, 0, info_bytes_});
       } else {
-        link.samples = static_cast<int64_t>(count_) * frame_->samples;
+        link.samples = static_cast<int64_t>(count_) * frame_.value_or(FrameHeader()).samples;
       }
       link.pieces.insert(link.pieces.end(), stretches_.begin(), stretches_.end());
       if (link.samples) {

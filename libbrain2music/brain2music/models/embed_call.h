@@ -22,7 +22,7 @@ at::Tensor embed_texts(const Role& role, const Script& script, const std::vector
 /// The same for tokens of texts (B, T) int64 and which of them count: `embed_ids`.
 at::Tensor embed_ids(const Role& role, const Script& script, const at::Tensor& ids, const at::Tensor& mask);
 
-/// What embed_windows() checks, of an answer to `batch` windows or texts that is there already.
-at::Tensor checked_embedding(const Role& role, const at::Tensor& answer, int64_t batch, const char* method);
+/// Checks a result of `method` for `batch` windows or texts as embed_windows() does.
+at::Tensor checked_embedding(const Role& role, const at::Tensor& result, int64_t batch, const char* method);
 
 }  // namespace brain2music::models

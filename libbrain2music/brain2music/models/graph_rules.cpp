@@ -72,6 +72,7 @@ class Walk {
   Walk(const torch::jit::Module& module, const std::string& named, const std::string& method)
       : module_(module), named_(named), method_(method) {}
 
+  // NOLINTBEGIN(misc-no-recursion): graphs are as deep as the network's own functions and blocks
   void through(const Graph& graph) {
     if (seen_.insert(&graph).second) {
       through(*graph.block());
@@ -118,6 +119,7 @@ class Walk {
       through(*scripted->graph());
     }
   }
+  // NOLINTEND(misc-no-recursion)
 
   /// Whether a flag is surely False: a constant, or the `training` of a module, which was put in evaluation mode.
   static bool is_off(const Input& flag) {

@@ -109,6 +109,7 @@ at::Tensor encoded(const Role& role, const Script& script) {
 
 at::Tensor token_ids(const Tokens& tokens, at::Device device) {
   std::vector<int64_t> ids;
+  ids.reserve(static_cast<std::size_t>(batch * tokens.length));
   for (int64_t i = 0; i < batch * tokens.length; ++i) {
     ids.push_back(tokens.ids[static_cast<std::size_t>(i) % tokens.ids.size()]);
   }

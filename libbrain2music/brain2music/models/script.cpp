@@ -138,6 +138,7 @@ at::Tensor Script::call(const char* method, const std::vector<std::string>& text
 at::Tensor Script::call_twice(const char* method, const std::vector<at::Tensor>& arguments) const {
   return compared(method, [&] {
     std::vector<at::Tensor> own;  // a network may write over its input
+    own.reserve(arguments.size());
     for (const at::Tensor& argument : arguments) {
       own.push_back(argument.clone());
     }
@@ -160,7 +161,7 @@ at::Tensor Script::compared(const char* method, const std::function<at::Tensor()
          " for one input", kept, ": pass state in and out, and export it in evaluation mode");
   }
   if (!same_within(first, second, allowed(first))) {
-    const double apart = (first.to(at::kDouble) - second.to(at::kDouble)).abs().max().item<double>();
+    const auto apart = (first.to(at::kDouble) - second.to(at::kDouble)).abs().max().item<double>();
     fail(where, named_, " must say the same twice; got answers ", apart, " apart from ", method, " for one input", kept,
          ": export it in evaluation mode, without noise of its own, and pass state in and out");
   }

@@ -4,7 +4,9 @@
 #include <torch/csrc/jit/api/module.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 
 namespace brain2music::models {
@@ -33,10 +35,12 @@ bool same_tensor(const at::Tensor& a, const at::Tensor& b) {
 std::vector<c10::IValue> parts_of(const c10::IValue& value) {
   if (value.isList()) {
     const auto list = value.toListRef();
-    return std::vector<c10::IValue>(list.begin(), list.end());  // braces would make two values of the pointers
+    // NOLINTNEXTLINE(modernize-return-braced-init-list): braces would make two values of the pointers
+    return std::vector<c10::IValue>(list.begin(), list.end());
   }
   if (value.isTuple()) {
     const auto elements = value.toTupleRef().elements();
+    // NOLINTNEXTLINE(modernize-return-braced-init-list): see above
     return std::vector<c10::IValue>(elements.begin(), elements.end());
   }
   std::vector<c10::IValue> parts;
@@ -71,9 +75,7 @@ bool same(const c10::IValue& a, const c10::IValue& b) {
     return std::ranges::equal(left, right, same);
   }
   if (a.isDouble()) {  // NaN is what NaN was
-    const double left = a.toDouble();
-    const double right = b.toDouble();
-    return std::memcmp(&left, &right, sizeof left) == 0;
+    return std::bit_cast<uint64_t>(a.toDouble()) == std::bit_cast<uint64_t>(b.toDouble());
   }
   return a == b;
 }
