@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <string>
 
 namespace brain2music::io {
 namespace {
@@ -71,7 +72,7 @@ uint64_t end_before_tags(AudioSource& file, uint64_t first) {
     }
     if (const auto lyrics = tail(15, 15); lyrics.ends_with("LYRICS200")) {
       uint64_t bytes = 0;
-      const auto digits = lyrics.substr(0, 6);
+      const std::string digits(lyrics.substr(0, 6));
       const char* const behind = digits.data() + digits.size();
       const auto [stop, error] = std::from_chars(digits.data(), behind, bytes);
       if (error == std::errc{} && stop == behind && take(bytes + 15)) {
