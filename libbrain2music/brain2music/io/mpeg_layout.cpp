@@ -71,16 +71,17 @@ std::optional<FrameHeader> frame_header(std::string_view text) {
   return frame;
 }
 
-/// Whether frames follow each other from `at`: three, or fewer that end with the file.
-bool frames_follow(AudioSource& file, uint64_t at) {
+/// Whether frames follow each other from `at`: three, or with `few` fewer that end with the file. Behind bytes that are
+/// no frame fewer than three prove nothing: any bytes hold what looks like one.
+bool frames_follow(AudioSource& file, uint64_t at, bool few) {
   std::optional<FrameHeader> before;
   for (int count = 0; count < 3; ++count) {
     if (count > 0 && at + 4 > file.size()) {
-      return true;
+      return few;
     }
     const auto frame = frame_header(file.view(at, 4));
     if (!frame || (before && !before->matches(*frame))) {
-      return count > 0 && !frame && at >= end_before_tags(file, 0);
+      return few && count > 0 && !frame && at >= end_before_tags(file, 0);
     }
     if (frame->bit_rate == 0) {
       return false;  // its length is not told
@@ -101,7 +102,7 @@ std::optional<uint64_t> first_frame(AudioSource& file, uint64_t from, uint64_t l
       continue;
     }
     at += sync;
-    if (at < last && frames_follow(file, at)) {
+    if (at < last && frames_follow(file, at, /*few=*/at == from)) {
       return at;
     }
   }
@@ -156,7 +157,7 @@ class Walk {
         if (!take(*frame)) {
           break;
         }
-      } else if (frame && frames_follow(file_, at_)) {
+      } else if (frame && frames_follow(file_, at_, /*few=*/true)) {
         fail(where, "a file must keep one rate and number of channels; got MPEG frames of ", frame_->rate, " Hz, ",
              frame_->channels, " channels and from byte ", at_, " on of ", frame->rate, " Hz, ", frame->channels,
              " channels in ", file_.name());

@@ -169,7 +169,7 @@ class Layout:
                     f"[study.layout] all runs must be preprocessed into one space, or none{_hint(found)}; got raw BOLD "
                     f"{found.images[0].path} beside preprocessed {others[0].path}"
                 )
-            named = found.events[0].path if found.events else f"{found.stem.name}_bold"
+            named = found.events[0].path if found.events else f"{found.stem}_bold"
             hint = "" if found.images else _hint(found)
             derived.one([file.path for file in found.images], f"one BOLD image must belong to {named}{hint}")
             chosen = found.images[0]
