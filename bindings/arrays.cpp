@@ -101,7 +101,7 @@ ArrayArgument::ArrayArgument(const py::object& value, const char* where) {
           error_message(where, "such tensors have no place here; got ", kind,
                         ": make a plain tensor of it (to_dense, dequantize, to_padded_tensor)"));
     }
-    // What is conjugate or negative by a flag alone is written out: kernels read the memory.
+    // Conjugation and negation by a flag alone are written out: kernels read the memory.
     tensor_ = given.resolve_conj().resolve_neg();
     return;
   }

@@ -188,11 +188,11 @@ class RunTable:
         return f"subject {subject} is preprocessed, but there is no sub-{subject} in {self.layout.root}"
 
     def _subject(self, subject: str) -> Iterator[dict[str, Any]]:
-        first: dict[bool, RunData] = {}
+        reference: RunData | None = None
         for found, item, why in self._judged(subject):
             if item is not None:
                 try:
-                    reference = first.setdefault(True, item)
+                    reference = reference or item
                     common_tr([reference, item])
                     common_grid([reference, item], self.same_grid)
                 except ValueError as error:
