@@ -100,10 +100,18 @@ def seal(data, original):
             data[at + 22 : at + 26] = struct.pack("<I", crc)
 
 
-def links(data):
-    """The streams of an Ogg file that follow each other, each as a file: soundfile reads the first alone."""
-    starts = [found.start() for found in re.finditer(rb"(?s)OggS\0[\2\3\6\7]", data)] or [0]
-    return [data[start:stop] for start, stop in zip([0, *starts[1:]], [*starts[1:], len(data)], strict=True)]
+#: How a stream begins: the first page of an Ogg stream, and the MPEG frame that counts the others.
+BEGINNINGS = {
+    "ogg": rb"(?s)OggS\0[\2\3\6\7]",
+    "mp3": rb"(?s)\xff[\xe2\xe3\xf2\xf3\xfa\xfb].{2}\0{9,32}(?:Xing|Info)",
+}
+
+
+def links(data, kind):
+    """The streams that follow each other in a file, each as a file: soundfile reads them as one, or the first alone."""
+    starts = [found.start() for found in re.finditer(BEGINNINGS[kind], data)]
+    starts = [0, *(start for start in starts if start > 0)]
+    return [data[start:stop] for start, stop in zip(starts, [*starts[1:], len(data)], strict=True)]
 
 
 def read_by_soundfile(data):
@@ -171,8 +179,8 @@ def test_mutated_audio_is_refused_or_read_whole(mutations, tmp_path, kind):
             assert time.monotonic() - started < 10
         got, truth = waveform.T, truths[number]
         theirs = read_by_soundfile(bytes(data))
-        if kind == "ogg":
-            parts = [part for part in map(read_by_soundfile, links(bytes(data))) if part is not None]
+        if kind in BEGINNINGS:
+            parts = [part for part in map(read_by_soundfile, links(bytes(data), kind)) if part is not None]
             theirs = (np.concatenate([samples for samples, _ in parts]), parts[0][1]) if parts else None
         if got.shape == truth.shape and np.allclose(got, truth, atol=1e-6):
             return True  # as it was made

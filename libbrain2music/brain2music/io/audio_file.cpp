@@ -167,10 +167,8 @@ class Decoder {
     decoded_.length = before + at;
     const std::optional<int64_t> promised = link.samples ? link.samples : std::optional<int64_t>(info.frames);
     const bool certain = link.samples || !link.open;
-    if (sf_error(file.get()) != SF_ERR_NO_ERROR || (ended && certain && at != *promised)) {
-      fail(loading, "the file must be whole; got ", at, " of ", *promised, " samples",
-           sf_error(file.get()) != SF_ERR_NO_ERROR ? std::string(" and '") + sf_strerror(file.get()) + "'" : "", " in ",
-           source_.name());
+    if (ended && certain && at != *promised) {
+      fail(loading, "the file must be whole; got ", at, " of ", *promised, " samples in ", source_.name());
     }
   }
 
@@ -191,6 +189,10 @@ class Decoder {
       }
       const at::Tensor block = at::empty({wanted, decoded_.channels}, at::kFloat);
       const sf_count_t got = sf_readf_float(file, block.mutable_data_ptr<float>(), wanted);
+      if (sf_error(file) != SF_ERR_NO_ERROR) {  // asked now: the next read forgets the error
+        fail(loading, "the file must be whole; got '", sf_strerror(file), "' behind sample ",
+             at + std::max<int64_t>(got, 0), " in ", source_.name());
+      }
       if (got <= 0) {
         return true;
       }

@@ -150,7 +150,16 @@ class Header {
     const uint64_t block = number(at + 12, 2);
     const uint64_t bits = number(at + 14, 2);
     const bool plain = tag == 1 || tag == 3 || tag == 6 || tag == 7 || tag == 0xFFFE;
-    return plain && block > 0 && block == channels * ((bits + 7) / 8) ? std::optional(block) : std::nullopt;
+    if (!plain) {
+      return std::nullopt;
+    }
+    const uint64_t width = (bits + 7) / 8;
+    constexpr uint64_t widest = 8;
+    if (channels == 0 || block % channels != 0 || block / channels < width || block / channels > widest) {
+      fail(where, "a sample's bytes must be channels x bytes of a value; got a block of ", block, " bytes for ", channels,
+           " channels of ", bits, " bits in ", file_.name());
+    }
+    return block == channels * width ? std::optional(block) : std::nullopt;
   }
 
   Layout riff(bool big, bool large) {
