@@ -28,6 +28,13 @@ struct BundleFile {
   std::string sha256;  ///< hexadecimal
 };
 
+/// How many frames around a frame its sound depends on: a codec decodes blocks with so many frames around them as it
+/// decodes the whole.
+struct CodecContext {
+  int64_t past = 0;
+  int64_t future = 0;
+};
+
 /// What a bundle's manifest says of one role. Fields that a role does not have are empty.
 struct Role {
   std::string name;  ///< e.g. "music_embedder"
@@ -42,19 +49,100 @@ struct Role {
   std::optional<int64_t> max_length;    ///< tokens of a text or a sequence, at most
   std::optional<BundleFile> tokenizer;  ///< of a text embedder
   std::optional<int64_t> levels;        ///< of codes, one beside another in a frame
-  std::optional<int64_t> vocabulary;    ///< codes of a level
+  std::optional<int64_t> vocabulary;    ///< codes of a level, of the largest where levels differ
+  std::vector<int64_t> vocabularies;    ///< codes of each level; empty where the role has no levels
+  std::optional<int64_t> channels;      ///< of a codec's sound: 1 or 2
+  std::optional<CodecContext> context;  ///< of a codec, where decoding may be done in blocks
   std::optional<int64_t> classes;       ///< of a tagger: how many
 
   /// Whether the network has a method of that name, e.g. "embed".
   B2M_API bool has(std::string_view method) const;
 };
 
+/// How a frame of a stage is made.
+enum class Family : std::uint8_t {
+  tokens,    ///< one token after another
+  parallel,  ///< all levels at once, each delayed by its own number of frames
+};
+
+/// How codes of several levels follow each other in a sequence of tokens.
+enum class CodeOrder : std::uint8_t {
+  frames,  ///< all levels of a frame, then the next frame
+  levels,  ///< all frames of a level, then the next level
+};
+
+/// A piece of a sequence's prefix: a special token, or codes.
+struct PrefixPart {
+  std::optional<int64_t> token;         ///< id of the special token
+  int64_t count = 1;                    ///< how often the token stands there
+  std::string from;                     ///< "conditioner" or the name of an earlier stage, where codes stand
+  CodeOrder order = CodeOrder::frames;  ///< of the codes
+  std::vector<int64_t> offsets;         ///< id of each level's code 0, for the first levels of the source
+};
+
+/// Levels that the family `parallel` is given beside its own.
+struct GivenLevels {
+  std::string from;   ///< "conditioner" or the name of an earlier stage
+  int64_t delay = 0;  ///< frame f stands at position f + delay
+};
+
+/// What a stage's networks are conditioned on beside tokens.
+struct StageCondition {
+  bool codes = false;                   ///< codes of the conditioner (B, levels) int64; else the embedding (B, d)
+  std::optional<double> unconditional;  ///< what fills the condition of guidance's other half
+};
+
+/// What tokens are drawn with.
+struct SamplingDefaults {
+  double temperature = 1;
+  int64_t top_k = 0;  ///< 0 for all
+  double top_p = 1;
+  double guidance = 1;
+};
+
+/// What a bundle's manifest says of one stage of generation.
+struct Stage {
+  std::string name;  ///< e.g. "semantic"
+  BundleFile file;
+  std::vector<at::ScalarType> dtypes;
+  ModelCard card;
+  Family family = Family::tokens;
+  double frame_rate = 0;         ///< frames a second
+  std::vector<int64_t> codes;    ///< codes of each of its levels
+  int64_t vocabulary = 0;        ///< length of the logits
+  int64_t max_length = 0;        ///< positions of a sequence, at most
+  std::optional<double> window;  ///< seconds of music of one sequence; none: the whole piece is one
+  double overlap = 0;            ///< seconds that the next sequence begins with
+  std::optional<StageCondition> condition;
+  std::vector<int64_t> codec_levels;  ///< levels of the codec that its levels are; empty where they are none
+  SamplingDefaults sampling;
+
+  std::vector<PrefixPart> prefix;                        ///< of the family tokens
+  std::optional<std::vector<PrefixPart>> unconditional;  ///< the prefix of guidance's other half
+  CodeOrder order = CodeOrder::frames;                   ///< of the codes that it makes
+  std::vector<int64_t> offsets;                          ///< id of each level's code 0
+
+  std::vector<GivenLevels> given;  ///< of the family parallel
+  std::vector<int64_t> delays;     ///< of each level: frame f stands at position f + 1 + delay
+  int64_t pad = 0;                 ///< id that stands wherever no code does
+
+  int64_t levels() const { return static_cast<int64_t>(codes.size()); }
+};
+
+/// The space of the embeddings that a bundle makes music from.
+struct EmbeddingSpace {
+  int64_t dimension = 0;
+  std::vector<std::string> hashes;  ///< SHA-256 of every network that embeds into it
+};
+
 /// What `bundle.json` says, once it keeps to the schema (python/brain2music/bundles/schema.json).
 struct Manifest {
   std::string name;
   std::string description;
-  std::vector<Role> roles;  ///< by name
-  std::string text;         ///< the file as it is
+  std::vector<Role> roles;              ///< by name
+  std::vector<Stage> stages;            ///< in the order in which they run
+  std::optional<EmbeddingSpace> space;  ///< where the bundle generates
+  std::string text;                     ///< the file as it is
 };
 
 /// The name of a type in the manifest.
