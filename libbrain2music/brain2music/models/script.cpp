@@ -167,8 +167,6 @@ std::string Script::changed_by(const std::function<void()>& calls) const {
   return held.changed_in(*module_);
 }
 
-std::string Script::host_operation_of(const char* method) const { return host_operation(*module_, method); }
-
 at::Tensor Script::call_twice(const char* method, const std::vector<at::Tensor>& arguments) const {
   return compared(method, [&] {
     std::vector<at::Tensor> own;  // a network may write over its input
