@@ -22,6 +22,7 @@ except ImportError as error:
 from brain2music import evaluation, metrics, ridge, signal
 from brain2music.bundles import Bundle
 from brain2music.decoding import BrainDecoder
+from brain2music.generation import Audio, Codec, MusicGenerator
 from brain2music.model_files import load
 from brain2music.retrieval import Corpus
 from brain2music.study import Study
@@ -42,9 +43,12 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
+    "Audio",
     "BrainDecoder",
     "Bundle",
+    "Codec",
     "Corpus",
+    "MusicGenerator",
     "Study",
     "__version__",
     "cmake_prefix_path",

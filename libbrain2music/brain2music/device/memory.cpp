@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <fstream>
+#include <string>
 
 namespace brain2music::device {
 
@@ -23,6 +25,37 @@ std::optional<int64_t> free_memory(const c10::Device& device) {
   const auto stats = at::accelerator::getDeviceStats(index);
   const auto all = static_cast<std::size_t>(c10::CachingAllocator::StatType::AGGREGATE);
   return free + std::max<int64_t>(0, stats.reserved_bytes[all].current - stats.active_bytes[all].current);
+}
+
+std::optional<int64_t> available_memory(const c10::Device& device) {
+  if (!device.is_cpu()) {
+    return free_memory(device);
+  }
+  const auto number_in = [](const char* file, const std::string& behind) -> std::optional<int64_t> {
+    std::ifstream text(file);
+    for (std::string word; text >> word;) {
+      int64_t number = 0;
+      if (behind.empty()) {
+        text.seekg(0);
+      }
+      if (word == behind || behind.empty()) {
+        return text >> number ? std::optional(number) : std::nullopt;
+      }
+    }
+    return std::nullopt;
+  };
+  constexpr int64_t kibibyte = 1024;
+  std::optional<int64_t> available;
+  if (const auto of_system = number_in("/proc/meminfo", "MemAvailable:")) {
+    available = *of_system * kibibyte;
+  }
+  // A container, or a job of a cluster, may be allowed less.
+  const auto most = number_in("/sys/fs/cgroup/memory.max", "");
+  const auto used = number_in("/sys/fs/cgroup/memory.current", "");
+  if (most && used) {
+    available = std::min(available.value_or(*most), std::max<int64_t>(*most - *used, 0));
+  }
+  return available;
 }
 
 void in_blocks(int64_t total, int64_t width, int64_t least, c10::function_ref<void(int64_t, int64_t)> work) {

@@ -89,6 +89,7 @@ SequencePlan plan_tokens(const models::Stage& stage, const StageWindow& window,
   const int64_t length = start + frames * levels;
   check_length(stage, length);
   SequencePlan plan;
+  plan.tokens = true;
   plan.offsets = column(stage.offsets, options);
   plan.row_of = at::zeros({levels, frames}, options);
   const at::Tensor level = at::arange(levels, options).view({-1, 1});
@@ -166,6 +167,16 @@ std::vector<StageWindow> stage_windows(const models::Stage& stage, double second
     fresh = end;
   }
   return windows;
+}
+
+int64_t step_count(const models::Stage& stage, const StageWindow& window) {
+  const int64_t frames = window.end - window.first;
+  const int64_t known = window.fresh - window.first;
+  if (stage.family == models::Family::parallel) {
+    const auto [least, most] = std::ranges::minmax(stage.delays);
+    return frames - known + most - least;
+  }
+  return frames * stage.levels() - known * (stage.order == models::CodeOrder::frames ? stage.levels() : 1);
 }
 
 FrameSpan source_frames(const models::Stage& stage, const StageWindow& window, double source_rate) {

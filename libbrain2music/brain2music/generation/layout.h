@@ -25,6 +25,9 @@ struct StageWindow {
 /// The sequences that make so many seconds of music.
 B2M_API std::vector<StageWindow> stage_windows(const models::Stage& stage, double seconds);
 
+/// Positions that a window's sequence draws: the steps of its network.
+B2M_API int64_t step_count(const models::Stage& stage, const StageWindow& window);
+
 /// Codes that a stage reads.
 struct CodeSource {
   at::Tensor codes;       ///< (B, levels, frames) int64: of the piece for a stage; of the window's frames for the
@@ -48,6 +51,7 @@ struct SequencePlan {
   at::Tensor row_of;     ///< (levels, frames) int64: the row that a code of the window stands in
   at::Tensor column_of;  ///< (levels, frames) int64: its position
   at::Tensor offsets;    ///< (levels, 1) int64: id of code 0
+  bool tokens = false;   ///< of the family tokens: the one row is fed as (B, T)
   int64_t given = 0;     ///< rows of other stages and the conditioner
   int64_t lead = 0;      ///< positions from the beginning in which every cell is known
 };

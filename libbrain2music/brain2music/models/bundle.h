@@ -15,6 +15,7 @@
 namespace brain2music::models {
 
 class Script;
+struct StageFacts;
 
 /// Trained networks in a folder: `bundle.json`, which says what each role is filled with, and the TorchScript files
 /// that it names. Copies share what is loaded; threads may share a bundle.
@@ -39,6 +40,10 @@ class B2M_API Bundle {
   /// @throws std::invalid_argument naming the roles that the bundle has, when it lacks this one.
   const Role& role(std::string_view name) const;
 
+  /// @param name of a stage, e.g. "semantic".
+  /// @throws std::invalid_argument naming the stages that the bundle has, when it lacks this one.
+  const Stage& stage(std::string_view name) const;
+
   /// The `tokenizer.json` of a text embedder, as it is.
   /// @param name a role.
   /// @throws std::invalid_argument when the role names none.
@@ -54,13 +59,31 @@ class B2M_API Bundle {
   std::shared_ptr<const Script> script(std::string_view name, at::Device device = at::kCPU,
                                        std::optional<at::ScalarType> dtype = std::nullopt) const;
 
-  /// Loads every role, in every type that it declares.
+  /// The network of a stage; loaded once for a device and type.
+  /// @param name   a stage.
+  /// @param device where to.
+  /// @param dtype  of its weights; the manifest's first when it is not given.
+  /// @throws std::invalid_argument and std::runtime_error as script() does.
+  std::shared_ptr<const Script> stage_script(std::string_view name, at::Device device = at::kCPU,
+                                             std::optional<at::ScalarType> dtype = std::nullopt) const;
+
+  /// What was found out about a stage's network when it was loaded.
+  /// @param name   a stage.
+  /// @param device where it runs.
+  /// @param dtype  of its weights; the manifest's first when it is not given.
+  /// @throws std::invalid_argument and std::runtime_error as script() does.
+  const StageFacts& stage_facts(std::string_view name, at::Device device = at::kCPU,
+                                std::optional<at::ScalarType> dtype = std::nullopt) const;
+
+  /// Loads every role and stage, in every type that it declares.
   /// @param device where to.
   /// @throws std::runtime_error as script() does.
   void verify(at::Device device = at::kCPU) const;
 
  private:
   struct State;
+  struct LoadedStage;
+  const LoadedStage& loaded(std::string_view name, at::Device device, std::optional<at::ScalarType> dtype) const;
   explicit Bundle(std::shared_ptr<State> state) : state_(std::move(state)) {}
   std::shared_ptr<State> state_;
 };
