@@ -31,29 +31,18 @@ std::optional<int64_t> available_memory(const c10::Device& device) {
   if (!device.is_cpu()) {
     return free_memory(device);
   }
-  const auto number_in = [](const char* file, const std::string& behind) -> std::optional<int64_t> {
-    std::ifstream text(file);
-    for (std::string word; text >> word;) {
-      int64_t number = 0;
-      if (behind.empty()) {
-        text.seekg(0);
-      }
-      if (word == behind || behind.empty()) {
-        return text >> number ? std::optional(number) : std::nullopt;
-      }
-    }
-    return std::nullopt;
-  };
-  constexpr int64_t kibibyte = 1024;
   std::optional<int64_t> available;
-  if (const auto of_system = number_in("/proc/meminfo", "MemAvailable:")) {
-    available = *of_system * kibibyte;
+  std::ifstream of_system("/proc/meminfo");
+  for (std::string word; of_system >> word;) {
+    int64_t kibibytes = 0;
+    if (word == "MemAvailable:" && of_system >> kibibytes) {
+      available = kibibytes * 1024;
+      break;
+    }
   }
-  // A container, or a job of a cluster, may be allowed less.
-  const auto most = number_in("/sys/fs/cgroup/memory.max", "");
-  const auto used = number_in("/sys/fs/cgroup/memory.current", "");
-  if (most && used) {
-    available = std::min(available.value_or(*most), std::max<int64_t>(*most - *used, 0));
+  int64_t most = 0;  // a container, or a job of a cluster, may be allowed less
+  if (std::ifstream("/sys/fs/cgroup/memory.max") >> most) {
+    available = std::min(available.value_or(most), most);
   }
   return available;
 }
