@@ -74,7 +74,7 @@ Manifest read_manifest(const std::filesystem::path& file) {
   }
   const Json parsed = io::parse_json(map.bytes(), where, file);
   check_manifest(parsed, file);
-  Manifest manifest{parsed.at("name"), parsed.at("description"), {}, std::string(map.bytes())};
+  Manifest manifest{parsed.at("name"), parsed.at("description"), {}, {}, std::nullopt, std::string(map.bytes())};
   for (const auto& [name, entry] : parsed.at("roles").items()) {
     manifest.roles.push_back(role_of(name, entry));
   }
