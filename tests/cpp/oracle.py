@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import safetensors.numpy
+import stage_networks
 import torch
 from scipy import ndimage, stats
 from sklearn.linear_model import Ridge
@@ -169,6 +170,7 @@ def main(folder: Path) -> None:
         np.save(folder / f"theirs_{name}.npy", array)
     for network in NETWORKS:
         write_bundle(folder / "bundles" / network, network)
+    stage_networks.write(folder / "stages")
 
 
 def write_bundle(folder: Path, network: str) -> None:

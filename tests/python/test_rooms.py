@@ -10,17 +10,18 @@ SOURCES = Path(__file__).parents[2] / "libbrain2music" / "brain2music"
 #: What each room may include besides itself, row 0 (check, export, version) and row 1 (device).
 MAY_INCLUDE = {
     "device": set(),
-    "kernels": set(),
+    "linalg": set(),
+    "kernels": {"linalg"},
     "io": set(),
     "audio": set(),
     "signal": {"kernels", "io", "audio"},
     "metrics": {"kernels", "io", "audio"},
     "retrieval": {"kernels", "io", "audio"},
-    "models": {"kernels", "io", "audio"},
+    "models": {"linalg", "kernels", "io", "audio"},
     "ridge": {"metrics", "kernels", "io"},
     "encoding": {"ridge", "metrics", "signal", "kernels"},
     "decoding": {"encoding", "ridge", "metrics", "signal"},
-    "generation": {"models", "kernels", "encoding"},
+    "generation": {"models", "linalg", "kernels"},
 }
 ROW_0 = {"check.h", "export.h", "version.h"}
 

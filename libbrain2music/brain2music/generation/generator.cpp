@@ -42,7 +42,7 @@ void check_sampling(const models::Stage& stage, const GenerationOptions& options
 int64_t state_bytes(const models::Script& script, int64_t length, const std::optional<at::Tensor>& condition) {
   const auto measured = [&](int64_t positions) {
     int64_t bytes = 0;
-    for (const at::Tensor& each : script.init_state(1, positions, condition).tensors()) {
+    for (const at::Tensor& each : script.init_state(1, positions, condition).vec()) {
       bytes += static_cast<int64_t>(each.nbytes());
     }
     return bytes;

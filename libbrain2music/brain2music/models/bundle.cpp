@@ -198,7 +198,7 @@ const Bundle::LoadedStage& Bundle::loaded(std::string_view name, at::Device devi
   if (!held.script) {
     auto script = std::make_shared<Script>(state_->files.at(about.file.name)->bytes(),
                                            std::vector<std::string>{"init_state", "extend"}, device, type,
-                                           owner + " (" + about.file.name + ")", Script::For::stage);
+                                           owner + " (" + about.file.name + ")", Products::by_row);
     held.facts =
         check_stage(about, *script, condition_size(state_->manifest, about), given_levels(state_->manifest, about));
     held.script = std::move(script);

@@ -1,8 +1,6 @@
 #include "brain2music/models/graph_rules.h"
 
 #include <ATen/core/dispatch/Dispatcher.h>
-#include <torch/csrc/jit/api/function_impl.h>
-#include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/ir/constants.h>
 #include <torch/csrc/jit/ir/ir.h>
 
@@ -10,20 +8,18 @@
 #include <cstddef>
 #include <initializer_list>
 #include <optional>
-#include <set>
 #include <sstream>
 #include <string>
 #include <string_view>
 
 #include "brain2music/check.h"
+#include "brain2music/models/graph_walk.h"
 
 namespace brain2music::models {
 namespace {
 
 constexpr auto where = "models.bundle";
 
-using torch::jit::Block;
-using torch::jit::Graph;
 using torch::jit::Node;
 using torch::jit::Value;
 
@@ -66,75 +62,10 @@ std::string shown(const Input& input) {
   return text.str();
 }
 
-/// Walks the graphs of a network once each.
-class Walk {
+/// The rules, for the nodes of one method.
+class Rules {
  public:
-  Walk(const torch::jit::Module& module, const std::string& named, const std::string& method)
-      : module_(module), named_(named), method_(method) {}
-
-  // NOLINTBEGIN(misc-no-recursion): graphs are as deep as the network's own functions and blocks
-  void through(const Graph& graph) {
-    if (seen_.insert(&graph).second) {
-      through(*graph.block());
-    }
-  }
-
- private:
-  void through(const Block& block) {
-    for (const Node* node : block.nodes()) {
-      check(*node);
-      follow(*node);
-      for (const Block* inner : node->blocks()) {
-        through(*inner);
-      }
-    }
-  }
-
-  /// Functions and methods that freezing has left as calls (those of interfaces), and graphs that nodes carry.
-  void follow(const Node& node) {
-    using torch::jit::prim::CallFunction;
-    using torch::jit::prim::CallMethod;
-    if (node.hasAttribute(torch::jit::attr::Subgraph)) {
-      through(*node.g(torch::jit::attr::Subgraph));
-    }
-    if (node.kind() == CallFunction) {
-      if (const auto type = node.input(0)->type()->cast<c10::FunctionType>()) {
-        through(type->function());
-      }
-    } else if (node.kind() == CallMethod) {
-      const std::string& name = node.s(torch::jit::attr::name);
-      if (const auto type = node.input(0)->type()->cast<c10::ClassType>()) {
-        through(type->findMethod(name));
-        return;
-      }
-      for (const torch::jit::Module& inner : module_.modules()) {  // an interface, which any of them may fill
-        through(inner.type()->findMethod(name));
-      }
-    }
-  }
-
-  void through(torch::jit::Function* function) {
-    auto* const scripted = function == nullptr ? nullptr : torch::jit::tryToGraphFunction(*function);
-    if (scripted != nullptr) {
-      through(*scripted->graph());
-    }
-  }
-  // NOLINTEND(misc-no-recursion)
-
-  /// Whether a flag is surely False: a constant, or the `training` of a module, which was put in evaluation mode.
-  static bool is_off(const Input& flag) {
-    const std::optional<c10::IValue> constant = torch::jit::toIValue(flag.value);
-    if (constant) {
-      return constant->isBool() && !constant->toBool();
-    }
-    const Node& maker = *flag.value->node();
-    return maker.kind() == torch::jit::prim::GetAttr && maker.s(torch::jit::attr::name) == "training";
-  }
-
-  static bool is_zero(const Input& share) {
-    const std::optional<c10::IValue> constant = torch::jit::toIValue(share.value);
-    return constant && constant->isScalar() && constant->toScalar().toDouble() == 0;
-  }
+  Rules(const std::string& named, const std::string& method) : named_(named), method_(method) {}
 
   void check(const Node& node) const {
     const std::string name = node.kind().toQualString();
@@ -157,6 +88,22 @@ class Walk {
     if (is_random(node)) {
       check_chance(node, name);
     }
+  }
+
+ private:
+  /// Whether a flag is surely False: a constant, or the `training` of a module, which was put in evaluation mode.
+  static bool is_off(const Input& flag) {
+    const std::optional<c10::IValue> constant = torch::jit::toIValue(flag.value);
+    if (constant) {
+      return constant->isBool() && !constant->toBool();
+    }
+    const Node& maker = *flag.value->node();
+    return maker.kind() == torch::jit::prim::GetAttr && maker.s(torch::jit::attr::name) == "training";
+  }
+
+  static bool is_zero(const Input& share) {
+    const std::optional<c10::IValue> constant = torch::jit::toIValue(share.value);
+    return constant && constant->isScalar() && constant->toScalar().toDouble() == 0;
   }
 
   static bool is_random(const Node& node) {
@@ -190,17 +137,16 @@ class Walk {
 
   static constexpr auto evaluated = "call eval() before the network is traced or scripted, and export it again";
 
-  const torch::jit::Module& module_;
   const std::string& named_;
   const std::string& method_;
-  std::set<const Graph*> seen_;
 };
 
 }  // namespace
 
 void check_graphs(const torch::jit::Module& module, const std::vector<std::string>& methods, const std::string& named) {
   for (const std::string& method : methods) {
-    Walk(module, named, method).through(*module.get_method(method).graph());
+    const Rules rules(named, method);
+    GraphWalk(module, [&](const Node* node) { rules.check(*node); }).through(method);
   }
 }
 

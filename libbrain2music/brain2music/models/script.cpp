@@ -8,6 +8,7 @@
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/passes/freeze_module.h>
 #include <torch/csrc/jit/passes/frozen_graph_optimizations.h>
+#include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/csrc/jit/serialization/import.h>
 
 #include <algorithm>
@@ -19,6 +20,7 @@
 #include "brain2music/models/graph_rules.h"
 #include "brain2music/models/manifest.h"
 #include "brain2music/models/script_state.h"
+#include "brain2music/models/stage_graphs.h"
 
 namespace brain2music::models {
 namespace {
@@ -72,8 +74,8 @@ double allowed(const at::Tensor& answer) {
 }  // namespace
 
 Script::Script(std::string_view bytes, const std::vector<std::string>& methods, at::Device device, at::ScalarType dtype,
-               std::string named)
-    : device_(device), named_(std::move(named)) {
+               std::string named, Products products)
+    : device_(device), dtype_(dtype), named_(std::move(named)) {
   const c10::InferenceMode inference;
   torch::jit::Module module = [&] {
     try {
@@ -105,6 +107,9 @@ Script::Script(std::string_view bytes, const std::vector<std::string>& methods, 
       auto graph = module_->get_method(method).graph();
       torch::jit::OptimizeFrozenGraph(graph);
     }
+    if (products == Products::by_row && device.is_cpu() && dtype == at::kFloat) {
+      use_row_linear(*module_, methods);
+    }
   } catch (const std::exception& error) {
     fail(where, named_, " must go to ", device.str(), " in ", dtype_name(dtype), "; got '", words_of(error), "'");
   }
@@ -112,28 +117,57 @@ Script::Script(std::string_view bytes, const std::vector<std::string>& methods, 
 
 Script::~Script() = default;
 
-template <class Arguments>
-at::Tensor Script::run(const char* method, const Arguments& arguments) const {
+c10::IValue Script::result(const char* method, std::vector<c10::IValue> arguments) const {
   const c10::InferenceMode inference;
-  c10::IValue result;
   try {
-    result = module_->get_method(method)(arguments);
+    return module_->get_method(method)(std::move(arguments));
   } catch (const std::exception& error) {
     throw ScriptError(error_message(where, named_, " must run ", method, "; got '", words_of(error), "'"));
   }
-  if (!result.isTensor()) {
-    fail(where, named_, " must return one tensor from ", method, "; got ", result.tagKind());
+}
+
+at::Tensor Script::run(const char* method, std::vector<c10::IValue> arguments) const {
+  c10::IValue returned = result(method, std::move(arguments));
+  if (!returned.isTensor()) {
+    fail(where, named_, " must return one tensor from ", method, "; got ", returned.tagKind());
   }
-  return result.toTensor();
+  return std::move(returned).toTensor();
 }
 
 at::Tensor Script::call(const char* method, const std::vector<at::Tensor>& arguments) const {
-  return run(method, std::vector<c10::IValue>(arguments.begin(), arguments.end()));
+  return run(method, {arguments.begin(), arguments.end()});
 }
 
 at::Tensor Script::call(const char* method, const std::vector<std::string>& texts) const {
-  return run(method, std::vector<c10::IValue>{c10::IValue(texts)});
+  return run(method, {c10::IValue(texts)});
 }
+
+StageState Script::init_state(int64_t batch, int64_t length, const std::optional<at::Tensor>& condition) const {
+  const torch::jit::GraphOptimizerEnabledGuard as_it_is(false);
+  const c10::IValue returned = result("init_state", {batch, length, condition});
+  if (!returned.isTensorList()) {
+    fail(where, named_, " must return a list of tensors from init_state; got ", returned.tagKind());
+  }
+  const c10::InferenceMode inference;
+  StageState state;
+  for (const at::Tensor& tensor : returned.toTensorVector()) {
+    state.push_back(tensor.clone());
+  }
+  return state;
+}
+
+at::Tensor Script::extend(const at::Tensor& tokens, const at::Tensor& position, const StageState& state) const {
+  const torch::jit::GraphOptimizerEnabledGuard as_it_is(false);
+  return run("extend", {tokens, position, state});
+}
+
+std::string Script::changed_by(const std::function<void()>& calls) const {
+  const ModuleState held(*module_);
+  calls();
+  return held.changed_in(*module_);
+}
+
+std::string Script::host_operation_of(const char* method) const { return host_operation(*module_, method); }
 
 at::Tensor Script::call_twice(const char* method, const std::vector<at::Tensor>& arguments) const {
   return compared(method, [&] {
@@ -152,9 +186,8 @@ at::Tensor Script::call_twice(const char* method, const std::vector<std::string>
 
 at::Tensor Script::compared(const char* method, const std::function<at::Tensor()>& one_call) const {
   at::Tensor first = one_call().clone();  // it may be memory that the module holds
-  const ModuleState held(*module_);
-  const at::Tensor second = one_call();
-  const std::string changed = held.changed_in(*module_);
+  at::Tensor second;
+  const std::string changed = changed_by([&] { second = one_call(); });
   const std::string kept = changed.empty() ? "" : ", and changes what it holds (" + changed + ")";
   if (first.sizes() != second.sizes() || first.scalar_type() != second.scalar_type()) {
     fail(where, named_, " must say the same twice; got ", first.sizes(), ", then ", second.sizes(), " from ", method,

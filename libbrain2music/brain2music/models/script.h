@@ -1,13 +1,18 @@
 #pragma once
 
+#include <ATen/core/List.h>
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "brain2music/export.h"
 
 namespace torch::jit {
 struct Module;
@@ -21,17 +26,27 @@ class ScriptError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// What a stage remembers of a sequence: tensors that `extend` writes into. Copies of the list are the same list.
+using StageState = c10::List<at::Tensor>;
+
+/// How the products of a network with its weights are summed.
+enum class Products : std::uint8_t {
+  fastest,  ///< as LibTorch sums them: a row's rounding may depend on the number of rows
+  by_row,   ///< on a CPU in float32 in one order for any number of rows (linalg/row_linear.h)
+};
+
 /// A TorchScript module, frozen, on one device and in one type.
-class Script {
+class B2M_API Script {
  public:
   /// @param bytes   the file, whose hash has been checked.
   /// @param methods those that must be there; nothing else of the module is kept.
   /// @param device  where to.
   /// @param dtype   of its weights.
   /// @param named   how messages call it, e.g. "role 'codec' (codec.pt)".
+  /// @param products how its products are summed.
   /// @throws std::runtime_error when the bytes are no module or lack a method, or a graph breaks check_graphs().
   Script(std::string_view bytes, const std::vector<std::string>& methods, at::Device device, at::ScalarType dtype,
-         std::string named);
+         std::string named, Products products = Products::fastest);
   ~Script();
   Script(const Script&) = delete;
   Script& operator=(const Script&) = delete;
@@ -53,15 +68,43 @@ class Script {
   /// Calls a method of texts twice, likewise.
   at::Tensor call_twice(const char* method, const std::vector<std::string>& texts) const;
 
+  /// Calls `init_state` of a stage.
+  /// @param batch     sequences.
+  /// @param length    positions of a sequence, at most.
+  /// @param condition (batch, ...), or none.
+  /// @return copies of the tensors that the network returns: a frozen network may return one tensor twice, where it
+  ///         depends on constants alone.
+  /// @throws ScriptError when it throws; std::runtime_error when it returns no list of tensors.
+  StageState init_state(int64_t batch, int64_t length, const std::optional<at::Tensor>& condition) const;
+
+  /// Calls `extend` of a stage, without torch's profiling executor: neither it nor a fuser changes what a CUDA graph
+  /// captures.
+  /// @param tokens   (batch, T) or (batch, levels, T) int64.
+  /// @param position of the first of the T tokens, 0-dimensional int64 on the network's device.
+  /// @param state    of these sequences; the network writes into its tensors, or replaces them in the list.
+  /// @return the logits.
+  /// @throws ScriptError when it throws; std::runtime_error when it returns something else than a tensor.
+  at::Tensor extend(const at::Tensor& tokens, const at::Tensor& position, const StageState& state) const;
+
+  /// What of the module's own tensors and numbers `calls` changes.
+  /// @return the name of the first, e.g. "encoder.cache"; empty where nothing is changed.
+  std::string changed_by(const std::function<void()>& calls) const;
+
+  /// The first operation of a method that keeps it out of a CUDA graph, see host_operation(); empty where there is
+  /// none.
+  std::string host_operation_of(const char* method) const;
+
   at::Device device() const { return device_; }
+  at::ScalarType dtype() const { return dtype_; }
 
  private:
-  template <class Arguments>
-  at::Tensor run(const char* method, const Arguments& arguments) const;
+  c10::IValue result(const char* method, std::vector<c10::IValue> arguments) const;
+  at::Tensor run(const char* method, std::vector<c10::IValue> arguments) const;
   at::Tensor compared(const char* method, const std::function<at::Tensor()>& one_call) const;
 
   std::unique_ptr<torch::jit::Module> module_;
   at::Device device_;
+  at::ScalarType dtype_;
   std::string named_;
 };
 

@@ -1,0 +1,108 @@
+"""Networks of stages for the C++ tests: a layer of attention with a cache, as it should be and spoilt in many ways."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+
+INIT = """
+def init_state(self, batch: int, length: int, condition: Optional[Tensor]) -> List[Tensor]:
+    bias = torch.zeros(batch, 8)
+    if condition is not None:
+        bias = torch.nn.functional.linear(condition.float(), self.conditioned)
+    keys = torch.zeros(batch, length, 8)
+    return [keys, torch.zeros_like(keys), bias, torch.zeros(1)]
+"""
+EXTEND = """
+def extend(self, tokens: Tensor, position: Tensor, state: List[Tensor]) -> Tensor:
+    steps = position + torch.arange(tokens.size(1))
+    h = self.table[tokens] + self.place[steps] + state[2].unsqueeze(1)
+    keys, values = state[0], state[1]
+    keys.index_copy_(1, steps, torch.nn.functional.linear(h, self.key))
+    values.index_copy_(1, steps, torch.matmul(h, self.value))
+    hidden = torch.arange(keys.size(1)).unsqueeze(0) > steps.unsqueeze(1)
+    scores = torch.matmul(torch.nn.functional.linear(h, self.query), keys.transpose(1, 2))
+    weights = torch.softmax(scores.masked_fill(hidden, -1e9), -1)
+    flat = torch.addmm(self.bias, torch.matmul(weights, values).reshape(-1, 8), self.mix)
+    return torch.nn.functional.linear(h + flat.view_as(h), self.table)
+"""
+PARALLEL = (
+    EXTEND.replace("tokens.size(1)", "tokens.size(2)")
+    .replace("self.table[tokens]", "self.table[tokens].sum(1)")
+    .replace(
+        "return torch.nn.functional.linear(h + flat.view_as(h), self.table)",
+        "return torch.stack([torch.nn.functional.linear(h + flat.view_as(h), self.table) * (n + 1.0)"
+        " for n in range(2)], 1)",
+    )
+)
+
+
+def changed(what: str, by: str, source: str = EXTEND) -> str:
+    assert what in source
+    return source.replace(what, by)
+
+
+NETWORKS = {
+    "attention": (INIT, EXTEND),
+    "parallel": (INIT, PARALLEL),
+    # Right, but worth knowing.
+    "mixes_rows": (INIT, changed("state[2].unsqueeze(1)", "h0", EXTEND).replace(
+        "    h =", "    h0 = state[2].unsqueeze(1) + state[2].mean()\n    h =")),
+    "reads_position": (INIT, changed("position + torch", "int(position) + torch")),
+    "replaces_state": (INIT, changed(
+        "    keys.index_copy_(", "    keys = keys.index_copy(").replace(
+        "    hidden", "    state[0] = keys\n    hidden")),
+    "counts": (INIT, changed("    keys, values", "    state[3].add_(1)\n    keys, values").replace(
+        "flat.view_as(h)", "flat.view_as(h) * (state[3] > 0)")),
+    # Wrong.
+    "forgets": (INIT, changed("    keys.index_copy_(", "    keys = keys.index_copy(")),
+    "ignores_position": (INIT, changed("position + torch", "torch")),
+    "sees_the_future": (INIT, changed("scores.masked_fill(hidden, -1e9)", "scores")),
+    "short_logits": (INIT, changed("self.table)", "self.table[:9])")),
+    "whole_logits": (INIT, changed("self.table)", "self.table).long()")),
+    "no_numbers": (INIT, changed("self.table)", "self.table).log()")),
+    "grows": (INIT, changed("    hidden", "    state[0] = torch.cat([keys, keys], 1)\n    hidden")),
+    "appends": (INIT, changed("    hidden", "    state.append(keys)\n    hidden")),
+    "moves_position": (INIT, changed("    hidden", "    position.add_(1)\n    hidden")),
+    "remembers": (INIT, changed("    hidden", "    self.pieces.add_(1)\n    hidden")),
+    "fails": (INIT, changed("    hidden", "    assert keys.size(0) > 9, 'large batches only'\n    hidden")),
+    "no_list": (INIT.replace("List[Tensor]", "Tensor").replace("[keys, torch.zeros_like(keys), bias, torch.zeros(1)]",
+                                                              "keys"), EXTEND),
+    "no_condition": (INIT.replace("Optional[Tensor]", "Tensor").replace("is not None", ".numel() > 0"), EXTEND),
+}  # fmt: skip
+
+
+def write(folder: Path) -> None:
+    """Writes NAME.pt for each network."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, sources in NETWORKS.items():
+
+        class Network(torch.jit.ScriptModule):  # a class of its own for each, or torch takes them for one
+            def __init__(self) -> None:
+                super().__init__()
+                torch.manual_seed(0)
+                sizes = {"table": 10, "place": 16, "key": 8, "value": 8, "query": 8, "mix": 8, "conditioned": 8}
+                for parameter, rows in sizes.items():
+                    columns = 5 if parameter == "conditioned" else 8
+                    setattr(self, parameter, torch.nn.Parameter(torch.randn(rows, columns)))
+                self.bias = torch.nn.Parameter(torch.randn(8))
+                self.register_buffer("pieces", torch.zeros(1))
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            module = Network()
+            for source in sources:
+                module.define(source)
+            module.eval().save(folder / f"{name}.pt")
+        if name == "attention":
+            save_logits(folder, module)
+
+
+def save_logits(folder: Path, module: torch.jit.ScriptModule) -> None:
+    """What torch makes of a network that is not frozen: tokens (2, 5), condition (2, 5), logits (2, 5, 10)."""
+    tokens, condition = torch.randint(10, (2, 5)), torch.randn(2, 5)
+    with torch.inference_mode():
+        logits = module.extend(tokens, torch.tensor(0), module.init_state(2, 5, condition))
+    for array, values in {"tokens": tokens, "condition": condition, "logits": logits}.items():
+        np.save(folder / f"{array}.npy", values.numpy())

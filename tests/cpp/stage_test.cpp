@@ -1,0 +1,210 @@
+#include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/allclose.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/zeros.h>
+#include <c10/core/InferenceMode.h>
+
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "brain2music/generation/step_graph.h"
+#include "brain2music/linalg/row_linear.h"
+#include "brain2music/models/script.h"
+#include "brain2music/models/stage_check.h"
+#include "catch.h"
+#include "oracle.h"
+
+using namespace brain2music::models;  // NOLINT(google-build-using-namespace)
+using brain2music::generation::StepGraph;
+using brain2music::linalg::row_linear;
+
+namespace {
+
+std::unique_ptr<Script> network(const std::string& name, at::ScalarType dtype = at::kFloat,
+                                Products products = Products::by_row) {
+  std::ifstream file(oracle_path("stages/" + name + ".pt"), std::ios::binary);
+  const std::string bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  const std::vector<std::string> methods{"init_state", "extend"};
+  return std::make_unique<Script>(bytes, methods, at::kCPU, dtype, "stage 'tiny' (tiny.pt)", products);
+}
+
+Stage tiny(Family family = Family::tokens) {
+  Stage stage;
+  stage.name = "tiny";
+  stage.family = family;
+  stage.codes = family == Family::tokens ? std::vector<int64_t>{10} : std::vector<int64_t>{10, 6};
+  stage.vocabulary = 10;
+  stage.max_length = 16;
+  return stage;
+}
+
+StageFacts checked(const std::string& name) { return check_stage(tiny(), *network(name), 0, 0); }
+
+at::Tensor at_position(int64_t position) { return at::full({}, position, at::TensorOptions().dtype(at::kLong)); }
+
+}  // namespace
+
+TEST_CASE("a row's product does not depend on the rows beside it", "[linalg]") {
+  struct Shape {
+    int64_t rows, outputs, features;
+  };
+  // Whole tiles and rests of every kind: 2 rows, 3 or 4 outputs, 16 features; then more than one thread's share.
+  const auto shapes = std::vector<Shape>{{1, 1, 1},  {1, 4, 16},  {2, 3, 16},  {3, 4, 17},    {5, 7, 15},
+                                         {8, 5, 31}, {33, 8, 40}, {4, 6, 300}, {7, 700, 257}, {9, 2, 70000}};
+  for (const auto& [rows, outputs, features] : shapes) {
+    INFO(rows << " rows, " << outputs << " outputs, " << features << " features");
+    const at::Tensor x = at::randn({rows, features});
+    const at::Tensor weight = at::randn({outputs, features});
+    const at::Tensor bias = at::randn({outputs});
+    const at::Tensor y = row_linear(x, weight, bias);
+    const at::Tensor exact = at::linear(x.to(at::kDouble), weight.to(at::kDouble), bias.to(at::kDouble));
+    CHECK(at::allclose(y.to(at::kDouble), exact, 1e-5, 1e-5 * std::sqrt(static_cast<double>(features))));
+    for (int64_t row = 0; row < rows; ++row) {
+      CHECK(identical(row_linear(x.narrow(0, row, 1), weight, bias), y.narrow(0, row, 1)));
+    }
+    CHECK(identical(row_linear(x, weight.narrow(0, outputs - 1, 1), bias.narrow(0, outputs - 1, 1)),
+                    y.narrow(1, outputs - 1, 1)));
+    const int threads = at::get_num_threads();
+    at::set_num_threads(1);
+    CHECK(identical(row_linear(x, weight, bias), y));
+    at::set_num_threads(threads);
+  }
+}
+
+TEST_CASE("row_linear takes what at::linear takes", "[linalg]") {
+  const at::Tensor x = at::randn({2, 3, 20});
+  const at::Tensor weight = at::randn({4, 20});
+  CHECK(at::allclose(row_linear(x, weight), at::linear(x, weight), 1e-5, 1e-5));
+  CHECK(row_linear(x[0][0], weight).sizes() == at::IntArrayRef({4}));
+  CHECK(identical(row_linear(x.transpose(0, 1), weight), row_linear(x, weight).transpose(0, 1)));
+  const at::Tensor turned = at::randn({20, 4});
+  CHECK(identical(row_linear(x, turned.t()), row_linear(x, turned.t().contiguous())));
+  CHECK(row_linear(x.narrow(0, 0, 0), weight).sizes() == at::IntArrayRef({0, 3, 4}));
+  CHECK(identical(row_linear(at::zeros({2, 0}), at::zeros({4, 0}), at::full({4}, 2.0)), at::full({2, 4}, 2.0)));
+  CHECK(identical(row_linear(x.to(at::kDouble), weight.to(at::kDouble)),
+                  at::linear(x.to(at::kDouble), weight.to(at::kDouble))));
+  CHECK(row_linear(x.to(at::kBFloat16), weight.to(at::kBFloat16)).scalar_type() == at::kBFloat16);
+  CHECK(row_linear(x.to(at::kMeta), weight.to(at::kMeta)).sizes() == at::IntArrayRef({2, 3, 4}));
+  CHECK_THROWS(row_linear(x, at::randn({4, 21})));
+  CHECK_THROWS(row_linear(x, weight, at::randn({3})));
+  CHECK_THROWS(row_linear(x, weight.to(at::kDouble)));
+}
+
+TEST_CASE("a stage says what torch says, at once and token by token", "[models]") {
+  const at::Tensor tokens = oracle("stages/tokens");
+  const at::Tensor condition = oracle("stages/condition");
+  const at::Tensor logits = oracle("stages/logits");
+  for (const Products products : {Products::by_row, Products::fastest}) {
+    const auto script = network("attention", at::kFloat, products);
+    CHECK(
+        at::allclose(script->extend(tokens, at_position(0), script->init_state(2, 5, condition)), logits, 1e-5, 1e-4));
+    const StageState state = script->init_state(2, 5, condition);
+    std::vector<at::Tensor> steps;
+    for (int64_t position = 0; position < 5; ++position) {
+      steps.push_back(script->extend(tokens.narrow(1, position, 1), at_position(position), state));
+    }
+    CHECK(at::allclose(at::cat(steps, 1), logits, 1e-5, 1e-4));
+  }
+  CHECK(!network("attention")
+             ->extend(tokens, at_position(0), network("attention")->init_state(2, 5, condition))
+             .requires_grad());
+}
+
+TEST_CASE("what init_state returns is shared with nothing", "[models]") {
+  const auto script = network("counts");
+  const StageState first = script->init_state(2, 4, std::nullopt);
+  const StageState second = script->init_state(2, 4, std::nullopt);
+  for (const at::Tensor& one : first.vec()) {
+    for (const at::Tensor& other : second.vec()) {
+      CHECK(!one.is_alias_of(other));
+    }
+  }
+  first.get(3).add_(1);  // depends on constants alone: the frozen network returns one tensor each time
+  CHECK(second.get(3).item<float>() == 0);
+  CHECK(script->init_state(2, 4, std::nullopt).get(3).item<float>() == 0);
+}
+
+TEST_CASE("good stages are told apart", "[models]") {
+  const StageFacts attention = checked("attention");
+  CHECK(attention.rows_independent);
+  CHECK(attention.capturable);
+  CHECK(attention.obstacle.empty());
+  CHECK(checked("counts").capturable);
+  CHECK(!checked("mixes_rows").rows_independent);
+  CHECK(checked("reads_position").obstacle == "aten::Int");
+  CHECK(!checked("reads_position").capturable);
+  CHECK(checked("reads_position").rows_independent);
+  CHECK(checked("replaces_state").obstacle == "state[0], which extend replaces");
+}
+
+TEST_CASE("stages of every kind pass", "[models]") {
+  CHECK(check_stage(tiny(Family::parallel), *network("parallel"), 0, 3).rows_independent);
+  CHECK_NOTHROW(check_stage(tiny(), *network("attention", at::kBFloat16), 0, 0));
+  Stage stage = tiny();
+  stage.condition = StageCondition{};
+  CHECK(check_stage(stage, *network("attention"), 5, 0).rows_independent);
+  stage.condition->codes = true;
+  CHECK(check_stage(stage, *network("attention"), 5, 0).rows_independent);
+  stage.max_length = 1;
+  CHECK_NOTHROW(check_stage(stage, *network("attention"), 5, 0));
+}
+
+TEST_CASE("bad stages are refused, with what is wrong", "[models]") {
+  const std::map<std::string, std::string> messages{
+      {"forgets", "must return from extend the logits of tokens at once when it is given them one by one"},
+      {"ignores_position", "count from 'position'"},
+      {"sees_the_future", "let no token see a later one"},
+      {"short_logits",
+       "must return shape [3, 4, 10] from extend, the batch, the tokens and field 'vocabulary'; got "
+       "[3, 4, 9]"},
+      {"whole_logits", "must return a floating type from extend; got Long"},
+      {"no_numbers", "must return finite logits from extend; got NaN or Inf"},
+      {"grows", "must keep shape and type of state[0] in extend, [3, 4, 8] Float; got [3, 8, 8] Float"},
+      {"appends", "must keep the 4 tensors of its state in extend; got 5"},
+      {"moves_position", "must leave tokens and position as they are in extend"},
+      {"remembers", "must keep nothing from one call to the next; got pieces, which a piece changes"},
+      {"fails", "must run extend; got 'AssertionError: large batches only'"},
+      {"no_list", "must return a list of tensors from init_state; got Tensor"},
+      {"no_condition", "must run init_state; got '"},
+  };
+  for (const auto& [name, message] : messages) {
+    INFO(name);
+    CHECK_THROWS_WITH(checked(name), ContainsSubstring(message) && ContainsSubstring("[models.bundle] stage 'tiny'"));
+  }
+}
+
+TEST_CASE("a step is made as often as it is asked for, on any device", "[generation]") {
+  const c10::InferenceMode inference;
+  for (const at::Device device : devices()) {
+    const at::Tensor position = at::zeros({}, at::TensorOptions().dtype(at::kLong).device(device));
+    const at::Tensor last = at::zeros({}, position.options());
+    const StepGraph step(
+        [&] {
+          last.copy_(position * 2);
+          position.add_(1);
+        },
+        device, {position});
+    CHECK(step.captured() == device.is_cuda());
+    CHECK(position.item<int64_t>() == 0);
+    for (int64_t n = 1; n <= 5; ++n) {
+      step();
+      CHECK(position.item<int64_t>() == n);
+      CHECK(last.item<int64_t>() == 2 * (n - 1));
+    }
+    const StepGraph called([&] { position.add_(1); }, device, {}, /*capture=*/false);
+    called();
+    CHECK(!called.captured());
+    CHECK(position.item<int64_t>() == 6);
+    CHECK_THROWS_AS(StepGraph([] { throw std::runtime_error("no step"); }, device, {})(), std::runtime_error);
+  }
+}
