@@ -8,10 +8,10 @@ import torch
 
 INIT = """
 def init_state(self, batch: int, length: int, condition: Optional[Tensor]) -> List[Tensor]:
-    bias = torch.zeros(batch, 8)
+    bias = torch.zeros(batch, 8, dtype=self.table.dtype)
     if condition is not None:
-        bias = torch.nn.functional.linear(condition.float(), self.conditioned)
-    keys = torch.zeros(batch, length, 8)
+        bias = torch.nn.functional.linear(condition.to(self.table.dtype), self.conditioned)
+    keys = torch.zeros(batch, length, 8, dtype=self.table.dtype)
     return [keys, torch.zeros_like(keys), bias, torch.zeros(1)]
 """
 EXTEND = """
@@ -47,9 +47,9 @@ NETWORKS = {
     "attention": (INIT, EXTEND),
     "parallel": (INIT, PARALLEL),
     # Right, but worth knowing.
-    "mixes_rows": (INIT, changed("state[2].unsqueeze(1)", "h0", EXTEND).replace(
-        "    h =", "    h0 = state[2].unsqueeze(1) + state[2].mean()\n    h =")),
+    "mixes_rows": (INIT, changed("self.table[tokens]", "self.table[tokens] + self.table[tokens].mean(0, keepdim=True)")),
     "reads_position": (INIT, changed("position + torch", "int(position) + torch")),
+    "indexes_by_mask": (INIT, changed("    hidden", "    h = h + h[h > 0].sum() * 0\n    hidden")),
     "replaces_state": (INIT, changed(
         "    keys.index_copy_(", "    keys = keys.index_copy(").replace(
         "    hidden", "    state[0] = keys\n    hidden")),

@@ -90,10 +90,6 @@ class B2M_API Script {
   /// @return the name of the first, e.g. "encoder.cache"; empty where nothing is changed.
   std::string changed_by(const std::function<void()>& calls) const;
 
-  /// The first operation of a method that keeps it out of a CUDA graph, see host_operation(); empty where there is
-  /// none.
-  std::string host_operation_of(const char* method) const;
-
   at::Device device() const { return device_; }
   at::ScalarType dtype() const { return dtype_; }
 

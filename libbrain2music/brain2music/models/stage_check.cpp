@@ -1,6 +1,7 @@
 #include "brain2music/models/stage_check.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/equal.h>
@@ -8,12 +9,14 @@
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/remainder.h>
 #include <ATen/ops/sin.h>
+#include <ATen/record_function.h>
 #include <c10/util/BFloat16.h>
 #include <c10/util/Half.h>
 
 #include <algorithm>
 #include <cstddef>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -42,6 +45,48 @@ at::Tensor scattered_codes(at::IntArrayRef shape, int64_t codes) {
   constexpr double spread = 1e4;
   return at::remainder((scattered(shape) * spread).to(at::kLong), codes);
 }
+
+/// Notes the first operation on this thread that a CUDA graph cannot hold: the host waits for a tensor's value or
+/// shape, or a value goes from one device to another. What runs is watched, not the graph: whether a tensor is indexed
+/// by numbers or by a mask is not seen in it.
+class Watch {
+ public:
+  Watch() : handle_(at::addThreadLocalCallback(at::RecordFunctionCallback(&started).needsInputs(true))) {
+    found.clear();
+  }
+  ~Watch() { at::removeCallback(handle_); }
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
+
+  /// The name of the operation, e.g. "aten::item"; empty for none.
+  static const std::string& operation() { return found; }
+
+ private:
+  static std::unique_ptr<at::ObserverContext> started(const at::RecordFunction& function) {
+    const auto name = function.operator_name();
+    if (found.empty() && name && is_obstacle(*name, function.inputs())) {
+      found = name->name;
+    }
+    return nullptr;
+  }
+
+  static bool is_obstacle(const c10::OperatorName& name, c10::ArrayRef<const c10::IValue> inputs) {
+    if (name.name == "aten::index") {  // by a mask it calls aten::nonzero
+      return false;
+    }
+    if (name.name == "aten::copy_") {
+      return inputs[0].toTensor().device() != inputs[1].toTensor().device();
+    }
+    const auto operation = c10::Dispatcher::singleton().findSchema(name);
+    return operation &&
+           (operation->hasTag(at::Tag::data_dependent_output) || operation->hasTag(at::Tag::dynamic_output_shape));
+  }
+
+  static thread_local std::string found;
+  at::CallbackHandle handle_;
+};
+
+thread_local std::string Watch::found;
 
 /// A stage's network on sequences of its own.
 class Trial {
@@ -79,10 +124,7 @@ class Trial {
     for (int64_t row = 0; row < batch; ++row) {
       found.rows_independent = found.rows_independent && at::equal(logits(mixed, row), in_parts.narrow(0, row, 1));
     }
-    found.obstacle = script_.host_operation_of("extend");
-    if (found.obstacle.empty()) {
-      found.obstacle = replaced_;
-    }
+    found.obstacle = obstacle_;
     found.capturable = found.obstacle.empty();
     return found;
   }
@@ -120,7 +162,7 @@ class Trial {
         at::full({}, position, at::TensorOptions().dtype(at::kLong).device(script_.device()));
     const at::Tensor tokens_before = tokens.clone();
     const std::vector<at::Tensor> before = state.vec();
-    const at::Tensor result = script_.extend(tokens, at_position, state).clone();
+    const at::Tensor result = watched(tokens, at_position, state).clone();
     check_state(before, state.vec());
     if (at_position.item<int64_t>() != position || !at::equal(tokens, tokens_before)) {
       refuse("must leave tokens and position as they are in extend", "others after the call", "work on copies");
@@ -144,6 +186,16 @@ class Trial {
     return result;
   }
 
+  at::Tensor watched(const at::Tensor& tokens, const at::Tensor& position, const StageState& state) {
+    if (tokens.size(-1) > 1 || !obstacle_.empty()) {  // a graph holds steps of one token
+      return script_.extend(tokens, position, state);
+    }
+    const Watch watch;
+    at::Tensor result = script_.extend(tokens, position, state);
+    obstacle_ = Watch::operation();
+    return result;
+  }
+
   /// Tensors may be replaced, but not by others: memory is planned from what init_state returns.
   void check_state(const std::vector<at::Tensor>& before, const std::vector<at::Tensor>& after) {
     if (before.size() != after.size()) {
@@ -156,8 +208,8 @@ class Trial {
              before[i].sizes(), " ", before[i].scalar_type(), "; got ", after[i].sizes(), " ", after[i].scalar_type(),
              ": allocate the state in init_state");
       }
-      if (!before[i].is_same(after[i]) && replaced_.empty()) {
-        replaced_ = "state[" + std::to_string(i) + "], which extend replaces";
+      if (!before[i].is_same(after[i]) && obstacle_.empty()) {
+        obstacle_ = "state[" + std::to_string(i) + "], which extend replaces";
       }
     }
   }
@@ -208,7 +260,7 @@ class Trial {
   int64_t length_;
   at::Tensor tokens_;
   std::optional<at::Tensor> condition_;
-  std::string replaced_;
+  std::string obstacle_;
 };
 
 }  // namespace

@@ -13,7 +13,7 @@ namespace brain2music::models {
 struct StageFacts {
   bool rows_independent = false;  ///< each row of a batch has the bits that it has alone: tried with three rows
   bool capturable = false;        ///< whether a CUDA graph may hold a call of `extend`
-  std::string obstacle;           ///< what keeps it out, e.g. "aten::Int", or "state[0], which extend replaces"
+  std::string obstacle;           ///< what keeps it out, e.g. "aten::item", or "state[0], which extend replaces"
 };
 
 /// Calls `init_state` and `extend` of a stage on a few made-up tokens. Shapes and types must be those of the manifest,

@@ -1,14 +1,11 @@
 #include "brain2music/models/stage_graphs.h"
 
 #include <ATen/core/Tensor.h>
-#include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/ir/constants.h>
 #include <torch/csrc/jit/ir/ir.h>
 #include <torch/csrc/jit/passes/dead_code_elimination.h>
 
-#include <algorithm>
-#include <array>
 #include <map>
 #include <optional>
 #include <string_view>
@@ -87,29 +84,6 @@ class Products {
   std::map<const void*, Pair> transposes_;
 };
 
-/// Whether a node's first input is a tensor.
-bool takes_tensor(const Node& node) {
-  return !node.inputs().empty() && node.input(0)->type()->isSubtypeOf(*c10::TensorType::get());
-}
-
-bool waits_for_values(const Node& node) {
-  constexpr std::array readers{
-      "aten::Int",         "aten::Float",         "aten::Complex",         "aten::Bool",
-      "aten::IntImplicit", "aten::FloatImplicit", "aten::ComplexImplicit", "aten::ScalarImplicit",
-      "prim::tolist",      "aten::cpu",           "aten::tensor",          "aten::as_tensor"};
-  const std::string_view name = node.kind().toQualString();
-  if (name == "aten::tensor" || (takes_tensor(node) && std::ranges::find(readers, name) != readers.end())) {
-    return true;
-  }
-  const c10::FunctionSchema* schema = node.maybeSchema();
-  if (schema == nullptr) {
-    return false;
-  }
-  const auto operation = c10::Dispatcher::singleton().findSchema(schema->operator_name());
-  return operation &&
-         (operation->hasTag(at::Tag::data_dependent_output) || operation->hasTag(at::Tag::dynamic_output_shape));
-}
-
 }  // namespace
 
 void use_row_linear(const torch::jit::Module& module, const std::vector<std::string>& methods) {
@@ -119,16 +93,6 @@ void use_row_linear(const torch::jit::Module& module, const std::vector<std::str
     walk.through(method);
     torch::jit::EliminateDeadCode(module.get_method(method).graph());  // the matrices that were transposed
   }
-}
-
-std::string host_operation(const torch::jit::Module& module, const std::string& method) {
-  std::string found;
-  GraphWalk(module, [&](const Node* node) {
-    if (found.empty() && waits_for_values(*node)) {
-      found = node->kind().toQualString();
-    }
-  }).through(method);
-  return found;
 }
 
 }  // namespace brain2music::models
