@@ -52,9 +52,7 @@ def export_gpt2(model: "GPT2LMHeadModel") -> torch.jit.ScriptModule:
     >>> script.extend(torch.tensor([[3, 1, 4]]), torch.tensor(0), state).shape
     torch.Size([1, 3, 50])
     """
-    from transformers import GPT2LMHeadModel
-
-    check_kind(_WHERE, model, GPT2LMHeadModel)
+    check_kind(_WHERE, model, "GPT2LMHeadModel")
     config = model.config
     check_setting(_WHERE, "add_cross_attention", config.add_cross_attention, not config.add_cross_attention, "False")
     size, inner = config.n_embd, config.n_inner or 4 * config.n_embd

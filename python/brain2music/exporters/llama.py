@@ -43,9 +43,7 @@ def export_llama(model: "LlamaForCausalLM") -> torch.jit.ScriptModule:
     -----
     Touvron et al., *Llama 2*, 2023.
     """
-    from transformers import LlamaForCausalLM
-
-    check_kind(_WHERE, model, LlamaForCausalLM)
+    check_kind(_WHERE, model, "LlamaForCausalLM")
     config = model.config
     rope = dict(config.rope_parameters)
     plain = rope.get("rope_type") == "default" and rope.get("partial_rotary_factor") in (None, 1.0)

@@ -6,14 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from brain2music.exporters.cached_attention import SelfAttention
-from brain2music.exporters.public_model import (
-    Sinusoids,
-    Weights,
-    activation,
-    check_kind,
-    check_setting,
-    filled,
-)
+from brain2music.exporters.public_model import Sinusoids, Weights, activation, check_kind, check_setting, filled
 from brain2music.exporters.script import script_stage
 from brain2music.exporters.stage import ConditionTerm, DecoderLayer, EmbeddingCondition, Stage
 
@@ -55,12 +48,12 @@ def export_musicgen(model: "MusicgenForCausalLM | MusicgenForConditionalGenerati
     -----
     Copet et al., *Simple and Controllable Music Generation*, 2023.
     """
-    from transformers import MusicgenForCausalLM, MusicgenForConditionalGeneration
-
-    check_kind(_WHERE, model, MusicgenForCausalLM, MusicgenForConditionalGeneration)
-    decoder: Any = model.decoder if isinstance(model, MusicgenForConditionalGeneration) else model
+    check_kind(_WHERE, model, "MusicgenForCausalLM", "MusicgenForConditionalGeneration")
+    decoder: Any = getattr(model, "decoder", model)
     config = decoder.config
     size, levels, ids = config.hidden_size, config.num_codebooks, config.vocab_size
+    pad = config.pad_token_id
+    check_setting(_WHERE, "pad_token_id", pad, pad is not None and 0 <= pad <= ids, f"an id from 0 to {ids}")
     check_setting(_WHERE, "hidden_size", size, size % 2 == 0 and size > 2, "even and above 2")
     projection: nn.Linear | None = getattr(model, "enc_to_dec_proj", None)
     with torch.device("meta"):

@@ -1,5 +1,7 @@
 """What the exporters of public models share: their settings are checked, and no weight is left behind unseen."""
 
+import importlib
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -7,8 +9,8 @@ from torch import Tensor, nn
 
 __all__ = ["Sinusoids", "Weights", "activation", "check_kind", "check_setting", "filled"]
 
-_ACTIVATIONS = {
-    "gelu": lambda: nn.GELU(),
+_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "gelu": nn.GELU,
     "gelu_new": lambda: nn.GELU("tanh"),
     "gelu_pytorch_tanh": lambda: nn.GELU("tanh"),
     "relu": nn.ReLU,
@@ -17,11 +19,20 @@ _ACTIVATIONS = {
 }
 
 
-def check_kind(where: str, model: Any, *kinds: type) -> None:
-    """Raise TypeError unless a model is of exactly one of these classes; a subclass may compute something else."""
-    if type(model) not in kinds:
-        names = " or ".join(f"transformers.{kind.__name__}" for kind in kinds)
-        raise TypeError(f"[{where}] model must be a {names}; got {type(model).__module__}.{type(model).__qualname__}")
+def check_kind(where: str, model: Any, *names: str) -> None:
+    """Raise TypeError unless a model is of one of these classes of transformers.
+
+    A subclass is refused as well: it may compute something else.
+    """
+    try:
+        transformers = importlib.import_module("transformers")
+    except ImportError as error:
+        raise ImportError(
+            f"[{where}] transformers is needed: pip install \"brain2music[export]\"; got '{error}'"
+        ) from error
+    if type(model) not in [getattr(transformers, name) for name in names]:
+        kinds = " or ".join(f"transformers.{name}" for name in names)
+        raise TypeError(f"[{where}] model must be a {kinds}; got {type(model).__module__}.{type(model).__qualname__}")
 
 
 def check_setting(where: str, name: str, value: Any, followed: bool, rule: str) -> None:
@@ -33,8 +44,7 @@ def check_setting(where: str, name: str, value: Any, followed: bool, rule: str) 
 def activation(where: str, name: str, value: Any) -> nn.Module:
     """Make the activation that a configuration's setting names."""
     check_setting(where, name, value, value in _ACTIVATIONS, f"one of {', '.join(_ACTIVATIONS)}")
-    made: nn.Module = _ACTIVATIONS[value]()
-    return made
+    return _ACTIVATIONS[value]()
 
 
 class Weights:

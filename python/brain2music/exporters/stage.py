@@ -269,7 +269,7 @@ class Stage(nn.Module):
         length : int
             Positions of a sequence, at most.
         condition : Tensor, optional
-            (B, d_condition) of the network's type, or codes (B, levels) int64; None where the stage takes none.
+            (B, d_condition), or codes (B, levels) int64; None where the stage takes none.
 
         Returns
         -------
@@ -354,6 +354,8 @@ class Stage(nn.Module):
             raise ValueError(
                 f"[exporters.Stage.init_state] the condition must have {batch} rows; got {condition.size(0)}"
             )
+        if condition.is_floating_point():
+            condition = condition.to(self.head.weight.dtype)
         vectors: Tensor = self.condition(condition)
         return vectors
 
@@ -367,7 +369,7 @@ class Stage(nn.Module):
             if level > 0:
                 x = x + embedding(codes.select(1, level))
         if self.positions is not None:
-            x = x + self.positions(positions)
+            x = x + self.positions(positions).to(x.dtype)
         return x
 
     def _logits(self, x: Tensor) -> Tensor:
