@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["CrossAttention", "Places", "Rotary", "SelfAttention", "band_mask", "cache_places", "turned"]
+__all__ = ["Places", "Rotary", "SelfAttention", "band_mask", "cache_places", "split_heads", "turned"]
 
 
 class Places(NamedTuple):
@@ -25,8 +25,8 @@ class Places(NamedTuple):
     positions: Tensor
     #: (min(T, slots),) int64: slots that the new keys are written to; of more than fit, the last ones are kept.
     slots: Tensor
-    #: (T, keys), the caches' type: 0 where a query sees a key, -Inf elsewhere. The keys are the slots of the cache; in a
-    #: ring, where T > 1, the T new keys come after them.
+    #: (T, keys), the caches' type: 0 where a query sees a key, -Inf elsewhere. The keys are the slots of the cache; in
+    #: a ring, where T > 1, the T new keys come after them.
     mask: Tensor
 
 
@@ -173,7 +173,7 @@ class SelfAttention(nn.Module):
         scale: float | None = None,
     ) -> None:
         super().__init__()
-        self.heads, self.head_dimension = _heads("SelfAttention", dimension, heads, head_dimension)
+        self.heads, self.head_dimension = split_heads("SelfAttention", dimension, heads, head_dimension)
         self.key_heads = heads if key_heads is None else key_heads
         if self.key_heads < 1 or heads % self.key_heads:
             raise ValueError(
@@ -236,7 +236,7 @@ class SelfAttention(nn.Module):
         values.index_copy_(2, places.slots, new_values.narrow(2, x.size(1) - kept, kept))
         return self._attended(queries, seen_keys, seen_values, places.mask)
 
-    @torch.jit.ignore
+    @torch.jit.ignore  # type: ignore[untyped-decorator]
     def forward(self, x: Tensor, mask: Tensor, rotation: Tensor | None = None) -> Tensor:
         """Attend within a whole sequence, without a cache: for training.
 
@@ -272,71 +272,8 @@ class SelfAttention(nn.Module):
         return out
 
 
-class CrossAttention(nn.Module):
-    """Attention to a condition of several vectors, which is projected once, when a sequence begins.
-
-    Where the condition is one vector, :class:`brain2music.exporters.ConditionTerm` gives the same result for less: the
-    weights of a softmax over one key are 1.
-
-    Parameters
-    ----------
-    dimension : int
-        d of the input and the output.
-    condition_dimension : int
-        Of each vector of the condition.
-    heads : int
-        Heads, a divisor of d.
-    bias : bool
-        Whether the linear maps have one.
-
-    Raises
-    ------
-    ValueError
-        If d is no multiple of ``heads``.
-    """
-
-    #: How many tensors of the state belong to it.
-    tensors: int = 2
-
-    def __init__(self, dimension: int, condition_dimension: int, heads: int, *, bias: bool = False) -> None:
-        super().__init__()
-        self.heads, self.head_dimension = _heads("CrossAttention", dimension, heads, None)
-        self.queries = nn.Linear(dimension, dimension, bias=bias)
-        self.keys = nn.Linear(condition_dimension, dimension, bias=bias)
-        self.values = nn.Linear(condition_dimension, dimension, bias=bias)
-        self.out = nn.Linear(dimension, dimension, bias=bias)
-
-    def init_state(self, condition: Tensor) -> list[Tensor]:
-        """Project a condition (B, S, condition_dimension) to keys and values, each (B, heads, S, D)."""
-        return [self._split(self.keys(condition)), self._split(self.values(condition))]
-
-    def extend(self, x: Tensor, state: list[Tensor], first: int) -> Tensor:
-        """Attend to the condition.
-
-        Parameters
-        ----------
-        x : Tensor of shape (B, T, d)
-            The new tokens.
-        state : list of Tensor
-            Keys and values lie at ``first`` and ``first + 1``.
-        first : int
-            Where they lie.
-
-        Returns
-        -------
-        Tensor of shape (B, T, d)
-        """
-        attended = functional.scaled_dot_product_attention(
-            self._split(self.queries(x)), state[first], state[first + 1]
-        )
-        out: Tensor = self.out(attended.transpose(1, 2).flatten(2))
-        return out
-
-    def _split(self, x: Tensor) -> Tensor:
-        return x.view(x.size(0), x.size(1), self.heads, self.head_dimension).transpose(1, 2)
-
-
-def _heads(where: str, dimension: int, heads: int, head_dimension: int | None) -> tuple[int, int]:
+def split_heads(where: str, dimension: int, heads: int, head_dimension: int | None) -> tuple[int, int]:
+    """Return how many heads there are and how many dimensions each has, D; raise ValueError where they do not fit."""
     if heads < 1 or (head_dimension is None and dimension % heads):
         raise ValueError(f"[exporters.{where}] dimension must be a multiple of heads; got {dimension} of {heads}")
     return heads, dimension // heads if head_dimension is None else head_dimension

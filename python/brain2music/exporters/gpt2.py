@@ -1,6 +1,6 @@
 """GPT-2 (``transformers.GPT2LMHeadModel``) as a stage of the family ``tokens``."""
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import nn
@@ -10,15 +10,12 @@ from brain2music.exporters.public_model import Weights, activation, check_kind, 
 from brain2music.exporters.script import script_stage
 from brain2music.exporters.stage import DecoderLayer, Stage
 
-if TYPE_CHECKING:
-    from transformers import GPT2LMHeadModel
-
 __all__ = ["export_gpt2"]
 
 _WHERE = "exporters.export_gpt2"
 
 
-def export_gpt2(model: "GPT2LMHeadModel") -> torch.jit.ScriptModule:
+def export_gpt2(model: nn.Module) -> torch.jit.ScriptModule:
     """Make a stage of the family ``tokens`` from a GPT-2 of transformers.
 
     Parameters
@@ -44,16 +41,17 @@ def export_gpt2(model: "GPT2LMHeadModel") -> torch.jit.ScriptModule:
 
     Examples
     --------
+    >>> import torch
     >>> from transformers import GPT2Config, GPT2LMHeadModel
     >>> from brain2music.exporters import export_gpt2
-    >>> model = GPT2LMHeadModel(GPT2Config(n_layer=1, n_embd=16, n_head=2, vocab_size=50))
-    >>> script = export_gpt2(model)
+    >>> config = GPT2Config(n_layer=1, n_embd=16, n_head=2, vocab_size=50, bos_token_id=0, eos_token_id=0)
+    >>> script = export_gpt2(GPT2LMHeadModel(config))
     >>> state = script.init_state(1, 8, None)
     >>> script.extend(torch.tensor([[3, 1, 4]]), torch.tensor(0), state).shape
     torch.Size([1, 3, 50])
     """
     check_kind(_WHERE, model, "GPT2LMHeadModel")
-    config = model.config
+    config: Any = model.config
     check_setting(_WHERE, "add_cross_attention", config.add_cross_attention, not config.add_cross_attention, "False")
     size, inner = config.n_embd, config.n_inner or 4 * config.n_embd
     with torch.device("meta"):
@@ -87,11 +85,9 @@ def export_gpt2(model: "GPT2LMHeadModel") -> torch.jit.ScriptModule:
     theirs = Weights(_WHERE, model)
     weights = {
         "embeddings.0.weight": theirs.take("transformer.wte.weight"),
+        "head.weight": theirs.take("lm_head.weight"),
         "positions.weight": theirs.take("transformer.wpe.weight"),
     }
-    tied = model.lm_head.weight is model.transformer.wte.weight
-    head = theirs.take("lm_head.weight")
-    weights["head.weight"] = weights["embeddings.0.weight"] if tied else head
     for kind in ("weight", "bias"):
         weights[f"norm.{kind}"] = theirs.take(f"transformer.ln_f.{kind}")
         for i in range(config.n_layer):

@@ -1,6 +1,6 @@
 """Llama (``transformers.LlamaForCausalLM``) as a stage of the family ``tokens``."""
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import nn
@@ -10,15 +10,12 @@ from brain2music.exporters.public_model import Weights, activation, check_kind, 
 from brain2music.exporters.script import script_stage
 from brain2music.exporters.stage import DecoderLayer, GatedFeedForward, Stage
 
-if TYPE_CHECKING:
-    from transformers import LlamaForCausalLM
-
 __all__ = ["export_llama"]
 
 _WHERE = "exporters.export_llama"
 
 
-def export_llama(model: "LlamaForCausalLM") -> torch.jit.ScriptModule:
+def export_llama(model: nn.Module) -> torch.jit.ScriptModule:
     """Make a stage of the family ``tokens`` from a Llama of transformers.
 
     Parameters
@@ -44,13 +41,13 @@ def export_llama(model: "LlamaForCausalLM") -> torch.jit.ScriptModule:
     Touvron et al., *Llama 2*, 2023.
     """
     check_kind(_WHERE, model, "LlamaForCausalLM")
-    config = model.config
+    config: Any = model.config
     rope = dict(config.rope_parameters)
     plain = rope.get("rope_type") == "default" and rope.get("partial_rotary_factor") in (None, 1.0)
     check_setting(_WHERE, "rope_parameters", rope, plain, "of rope_type 'default', of all dimensions")
-    for name in ("sliding_window", "layer_types"):
+    for name in ("sliding_window", "layer_types"):  # not Llama's, but others' that a configuration may carry
         value = getattr(config, name, None)
-        check_setting(_WHERE, name, value, value is None or set(value) == {"full_attention"}, "None")
+        check_setting(_WHERE, name, value, value is None, "None")
     size, heads = config.hidden_size, config.num_attention_heads
     with torch.device("meta"):
         stage = Stage(
@@ -82,11 +79,9 @@ def export_llama(model: "LlamaForCausalLM") -> torch.jit.ScriptModule:
     theirs = Weights(_WHERE, model)
     weights = {
         "embeddings.0.weight": theirs.take("model.embed_tokens.weight"),
+        "head.weight": theirs.take("lm_head.weight"),
         "norm.weight": theirs.take("model.norm.weight"),
     }
-    tied = model.lm_head.weight is model.model.embed_tokens.weight
-    head = theirs.take("lm_head.weight")
-    weights["head.weight"] = weights["embeddings.0.weight"] if tied else head
     for i in range(config.num_hidden_layers):
         for ours, names in _LAYER.items():
             for kind in ("weight", "bias"):

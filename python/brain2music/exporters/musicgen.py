@@ -1,24 +1,22 @@
 """MusicGen (``transformers.MusicgenForCausalLM``) as a stage of the family ``parallel``."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from brain2music.exporters.cached_attention import SelfAttention
+from brain2music.exporters.condition import ConditionTerm, EmbeddingCondition
 from brain2music.exporters.public_model import Sinusoids, Weights, activation, check_kind, check_setting, filled
 from brain2music.exporters.script import script_stage
-from brain2music.exporters.stage import ConditionTerm, DecoderLayer, EmbeddingCondition, Stage
-
-if TYPE_CHECKING:
-    from transformers import MusicgenForCausalLM, MusicgenForConditionalGeneration
+from brain2music.exporters.stage import DecoderLayer, Stage
 
 __all__ = ["export_musicgen", "musicgen_layout"]
 
 _WHERE = "exporters.export_musicgen"
 
 
-def export_musicgen(model: "MusicgenForCausalLM | MusicgenForConditionalGeneration") -> torch.jit.ScriptModule:
+def export_musicgen(model: nn.Module) -> torch.jit.ScriptModule:
     """Make a stage of the family ``parallel`` from a MusicGen of transformers.
 
     The condition is one vector (B, d) in place of the states of the text encoder; zeros are no condition, as in
@@ -50,7 +48,7 @@ def export_musicgen(model: "MusicgenForCausalLM | MusicgenForConditionalGenerati
     """
     check_kind(_WHERE, model, "MusicgenForCausalLM", "MusicgenForConditionalGeneration")
     decoder: Any = getattr(model, "decoder", model)
-    config = decoder.config
+    config: Any = decoder.config
     size, levels, ids = config.hidden_size, config.num_codebooks, config.vocab_size
     pad = config.pad_token_id
     check_setting(_WHERE, "pad_token_id", pad, pad is not None and 0 <= pad <= ids, f"an id from 0 to {ids}")
@@ -118,7 +116,7 @@ def _layer(theirs: Weights, there: str, here: str) -> dict[str, Tensor]:
     return {here + name: weight for name, weight in weights.items()}
 
 
-def musicgen_layout(model: "MusicgenForCausalLM | MusicgenForConditionalGeneration") -> dict[str, Any]:
+def musicgen_layout(model: nn.Module) -> dict[str, Any]:
     """Say how a bundle's manifest lays out MusicGen's sequences.
 
     Parameters

@@ -55,12 +55,13 @@ class Weights:
     where : str
         Room and function, for messages.
     model : Module
-        The model; what is taken is a copy, float32.
+        The model. What is taken is a copy, float32; a weight that the model has under two names is copied once.
     """
 
     def __init__(self, where: str, model: nn.Module) -> None:
         self._where = where
         self._left = dict(model.state_dict())
+        self._taken: dict[tuple[int, torch.Size], Tensor] = {}
         odd = next((name for name, value in self._left.items() if not value.is_floating_point()), None)
         if odd is not None:
             raise ValueError(
@@ -75,7 +76,8 @@ class Weights:
         """Return one weight, which must be there."""
         if name not in self._left:
             raise ValueError(f"[{self._where}] the model must have the weight {name}; got none of that name")
-        return self._left.pop(name).detach().to(torch.float32, copy=True)
+        weight = self._left.pop(name).detach()
+        return self._taken.setdefault((weight.data_ptr(), weight.shape), weight.to(torch.float32, copy=True))
 
     def all(self) -> dict[str, Tensor]:
         """Return whatever has not been taken yet."""
@@ -107,10 +109,10 @@ class Sinusoids(nn.Module):
 
     def __init__(self, dimension: int) -> None:
         super().__init__()
-        self.half = dimension // 2
+        self.pairs = dimension // 2
 
     def forward(self, positions: Tensor) -> Tensor:
         """Map positions (T,) to (T, d) float32."""
-        steps = torch.arange(self.half, device=positions.device).to(torch.float32)
-        angles = positions.to(torch.float32).unsqueeze(1) * torch.exp(steps * (-9.210340371976184 / (self.half - 1)))
+        steps = torch.arange(self.pairs, device=positions.device).to(torch.float32)
+        angles = positions.to(torch.float32).unsqueeze(1) * torch.exp(steps * (-9.210340371976184 / (self.pairs - 1)))
         return torch.cat([angles.cos(), angles.sin()], dim=1)

@@ -5,9 +5,10 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from brain2music.exporters.cached_attention import CrossAttention, Places, Rotary, SelfAttention, band_mask, cache_places
+from brain2music.exporters.cached_attention import Places, Rotary, SelfAttention, band_mask, cache_places
+from brain2music.exporters.condition import ConditionTerm, CrossAttention
 
-__all__ = ["CodesCondition", "ConditionTerm", "DecoderLayer", "EmbeddingCondition", "GatedFeedForward", "Stage"]
+__all__ = ["DecoderLayer", "GatedFeedForward", "Stage"]
 
 
 class GatedFeedForward(nn.Module):
@@ -36,95 +37,6 @@ class GatedFeedForward(nn.Module):
         gate, up = self.rise(x).chunk(2, dim=-1)
         out: Tensor = self.down(self.activation(gate) * up)
         return out
-
-
-class EmbeddingCondition(nn.Module):
-    """Takes an embedding (B, d_condition) as a condition of one vector, (B, 1, size).
-
-    Parameters
-    ----------
-    projection : Module, optional
-        Maps the embedding to the size that the layers take.
-    zero_is_none : bool
-        An embedding of zeros gives zeros, whatever bias the projection has: the unconditional half of guidance.
-    """
-
-    def __init__(self, projection: nn.Module | None = None, *, zero_is_none: bool = False) -> None:
-        super().__init__()
-        self.projection = projection
-        self.zero_is_none = zero_is_none
-
-    def forward(self, condition: Tensor) -> Tensor:
-        """Return (B, 1, size)."""
-        vector = condition
-        if self.projection is not None:
-            vector = self.projection(condition)
-        if self.zero_is_none:
-            vector = vector * (condition != 0).any(dim=1, keepdim=True)
-        return vector.unsqueeze(1)
-
-
-class CodesCondition(nn.Module):
-    """Takes the conditioner's codes (B, levels) int64 as a condition of one vector for each level, (B, levels, size).
-
-    Parameters
-    ----------
-    levels : int
-        Levels of the conditioner.
-    vocabulary : int
-        Codes of each level, and whatever other id the unconditional half of guidance is filled with.
-    size : int
-        Of the vectors.
-    """
-
-    def __init__(self, levels: int, vocabulary: int, size: int) -> None:
-        super().__init__()
-        self.levels = nn.ModuleList(nn.Embedding(vocabulary, size) for _ in range(levels))
-
-    def forward(self, condition: Tensor) -> Tensor:
-        """Return (B, levels, size)."""
-        if condition.size(1) != len(self.levels):
-            raise ValueError(
-                f"[exporters.CodesCondition] condition must be (B, {len(self.levels)}); got (B, {condition.size(1)})"
-            )
-        vectors: list[Tensor] = []
-        for level, embedding in enumerate(self.levels):
-            vectors.append(embedding(condition.select(1, level)))
-        return torch.stack(vectors, dim=1)
-
-
-class ConditionTerm(nn.Module):
-    """Adds a linear map of a condition of one vector to every position; it is computed once, when a sequence begins.
-
-    Cross-attention to one vector is such a term, exactly: a softmax over one key is 1, so the query does not matter,
-    and what is added is ``out(values(condition))``.
-
-    Parameters
-    ----------
-    dimension : int
-        d of the layers.
-    condition_dimension : int
-        Of the condition's vector.
-    bias : bool
-        Whether the map has one.
-    """
-
-    #: How many tensors of the state belong to it.
-    tensors: int = 1
-
-    def __init__(self, dimension: int, condition_dimension: int, *, bias: bool = False) -> None:
-        super().__init__()
-        self.out = nn.Linear(condition_dimension, dimension, bias=bias)
-
-    def init_state(self, condition: Tensor) -> list[Tensor]:
-        """Map a condition (B, 1, condition_dimension) to what is added, (B, 1, d)."""
-        if condition.size(1) != 1:
-            raise ValueError(f"[exporters.ConditionTerm] the condition must be one vector; got {condition.size(1)}")
-        return [self.out(condition)]
-
-    def extend(self, x: Tensor, state: list[Tensor], first: int) -> Tensor:
-        """Return what is added to x (B, T, d): the tensor of the state at ``first``."""
-        return state[first]
 
 
 class DecoderLayer(nn.Module):
@@ -178,9 +90,10 @@ class DecoderLayer(nn.Module):
         x = x + self.attention.extend(self.attention_norm(x), places, rotation, state[first], state[first + 1])
         if self.condition is not None:
             x = x + self.condition.extend(self.condition_norm(x), state, first + 2)
-        return x + self.feed_forward(self.feed_forward_norm(x))
+        out: Tensor = x + self.feed_forward(self.feed_forward_norm(x))
+        return out
 
-    @torch.jit.ignore
+    @torch.jit.ignore  # type: ignore[untyped-decorator]
     def forward(self, x: Tensor, mask: Tensor, rotation: Tensor | None, condition: Tensor | None) -> Tensor:
         """Map a whole sequence (B, T, d) to (B, T, d), for training; mask (T, T), condition (B, S, size) or None."""
         x = x + self.attention(self.attention_norm(x), mask, rotation)
@@ -236,7 +149,10 @@ class Stage(nn.Module):
     ) -> None:
         super().__init__()
         self.embeddings = nn.ModuleList(embeddings)
-        self.layers = nn.ModuleList(layers)
+        stack = list(layers)
+        self.layers = nn.ModuleList(stack)
+        #: Where each layer's tensors begin in the state.
+        self.first = [sum(layer.tensors for layer in stack[:i]) for i in range(len(stack))]
         self.norm = norm
         self.head = head
         self.parallel = levels is not None
@@ -245,12 +161,12 @@ class Stage(nn.Module):
         self.rotary = rotary
         self.condition = condition
         self.max_length = max_length
-        windows = {layer.attention.window for layer in self.layers}
+        windows = {layer.attention.window for layer in stack}
         if len(windows) != 1:
             raise ValueError(f"[exporters.Stage] all layers must have one window; got {sorted(map(str, windows))}")
-        self.window: int | None = windows.pop()
+        self.window = windows.pop()
         self.ring = self.window is not None
-        if any((layer.condition is None) != (condition is None) for layer in self.layers):
+        if any((layer.condition is None) != (condition is None) for layer in stack):
             raise ValueError("[exporters.Stage] a condition must reach all layers, or there must be none; got neither")
         if head.out_features % self.levels or len(self.embeddings) < self.levels:
             raise ValueError(
@@ -276,7 +192,7 @@ class Stage(nn.Module):
         list of Tensor
             Each starts with B. No two share memory, nor do those of two calls.
         """
-        if self.max_length is not None:  # nested: scripts leave out a branch that None rules out
+        if self.max_length is not None:  # noqa: SIM102  scripts leave out a branch that None rules out, not a half
             if length > self.max_length:
                 raise ValueError(
                     f"[exporters.Stage.init_state] length must be at most {self.max_length} positions; got {length}"
@@ -284,7 +200,7 @@ class Stage(nn.Module):
         vectors = self._vectors(batch, condition)
         state: list[Tensor] = []
         for layer in self.layers:
-            state = state + layer.init_state(batch, length, vectors)
+            state = state + layer.init_state(batch, length, vectors)  # type: ignore[operator]
         return state
 
     @torch.jit.export
@@ -311,13 +227,11 @@ class Stage(nn.Module):
         rotation: Tensor | None = None
         if self.rotary is not None:
             rotation = self.rotary(places.positions).to(x.dtype)
-        first = 0
-        for layer in self.layers:
-            x = layer.extend(x, places, rotation, state, first)
-            first += layer.tensors
+        for i, layer in enumerate(self.layers):
+            x = layer.extend(x, places, rotation, state, self.first[i])  # type: ignore[operator]
         return self._logits(x)
 
-    @torch.jit.ignore
+    @torch.jit.ignore  # type: ignore[untyped-decorator]
     def forward(self, tokens: Tensor, condition: Tensor | None = None) -> Tensor:
         """Give the logits of whole sequences at once, for training; what :meth:`extend` gives, with gradients.
 
@@ -364,7 +278,7 @@ class Stage(nn.Module):
             raise ValueError(
                 f"[exporters.Stage.extend] codes must be (B, {len(self.embeddings)}, T); got (B, {codes.size(1)}, T)"
             )
-        x = self.embeddings[0](codes.select(1, 0))
+        x: Tensor = self.embeddings[0](codes.select(1, 0))
         for level, embedding in enumerate(self.embeddings):
             if level > 0:
                 x = x + embedding(codes.select(1, level))
@@ -373,7 +287,7 @@ class Stage(nn.Module):
         return x
 
     def _logits(self, x: Tensor) -> Tensor:
-        logits = self.head(self.norm(x)).to(torch.float32)
+        logits: Tensor = self.head(self.norm(x)).to(torch.float32)
         if not self.parallel:
             return logits
         return logits.view(x.size(0), x.size(1), self.levels, -1).transpose(1, 2)

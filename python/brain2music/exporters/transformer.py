@@ -5,8 +5,9 @@ from typing import Literal
 
 from torch import nn
 
-from brain2music.exporters.cached_attention import CrossAttention, Rotary, SelfAttention
-from brain2music.exporters.stage import CodesCondition, ConditionTerm, DecoderLayer, EmbeddingCondition, Stage
+from brain2music.exporters.cached_attention import Rotary, SelfAttention
+from brain2music.exporters.condition import CodesCondition, ConditionTerm, CrossAttention, EmbeddingCondition
+from brain2music.exporters.stage import DecoderLayer, Stage
 
 __all__ = ["TransformerStage"]
 
@@ -109,7 +110,7 @@ class TransformerStage(Stage):
             )
         pad = max(*own, *given, 0) if parallel else None
         ids = own if pad is None else [pad + 1] * (len(given) + len(own))
-        layer_list = [
+        stack = [
             DecoderLayer(
                 dimension,
                 SelfAttention(dimension, heads, window=window),
@@ -124,7 +125,7 @@ class TransformerStage(Stage):
         ]
         super().__init__(
             embeddings=[nn.Embedding(count, dimension) for count in ids],
-            layers=layer_list,
+            layers=stack,
             norm=nn.RMSNorm(dimension, 1e-5),
             head=nn.Linear(dimension, len(own) * max(own), bias=False),
             levels=len(own) if parallel else None,
@@ -135,9 +136,10 @@ class TransformerStage(Stage):
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Embedding):
                 nn.init.normal_(module.weight, std=0.02)
-        for layer in layer_list:  # what many layers add up should not grow with their number (GPT-2)
-            for out in (layer.attention.out, layer.feed_forward[2]):
-                nn.init.normal_(out.weight, std=0.02 / (2 * layers) ** 0.5)
+        for name, weight in self.named_parameters():
+            if name.endswith(("attention.out.weight", "feed_forward.2.weight")):
+                # What the layers add up should not grow with their number (GPT-2).
+                nn.init.normal_(weight, std=0.02 / (2 * layers) ** 0.5)
 
 
 def _in_layer(
