@@ -36,8 +36,8 @@ cmake_prefix_path: str = str(Path(_core.__file__).parent)
 
 
 def __getattr__(name: str) -> Any:
-    """Import late what takes longer than all the rest but torch (``plotting``), or needs Dask (``distributed``)."""
-    if name in ("distributed", "plotting"):
+    """Import late what takes long (``plotting``), needs Dask (``distributed``), or few need (``exporters``)."""
+    if name in ("distributed", "exporters", "plotting"):
         return importlib.import_module(f"brain2music.{name}")
     raise AttributeError(f"module 'brain2music' has no attribute {name!r}")
 
