@@ -30,7 +30,7 @@ def save_model(path: str | Path, kind: str, tensors: dict[str, npt.NDArray[Any]]
     path = Path(path)
     if path.suffix != ".safetensors":
         raise ValueError(f"[model.save] the file's name must end in .safetensors; got {path}")
-    metadata = {"brain2music": json.dumps({"version": VERSION, "kind": kind, **described})}
+    metadata = {"brain2music": json.dumps({"version": VERSION, "kind": kind, **described}, allow_nan=False)}
     _core.io.save_safetensors(path, tensors, metadata)
 
 
