@@ -184,7 +184,9 @@ def test_embeddings_of_another_space_are_refused(library, tmp_path):
             search(**change)
     with pytest.raises(ValueError, match="embeddings of texts must come with bundle="):
         search(role="text_embedder", hash="T" * 64)
-    with pytest.raises(ValueError, match="text_embedder of network TTTTTTTTTTTT .*; got text_embedder of network UUUU"):
+    with pytest.raises(
+        ValueError, match=r"text_embedder of network TTTTTTTTTTTT .*; got text_embedder of network UUUU"
+    ):
         search(bundle, role="text_embedder", hash="U" * 64)
     index = tmp_path / "x.index" / "index.json"
     index.write_text(index.read_text().replace(f' "network_hash": "{"A" * 64}",\n', ""))

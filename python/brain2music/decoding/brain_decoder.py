@@ -237,8 +237,8 @@ class BrainDecoder(BaseEstimator):  # type: ignore[misc]
         where = "decoding.BrainDecoder.predict_embeddings"
         if self.space_ is None:
             raise ValueError(
-                f"[{where}] the decoder must be fitted to Embeddings, which tell their space; got one fitted to a plain "
-                "array: fit it to Embeddings, or call predict"
+                f"[{where}] the decoder must be fitted to Embeddings, which tell their space; got one fitted to a "
+                "plain array: fit it to Embeddings, or call predict"
             )
         ids = _clip_ids(clip_ids, where)
         values = torch.as_tensor(self.predict(responses)).cpu().numpy().astype(np.float32, copy=False)

@@ -319,9 +319,7 @@ def _load_part(place: Path) -> _Part | None:
     return _Part(about["files"], skipped, about["window"], about["hop"], values)
 
 
-def _finish(
-    parts: list[_Part], settings: _Settings, network_hash: str, folder: Path, working: Path, out: Path
-) -> None:
+def _finish(parts: list[_Part], settings: _Settings, network_hash: str, folder: Path, working: Path, out: Path) -> None:
     skipped = [(_printable(file), _printable(reason)) for part in parts for file, reason in part.skipped]
     filled = [part for part in parts if part.files]
     if not filled:

@@ -360,7 +360,6 @@ class Corpus:
                 f"{self.bundle_hash or 'which is not known'}; got {bundle.hash}"
             )
 
-
     def _check_space(self, queries: Any, bundle: Any) -> None:
         """Refuse Embeddings of another space, where that of the corpus is known."""
         where = "retrieval.Corpus.search"
