@@ -21,8 +21,8 @@ using Dtype = std::optional<at::ScalarType>;
 
 void bind_bundle(py::module_& room) {
   py::class_<models::Bundle>(room, "Bundle", "Trained networks in a folder; loaded role by role.")
-      .def(py::init([](const std::filesystem::path& folder) { return models::Bundle::open(folder); }),
-           py::arg("folder"), py::call_guard<py::gil_scoped_release>())
+      .def(py::init(&models::Bundle::open), py::arg("folder"), py::arg("sha256") = py::none(),
+           py::call_guard<py::gil_scoped_release>())
       .def_property_readonly("path", &models::Bundle::path)
       .def_property_readonly("hash", &models::Bundle::hash)
       .def_property_readonly(

@@ -117,7 +117,11 @@ struct Bundle::State {
   std::map<std::tuple<std::string, std::string, at::ScalarType>, LoadedStage> stages;
 };
 
-Bundle Bundle::open(const std::filesystem::path& folder) {
+Bundle Bundle::open(const std::filesystem::path& folder, const std::optional<std::string>& sha256) {
+  constexpr std::size_t digits = 64;
+  require(!sha256 || (sha256->size() == digits && sha256->find_first_not_of("0123456789abcdef") == std::string::npos),
+          where, "sha256 must be 64 lower-case hexadecimal digits, as 'brain2music bundle info' prints them; got '",
+          sha256.value_or(""), "'");
   if (!std::filesystem::is_directory(folder)) {
     fail(where, "a bundle is a folder; got ", folder.string());
   }
@@ -125,6 +129,10 @@ Bundle Bundle::open(const std::filesystem::path& folder) {
   state->folder = folder;
   state->manifest = read_manifest(folder / "bundle.json");
   state->hash = io::sha256(state->manifest.text);
+  if (sha256 && *sha256 != state->hash) {
+    fail(where, "the bundle must be the one that sha256 names, ", *sha256, "; got ", state->hash, " in ",
+         folder.string());
+  }
   const std::vector<Wanted> wanted = files_of(state->manifest);
   for (const Wanted& each : wanted) {
     auto& map = state->files[each.file->name];

@@ -23,9 +23,11 @@ class B2M_API Bundle {
  public:
   /// Reads the manifest, and the hash of every file in it. Networks are loaded when a role is first used.
   /// @param folder where `bundle.json` lies.
-  /// @throws std::runtime_error when the manifest breaks the schema or a file is missing or of another hash; the role,
-  ///         the field, what was expected and what was found are named.
-  static Bundle open(const std::filesystem::path& folder);
+  /// @param sha256 what hash() must be, as 64 lower-case hexadecimal digits; none: any bundle is opened.
+  /// @throws std::runtime_error when the manifest breaks the schema, the bundle is another one than `sha256` says, or a
+  ///         file is missing or of another hash; the role, the field, what was expected and what was found are named.
+  ///         std::invalid_argument when `sha256` is no such hash.
+  static Bundle open(const std::filesystem::path& folder, const std::optional<std::string>& sha256 = std::nullopt);
 
   /// The folder that was opened.
   const std::filesystem::path& path() const;

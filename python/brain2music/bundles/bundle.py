@@ -36,12 +36,17 @@ class Bundle:
     dtype : str or torch.dtype, optional
         Type of the weights: "float32", "bfloat16" or "float16", of those that a role declares; by default the first of
         these.
+    sha256 : str, optional
+        What :attr:`hash` must be, 64 lower-case hexadecimal digits. A bundle is a program: open only those that you
+        trust, and pin them.
 
     Raises
     ------
     RuntimeError
-        If the manifest breaks the schema, or a file is missing or of another hash: role, field, what was expected and
-        what was found are named.
+        If the manifest breaks the schema, the bundle is another one than ``sha256`` says, or a file is missing or of
+        another hash: role, field, what was expected and what was found are named. No network is loaded then.
+    ValueError
+        If ``sha256`` is no such hash.
 
     Examples
     --------
@@ -52,9 +57,16 @@ class Bundle:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], device: str | torch.device = "auto", dtype: str | torch.dtype | None = None
+        self,
+        path: str | os.PathLike[str],
+        device: str | torch.device = "auto",
+        dtype: str | torch.dtype | None = None,
+        *,
+        sha256: str | None = None,
     ) -> None:
-        self._core = _core.models.Bundle(Path(path))
+        if sha256 is not None and not isinstance(sha256, str):
+            raise TypeError(f"[bundles.Bundle] sha256 must be a str; got {type(sha256).__name__}")
+        self._core = _core.models.Bundle(Path(path), sha256)
         self._device = _device(device)
         self._dtype = _dtype(dtype)
         self._embedders: dict[str, _core.models.Embedder] = {}
@@ -71,7 +83,7 @@ class Bundle:
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the manifest, which names those of all files: the bundle's identity."""
+        """SHA-256 of the manifest, which names those of all files: the bundle's identity, for ``sha256=``."""
         return self._core.hash
 
     @cached_property

@@ -1,13 +1,14 @@
 """Bundles in words: what is in one, and whether it does what it says."""
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 
 from brain2music.bundles.bundle import Bundle
 
-__all__ = ["info", "try_networks", "verify"]
+__all__ = ["info", "verified", "verify"]
 
 _UNITS = {
     "sample_rate": " Hz",
@@ -49,13 +50,15 @@ def info(path: str | os.PathLike[str]) -> str:
     return "\n".join(lines)
 
 
-def verify(path: str | os.PathLike[str]) -> str:
+def verify(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> str:
     """Check a bundle in full: schema, hashes, and every network in every type it declares, on a tiny input.
 
     Parameters
     ----------
     path : path
         The bundle's folder.
+    device : str or torch.device, default "cpu"
+        Where the networks are tried; "auto" takes CUDA where there is one.
 
     Returns
     -------
@@ -67,22 +70,17 @@ def verify(path: str | os.PathLike[str]) -> str:
     RuntimeError
         At the first thing that is wrong; role, field, what was expected and what was found are named.
     """
-    bundle, tried = try_networks(path)
-    lines = [f"{bundle.name}: schema and hashes as they should be ({bundle.hash})"]
-    for role, dtypes in tried.items():
-        methods = ", ".join((bundle.roles | bundle.stages)[role]["methods"])
-        lines.append(f"{role}: {methods}, in {', '.join(dtypes)}")
-    return "\n".join(lines)
+    return "\n".join(verified(path, device))
 
 
-def try_networks(path: str | os.PathLike[str]) -> tuple[Bundle, dict[str, list[str]]]:
-    """Load every network of a bundle in every type it declares; the bundle, and from role to types."""
-    bundle = Bundle(path, device="cpu")
-    tried = {role: list(entry["dtypes"]) for role, entry in (bundle.roles | bundle.stages).items()}
-    for role, dtypes in tried.items():
-        for dtype in dtypes:
+def verified(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Iterator[str]:
+    """Yield the lines of :func:`verify`, each once what it says has been checked."""
+    bundle = Bundle(path, device)
+    yield f"{bundle.name}: schema and hashes as they should be ({bundle.hash})"
+    for role, entry in bundle.roles.items():
+        for dtype in entry["dtypes"]:
             bundle.load(role, getattr(torch, dtype))
-    return bundle, tried
+        yield f"{role}: {', '.join(entry['methods'])}, in {', '.join(entry['dtypes'])}"
 
 
 def _role(bundle: Bundle, entry: dict[str, Any]) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from brain2music.bundles.describe import try_networks
+from brain2music.bundles.describe import verify
 
 __all__ = ["write"]
 
@@ -104,7 +104,7 @@ def write(
         manifest["roles"] = {role: _entry(role, dict(given), building) for role, given in roles.items()}
         text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
         (building / "bundle.json").write_text(text, encoding="utf-8")
-        try_networks(building)
+        verify(building)
         _put(building, target)
     finally:
         shutil.rmtree(building, ignore_errors=True)
