@@ -21,7 +21,7 @@ MAY_INCLUDE = {
     "ridge": {"metrics", "kernels", "io"},
     "encoding": {"ridge", "metrics", "signal", "kernels"},
     "decoding": {"encoding", "ridge", "metrics", "signal", "io"},
-    "generation": {"models", "kernels", "encoding"},
+    "generation": {"models", "kernels", "audio", "io"},
 }
 ROW_0 = {"check.h", "embedding_space.h", "export.h", "version.h"}
 

@@ -17,6 +17,7 @@
 #include "brain2music/device/memory.h"
 #include "brain2music/generation/codec.h"
 #include "brain2music/generation/piece.h"
+#include "brain2music/models/stage_check.h"
 
 namespace brain2music::generation {
 namespace {
@@ -240,7 +241,7 @@ MusicGenerator::MusicGenerator(const models::Bundle& bundle, at::Device device, 
   require(!manifest.stages.empty(), where, "the bundle must have stages to make music; got none in ",
           bundle.path().string());
   auto state = std::make_shared<State>(bundle, device, dtype);
-  state->dimension = manifest.space.value_or(models::EmbeddingSpace{}).dimension;
+  state->dimension = manifest.space.value_or(models::GenerationSpace{}).dimension;
   require(state->codec.role().has("decode"), where, "role 'codec' must declare the method decode; got ",
           state->codec.role().methods.front());
   bool conditioned = false;
@@ -276,7 +277,7 @@ int64_t MusicGenerator::rate() const { return state_->codec.role().sample_rate.v
 int64_t MusicGenerator::dimension() const { return state_->dimension; }
 
 void MusicGenerator::check_space(std::string_view hash) const {
-  const std::vector<std::string> known = state_->bundle.manifest().space.value_or(models::EmbeddingSpace{}).hashes;
+  const std::vector<std::string> known = state_->bundle.manifest().space.value_or(models::GenerationSpace{}).hashes;
   constexpr std::size_t shown = 12;
   require(std::ranges::find(known, hash) != known.end(), where, "embeddings must be of the space that the bundle '",
           state_->bundle.manifest().name, "' makes music from (network ", known.front().substr(0, shown),

@@ -83,6 +83,7 @@ class B2M_API MusicGenerator {
   int64_t dimension() const;
 
  private:
+  friend class MusicStream;
   struct State;
   std::shared_ptr<const State> state_;
 };

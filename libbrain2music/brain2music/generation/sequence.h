@@ -69,8 +69,8 @@ class Sequence {
   int64_t rows_;
   int64_t length_;
   int64_t next_;               // the position that the next step writes
-  at::Tensor failed_;          // () bool: no code of some row could be drawn
   at::Tensor counter_;         // the random numbers' step
+  at::Tensor failed_;          // () bool: no code of some row could be drawn
   std::vector<int64_t> last_;  // of each frame, the last position that holds a code of it or of a frame before
 };
 

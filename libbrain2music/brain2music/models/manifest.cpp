@@ -137,8 +137,8 @@ Stage stage_of(const Json& entry) {
   return stage;
 }
 
-EmbeddingSpace space_of(const Json& space, const Json& roles) {
-  EmbeddingSpace result{space.at("dimension"), space.value("hashes", std::vector<std::string>())};
+GenerationSpace space_of(const Json& space, const Json& roles) {
+  GenerationSpace result{space.at("dimension"), space.value("hashes", std::vector<std::string>())};
   for (const Json& role : space.at("roles")) {
     result.hashes.push_back(roles.at(role.get<std::string>()).at("sha256"));
   }
