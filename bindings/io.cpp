@@ -71,13 +71,14 @@ void bind_io(py::module_& core) {
       py::arg("path"), py::arg("start") = 0.0, py::arg("stop") = py::none(),
       "Read as load_audio does: (waveform (channels, samples), rate, smallest step between values of the file).");
   io.def(
-      "save_wav",
+      "save_audio",
       [](const std::filesystem::path& path, const py::object& waveform, int64_t rate) {
-        const ArrayArgument argument(waveform, "io.save_wav");
+        const ArrayArgument argument(waveform, "io.save_audio");
         const py::gil_scoped_release unlocked;
-        brain2music::io::save_wav(path, argument.tensor(), rate);
+        brain2music::io::save_audio(path, argument.tensor(), rate);
       },
-      py::arg("path"), py::arg("waveform"), py::arg("rate"), "Write (channels, samples) as 16-bit WAV.");
+      py::arg("path"), py::arg("waveform"), py::arg("rate"),
+      "Write (channels, samples) as 16-bit WAV or FLAC, by the ending.");
   io.def("sndfile_version", &brain2music::io::sndfile_version, "Version of libsndfile.");
 }
 

@@ -6,6 +6,7 @@
 #include "brain2music/kernels/cosine_top_k.h"
 #include "brain2music/kernels/fold_scores.h"
 #include "brain2music/kernels/median_filter.h"
+#include "brain2music/kernels/sample_tokens.h"
 #include "brain2music/kernels/standardize.h"
 
 namespace brain2music::bindings {
@@ -51,6 +52,20 @@ void bind_kernels(py::module_& core) {
       "cosine_sketch",
       [](const py::object& items) { return apply(items, "kernels.cosine_sketch", &kernels::cosine_sketch); },
       py::arg("items"), "What makes repeated searches of the same items faster on the CPU.");
+  room.def(
+      "sample_tokens",
+      [](const py::object& logits, const py::object& ranges, const py::object& streams, const py::object& step,
+         int64_t seed, double temperature, int64_t top_k, double top_p) {
+        const at::Tensor from = ArrayArgument(ranges, "kernels.sample_tokens").tensor();
+        const at::Tensor of = ArrayArgument(streams, "kernels.sample_tokens").tensor();
+        const at::Tensor at = ArrayArgument(step, "kernels.sample_tokens").tensor();
+        return apply(logits, "kernels.sample_tokens", [&](const at::Tensor& in) {
+          return kernels::sample_tokens(in, from, of, at, seed, {temperature, top_k, top_p});
+        });
+      },
+      py::arg("logits"), py::arg("ranges"), py::arg("streams"), py::arg("step"), py::arg("seed"),
+      py::arg("temperature") = 1.0, py::arg("top_k") = 0, py::arg("top_p") = 1.0,
+      "Ids drawn from rows of logits (n, vocabulary), each from its range: (n,); -1 where nothing can be drawn.");
   room.def(
       "standardize",
       [](const py::object& x, const std::vector<int64_t>& run_lengths) {

@@ -1,5 +1,6 @@
 #include <pybind11/stl/filesystem.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -20,8 +21,8 @@ using Dtype = std::optional<at::ScalarType>;
 
 void bind_bundle(py::module_& room) {
   py::class_<models::Bundle>(room, "Bundle", "Trained networks in a folder; loaded role by role.")
-      .def(py::init([](const std::filesystem::path& folder) { return models::Bundle::open(folder); }),
-           py::arg("folder"), py::call_guard<py::gil_scoped_release>())
+      .def(py::init(&models::Bundle::open), py::arg("folder"), py::arg("sha256") = py::none(),
+           py::call_guard<py::gil_scoped_release>())
       .def_property_readonly("path", &models::Bundle::path)
       .def_property_readonly("hash", &models::Bundle::hash)
       .def_property_readonly(
@@ -33,10 +34,15 @@ void bind_bundle(py::module_& room) {
       .def(
           "load",
           [](const models::Bundle& self, const std::string& role, at::Device device, Dtype dtype) {
-            (void)self.script(role, device, dtype);
+            const auto& stages = self.manifest().stages;
+            if (std::ranges::any_of(stages, [&](const models::Stage& stage) { return stage.name == role; })) {
+              (void)self.stage_script(role, device, dtype);
+            } else {
+              (void)self.script(role, device, dtype);
+            }
           },
           py::arg("role"), py::arg("device"), py::arg("dtype") = py::none(), py::call_guard<py::gil_scoped_release>(),
-          "Load a role's network and try it on a tiny input.");
+          "Load the network of a role or a stage and try it on a tiny input.");
 }
 
 void bind_embedder(py::module_& room) {

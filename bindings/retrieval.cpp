@@ -28,9 +28,9 @@ py::tuple search(const Index& index, const py::object& embedding, int64_t k) {
 
 Index index_of(const py::object& embeddings, std::vector<std::string> ids, const std::string& bundle_hash,
                const std::string& role, double window, double hop, double seconds, std::vector<std::string> files,
-               const Skipped& skipped) {
+               const Skipped& skipped, const std::string& network_hash) {
   const ArrayArgument vectors(embeddings, "retrieval.Index");
-  IndexSource source{bundle_hash, role, window, hop, seconds, std::move(files), {}};
+  IndexSource source{bundle_hash, role, window, hop, seconds, std::move(files), {}, network_hash};
   for (const auto& [file, reason] : skipped) {
     source.skipped.push_back({file, reason});
   }
@@ -58,7 +58,7 @@ void bind_retrieval(py::module_& core) {
   py::class_<Index>(room, "Index", "Unit vectors and their ids, searched by cosine.")
       .def(py::init(&index_of), py::arg("embeddings"), py::arg("ids"), py::arg("bundle_hash") = "",
            py::arg("role") = "", py::arg("window") = 0.0, py::arg("hop") = 0.0, py::arg("seconds") = 0.0,
-           py::arg("files") = std::vector<std::string>{}, py::arg("skipped") = Skipped{})
+           py::arg("files") = std::vector<std::string>{}, py::arg("skipped") = Skipped{}, py::arg("network_hash") = "")
       .def_static("open", &Index::open, py::arg("folder"), py::arg("verify") = false,
                   py::call_guard<py::gil_scoped_release>(), "Map an index that save() wrote.")
       .def("save", &Index::save, py::arg("folder"), py::call_guard<py::gil_scoped_release>(),
@@ -71,6 +71,7 @@ void bind_retrieval(py::module_& core) {
       .def_property_readonly("files", &source<&IndexSource::files>)
       .def_property_readonly("bundle_hash", &source<&IndexSource::bundle_hash>)
       .def_property_readonly("role", &source<&IndexSource::role>)
+      .def_property_readonly("network_hash", &source<&IndexSource::network_hash>)
       .def_property_readonly("window", &source<&IndexSource::window>)
       .def_property_readonly("hop", &source<&IndexSource::hop>)
       .def_property_readonly("seconds", &source<&IndexSource::seconds>);

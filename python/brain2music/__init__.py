@@ -22,6 +22,7 @@ except ImportError as error:
 from brain2music import evaluation, metrics, ridge, signal
 from brain2music.bundles import Bundle
 from brain2music.decoding import BrainDecoder
+from brain2music.generation import Audio, Codec, MusicGenerator
 from brain2music.model_files import load
 from brain2music.retrieval import Corpus
 from brain2music.study import Study
@@ -35,16 +36,19 @@ cmake_prefix_path: str = str(Path(_core.__file__).parent)
 
 
 def __getattr__(name: str) -> Any:
-    """Import late what takes longer than all the rest but torch (``plotting``), or needs Dask (``distributed``)."""
-    if name in ("distributed", "plotting"):
+    """Import late what takes long (``plotting``), needs Dask (``distributed``), or few need (``exporters``)."""
+    if name in ("distributed", "exporters", "plotting"):
         return importlib.import_module(f"brain2music.{name}")
     raise AttributeError(f"module 'brain2music' has no attribute {name!r}")
 
 
 __all__ = [
+    "Audio",
     "BrainDecoder",
     "Bundle",
+    "Codec",
     "Corpus",
+    "MusicGenerator",
     "Study",
     "__version__",
     "cmake_prefix_path",

@@ -30,7 +30,7 @@ def save_model(path: str | Path, kind: str, tensors: dict[str, npt.NDArray[Any]]
     path = Path(path)
     if path.suffix != ".safetensors":
         raise ValueError(f"[model.save] the file's name must end in .safetensors; got {path}")
-    metadata = {"brain2music": json.dumps({"version": VERSION, "kind": kind, **described})}
+    metadata = {"brain2music": json.dumps({"version": VERSION, "kind": kind, **described}, allow_nan=False)}
     _core.io.save_safetensors(path, tensors, metadata)
 
 
@@ -60,16 +60,21 @@ def load(path: str | Path) -> Any:
     with Path(path).open("rb"):  # what the system refuses, it says
         pass
     try:
-        tensors, metadata = _core.io.load_safetensors(path)
+        _, metadata = _core.io.load_safetensors(path)
         described = json.loads(metadata["brain2music"])
         kind, version = described["kind"], described["version"]
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"[brain2music.load] a model that brain2music saved is expected; got {path}: {error}"
-        ) from error
+        raise _unreadable(path, error) from error
     if version != VERSION or kind not in kinds:
         raise ValueError(
             f"[brain2music.load] this version reads {', '.join(kinds)} of version {VERSION}; got {kind!r} of version "
             f"{version!r} in {path}"
         )
-    return kinds[kind]._from_file({name: tensor.numpy() for name, tensor in tensors.items()}, described)
+    try:
+        return kinds[kind]._from_file(Path(path), described)
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: str | Path, error: Exception) -> ValueError:
+    return ValueError(f"[brain2music.load] a model that brain2music saved is expected; got {path}: {error}")

@@ -107,7 +107,7 @@ TEST_CASE("a file that cannot be written leaves nothing behind", "[io]") {
 
 TEST_CASE("a WAV whose size a pipe left open is read to its end, a cut one is refused", "[io]") {
   const auto path = oracle_path("sound.wav");
-  brain2music::io::save_wav(path, at::full({2, 1000}, 0.25), 8000);
+  brain2music::io::save_audio(path, at::full({2, 1000}, 0.25), 8000);
   const std::string whole = bytes_of(path);
   std::string open = whole;
   open.replace(open.find("data") + 4, 4, "\xff\xff\xff\xff");

@@ -168,9 +168,39 @@ def main(folder: Path) -> None:
     safetensors.numpy.save_file(arrays, folder / "theirs.safetensors", metadata={"made by": "safetensors", "é": "ü"})
     for name, array in arrays.items():
         np.save(folder / f"theirs_{name}.npy", array)
+    for dtype in (np.float32, np.float64):
+        save(f"decoder_{np.dtype(dtype).name}", **write_decoder(folder, rng, dtype))
     for network in NETWORKS:
         write_bundle(folder / "bundles" / network, network)
     stage_networks.write(folder / "stages")
+
+
+def write_decoder(folder: Path, rng: np.random.Generator, dtype: type) -> dict[str, np.ndarray]:
+    """A decoder's file as the documentation describes it, filled by scikit-learn; responses, and its predictions."""
+    clips, scans, voxels, windows, dimensions = 6, 10, 30, 4, 3
+    members = np.array([[start <= scan < start + 7 for scan in range(scans)] for start in range(windows)])
+    responses = rng.standard_normal((clips, scans, voxels)).astype(dtype)
+    responses[2, 8:] = np.nan  # scans that were not measured
+    means = np.stack([np.nanmean(responses[:, window].astype(float), axis=1) for window in members], axis=1)
+    means = means.reshape(clips * windows, voxels)
+    targets = rng.standard_normal((clips * windows, dimensions))
+    regions = {41: [3, 1, 29], 7: [0, 2, 4, 5], 12: list(range(voxels))}  # the last: all voxels
+    tensors, predicted = {"windows": members}, []
+    for number, chosen in enumerate(regions.values()):
+        alphas = rng.uniform(1, 9, dimensions)
+        model = Ridge(alpha=alphas).fit(means[:, chosen], targets)
+        predicted.append(model.predict(means[:, chosen]))
+        tensors[f"voxels.{number}"] = np.array(chosen)
+        tensors[f"coef.{number}"] = np.ascontiguousarray(model.coef_.T, dtype)
+        tensors[f"intercept.{number}"] = model.intercept_.astype(dtype)
+        tensors[f"alphas.{number}"] = alphas.astype(dtype)
+    space = {"role": "music_embedder", "hash": "0f" * 32, "window": 10.0, "hop": 1.5}
+    rois = [{"label": label, "score": 0.5 - number / 8} for number, label in enumerate(regions)]
+    fitted = {"n_voxels": voxels, "rois": rois, "space": space if dtype is np.float32 else None}
+    described = {"version": 1, "kind": "BrainDecoder", "parameters": {"voxels": "rois"}, "fitted": fitted}
+    path = folder / f"decoder_{np.dtype(dtype).name}.safetensors"
+    safetensors.numpy.save_file(tensors, path, metadata={"brain2music": json.dumps(described)})
+    return {"responses": responses, "predicted": np.mean(predicted, axis=0).reshape(clips, windows, dimensions)}
 
 
 def write_bundle(folder: Path, network: str) -> None:

@@ -118,18 +118,21 @@ def test_files_are_read_as_soundfile_reads_them(rng, tmp_path, ending, channels)
         np.testing.assert_allclose(part, expected.T[:, start : round(0.5 * rate)], atol=1e-4)
 
 
-def test_wav_is_written_as_soundfile_reads_it(rng, tmp_path):
+@pytest.mark.parametrize("ending", ["wav", "flac"])
+def test_sound_is_written_as_soundfile_reads_it(rng, tmp_path, ending):
     waveform = noise(rng, 2, 1000).clip(-1, 1)
-    path = tmp_path / "x.wav"
-    _core.io.save_wav(str(path), waveform, 24000)
+    path = tmp_path / f"x.{ending}"
+    _core.io.save_audio(str(path), waveform, 24000)
     read, rate = soundfile.read(path, dtype="float32")
     assert rate == 24000
     np.testing.assert_allclose(read.T, waveform, atol=2 / 32768)
     with pytest.raises(ValueError, match=r"lie in \[-1, 1\]; got a peak of 1.5"):
-        _core.io.save_wav(str(path), np.full((1, 3), 1.5, np.float32), 24000)
+        _core.io.save_audio(str(path), np.full((1, 3), 1.5, np.float32), 24000)
     with pytest.raises(ValueError, match=r"got a peak of -?nan"):
-        _core.io.save_wav(str(path), np.full((1, 3), np.nan, np.float32), 24000)
-    assert [file.name for file in tmp_path.iterdir()] == ["x.wav"]
+        _core.io.save_audio(str(path), np.full((1, 3), np.nan, np.float32), 24000)
+    with pytest.raises(ValueError, match=r"path must end in \.wav or \.flac; got .*x\.mp3"):
+        _core.io.save_audio(tmp_path / "x.mp3", waveform, 24000)
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
 def test_bad_files_are_refused_by_name(rng, tmp_path):

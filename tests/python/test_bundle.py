@@ -1,7 +1,9 @@
 """Opening, embedding with and writing bundles, on tiny networks whose result NumPy knows."""
 
 import hashlib
+import json
 import os
+import shutil
 import subprocess
 import sys
 import warnings
@@ -16,6 +18,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 import brain2music as b2m
 from brain2music import _core
 from brain2music.bundles import Bundle, describe, write
+from brain2music.cli.main import main
 from brain2music.study import Study, Windows
 from brain2music.study.stimuli import Stimuli
 
@@ -298,6 +301,41 @@ def test_opening_checks_hashes_and_loads_nothing(tmp_path):
     with pytest.raises(RuntimeError, match="a bundle is a folder; got"):
         Bundle(tmp_path / "none")
     assert before.roles.keys() == {"music_embedder", "codec"}
+
+
+def test_a_pin_opens_one_bundle_and_no_other(tmp_path, tiny):
+    pin = hashlib.sha256((tiny / "bundle.json").read_bytes()).hexdigest()
+    assert Bundle(tiny, sha256=pin).hash == pin
+    folder = write_tiny(tmp_path / "other", music_embedder={"module": scripted(Loudness()), **MUSIC})
+    (folder / next(iter(Bundle(folder).roles.values()))["file"]).unlink()  # what it names is not looked at
+    with pytest.raises(RuntimeError, match=rf"must be the one that sha256 names, {pin}; got [0-9a-f]{{64}} in .*other"):
+        Bundle(folder, sha256=pin)
+    for odd in ("", pin[:12], pin.upper(), f"{pin} "):
+        with pytest.raises(ValueError, match=r"sha256 must be 64 lower-case hexadecimal digits"):
+            Bundle(tiny, sha256=odd)
+    with pytest.raises(TypeError, match="sha256 must be a str; got bytes"):
+        Bundle(tiny, sha256=bytes.fromhex(pin))
+
+
+def test_the_command_line_tells_what_was_tried(tmp_path, tiny, capsys):
+    assert main(["bundle", "verify", str(tiny), "--device", "cpu"]) == 0
+    hashed = f"tiny: schema and hashes as they should be ({Bundle(tiny).hash})"
+    assert capsys.readouterr().out.splitlines() == [
+        hashed,
+        "music_embedder: embed, in float32",
+        "codec: embed, in float32",
+    ]
+    assert main(["bundle", "info", str(tiny)]) == 0
+    assert f"hash {Bundle(tiny).hash}" in capsys.readouterr().out
+    folder = tmp_path / "bundle"
+    shutil.copytree(tiny, folder)
+    manifest = json.loads((folder / "bundle.json").read_text())
+    manifest["roles"]["codec"]["dimension"] = 3  # the network gives 2
+    (folder / "bundle.json").write_text(json.dumps(manifest))
+    assert main(["bundle", "verify", str(folder)]) == 1
+    out, err = capsys.readouterr()
+    assert out.splitlines()[1:] == ["music_embedder: embed, in float32"]  # what was tried before is told
+    assert "role 'codec'" in err
 
 
 def test_what_a_bundle_says_of_itself(tiny):

@@ -104,17 +104,30 @@ CHANGES = {
 EVERY_ROLE = json.loads((MANIFESTS / "good" / "every_role.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize(
-    "part", ["", *(role for role in EVERY_ROLE["roles"] if role not in ("stage_coarse", "stage_fine"))]
-)
+PARTS = ["", "space", *EVERY_ROLE["roles"], *(stage["name"] for stage in EVERY_ROLE["stages"])]
+
+
+def manifest_of(part):
+    """A manifest of one role, or of one stage; and where the part lies in it."""
+    if part in EVERY_ROLE["roles"]:
+        return {**WITHOUT_PARTS, "roles": {part: EVERY_ROLE["roles"][part]}}, ("roles", part)
+    roles = {"music_embedder": EVERY_ROLE["roles"]["music_embedder"]}
+    stages = [stage for stage in EVERY_ROLE["stages"] if stage["name"] == part] or EVERY_ROLE["stages"][:1]
+    place = () if part == "" else ("space",) if part == "space" else ("stages", 0)
+    return {**WITHOUT_PARTS, "space": EVERY_ROLE["space"], "stages": stages, "roles": roles}, place
+
+
+WITHOUT_PARTS = {key: value for key, value in EVERY_ROLE.items() if key not in ("space", "stages", "roles")}
+
+
+@pytest.mark.parametrize("part", PARTS)
 def test_both_readers_agree_on_every_change_of_a_manifest(tmp_path, part):
-    """Each value of each role removed, replaced, extended: thousands of manifests in all."""
-    role = part or "generator"
-    base = dict(EVERY_ROLE, roles={role: EVERY_ROLE["roles"][role]})
+    """Each value of each role and stage removed, replaced, extended: thousands of manifests in all."""
+    base, inside = manifest_of(part)
     path = tmp_path / "bundle.json"
     taken = refused = 0
     for place in places(base):
-        if (len(place) >= 2) != bool(part):  # what lies above the roles once
+        if place[: len(inside)] != inside or (not part and len(place) > 1):
             continue
         for name, change in CHANGES.items():
             if not place and name == "removed":
@@ -122,7 +135,7 @@ def test_both_readers_agree_on_every_change_of_a_manifest(tmp_path, part):
             manifest = changed(base, place, change)
             path.write_text(json.dumps(manifest))
             said = reading(path)
-            # A reference inside the manifest that no longer fits is beyond the schema.
+            # Names and numbers inside the manifest that no longer fit each other are beyond the schema.
             fits = said is None or any(text in said for text in BEYOND)
             assert VALIDATOR.is_valid(manifest) == fits, f"{name} at {place}: C++ says {said}"
             taken, refused = taken + fits, refused + (not fits)
@@ -134,7 +147,22 @@ BEYOND = (
     "the name of a special token is expected",
     "an id below the vocabulary is expected",
     "codes below the vocabulary is expected",
-    "a role that comes before is expected",
+    "the conditioner or a stage that comes before is expected",
     "less than the window's seconds is expected",
     "one of the classes is expected",
+    "one number for each of the levels is expected",
+    "as many offsets as there are levels in 'codes' is expected",
+    "at most as many offsets as the source has levels is expected",
+    "as many delays as there are levels in 'codes' is expected",
+    "as many levels as there are in 'codes' is expected",
+    "whole frames at every frame rate that the stage reads and makes is expected",
+    "positions of a window is expected",
+    "1 where nothing says what is unconditional is expected",
+    "at most the vocabulary is expected",
+    "a code of the conditioner, or the id behind its codes is expected",
+    "a name that no role and no other stage has is expected",
+    "a level of the role 'codec' is expected",
+    "a role, or a hash in 'hashes' is expected",
+    "a role of this bundle that embeds into as many dimensions is expected",
+    "the dimension of 'space' is expected",
 )

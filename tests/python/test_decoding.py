@@ -14,6 +14,8 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import GroupKFold
 
 import brain2music as b2m
+from brain2music import _core
+from brain2music.bundles import Embeddings, EmbeddingSpace
 
 RUNS = np.repeat(np.arange(6), 10)
 ALPHAS = np.logspace(0, 4, 5)
@@ -196,6 +198,103 @@ def test_a_saved_decoder_predicts_the_same(rng, tmp_path):
         b2m.load(tmp_path / "none.safetensors")
     with pytest.raises(ValueError, match=r"must end in \.safetensors"):
         model.save(tmp_path / "decoder.pickle")
+
+
+def averaged(model, brain):
+    """What the documentation of the file says of predictions."""
+    means = np.stack([brain[:, window].mean(axis=1) for window in model.windows_], axis=1)
+    return np.mean([means[..., roi["voxels"]] @ roi["coef"] + roi["intercept"] for roi in model.rois_], axis=0)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("regions", [1, 3])  # one region: all voxels
+def test_cpp_and_python_read_what_either_wrote(rng, tmp_path, dtype, regions):
+    brain, music, labels = simulated(rng, windows=7)
+    brain = brain.astype(dtype)
+    ids = tuple(map(str, range(len(music))))
+    targets = Embeddings(music.astype(np.float32), ids, 5.0, 1.5, "music_embedder", "0f" * 32)
+    rois = labels if regions > 1 else np.ones_like(labels)
+    model = fit(decoder(n_rois=regions), brain, targets, rois=rois, groups=RUNS)
+    model.save(tmp_path / "python.safetensors")
+    read = _core.decoding.load_decoder(tmp_path / "python.safetensors")
+    assert read["space"] == ("music_embedder", "0f" * 32, 5.0, 1.5)
+    assert [roi["score"] for roi in read["rois"]] == [roi["score"] for roi in model.rois_]
+    assert read["rois"][0]["coef"].dtype == model.rois_[0]["coef"].dtype
+    predicted = _core.decoding.predict(brain, read["members"], read["voxels"], read["rois"])
+    np.testing.assert_array_equal(predicted, model.predict(brain))
+    np.testing.assert_allclose(predicted, averaged(model, brain), atol=1e-6)
+    _core.decoding.save_decoder(
+        tmp_path / "cpp.safetensors", read["members"], read["voxels"], read["rois"], read["space"]
+    )
+    same = b2m.load(tmp_path / "cpp.safetensors")
+    np.testing.assert_array_equal(same.predict(brain), predicted)
+    assert same.space_ == model.space_ == targets.space
+    assert same.get_params()["n_rois"] == regions
+    assert same.roi_scores_ == {roi["label"]: roi["score"] for roi in model.rois_}
+
+
+def test_predicted_embeddings_know_their_space(rng, tmp_path):
+    brain, music, labels = simulated(rng, windows=7)
+    ids = tuple(f"blues.{number:05}" for number in range(len(music)))
+    targets = Embeddings(music.astype(np.float32), ids, 5.0, 1.5, "music_embedder", "0f" * 32)
+    model = fit(decoder(), torch.from_numpy(brain), targets, rois=labels, groups=RUNS)
+    assert model.space_ == targets.space == EmbeddingSpace("music_embedder", "0f" * 32, 5.0, 1.5)
+    assert str(model.space_) == "music_embedder 0f0f0f0f0f0f, windows of 5 s every 1.5 s"
+    for given in (ids, np.array(ids), SimpleNamespace(ids=np.array(ids))):
+        predicted = model.predict_embeddings(torch.from_numpy(brain), given)
+        assert (predicted.clip_ids, predicted.space) == (ids, targets.space)
+        np.testing.assert_array_equal(predicted.values, model.predict(brain))
+    assert model.predict_embeddings(brain.astype(float), ids).values.dtype == np.float32
+    with pytest.raises(ValueError, match="clip_ids must name each clip; got 59 ids for 60 clips"):
+        model.predict_embeddings(brain, ids[1:])
+    for odd in ("blues", list(range(60)), 60):
+        with pytest.raises(TypeError, match="clip"):
+            model.predict_embeddings(brain, odd)
+    plain = fit(decoder(), brain, music, rois=labels, groups=RUNS)
+    assert plain.space_ is None
+    with pytest.raises(ValueError, match="fit it to Embeddings, or call predict"):
+        plain.predict_embeddings(brain, ids)
+    plain.save(tmp_path / "plain.safetensors")
+    assert b2m.load(tmp_path / "plain.safetensors").space_ is None
+    assert _core.decoding.load_decoder(tmp_path / "plain.safetensors")["space"] is None
+
+
+def test_a_file_of_before_spaces_is_read(rng, tmp_path):
+    brain, music, labels = simulated(rng)
+    model = fit(decoder(), brain, music, rois=labels, groups=RUNS)
+    path = tmp_path / "decoder.safetensors"
+    model.save(path)
+    tensors, metadata = _core.io.load_safetensors(path)
+    described = json.loads(metadata["brain2music"])
+    del described["fitted"]["space"]
+    _core.io.save_safetensors(path, tensors, {"brain2music": json.dumps(described)})
+    assert b2m.load(path).space_ is None
+    described["fitted"]["n_voxels"] = 7
+    _core.io.save_safetensors(path, tensors, {"brain2music": json.dumps(described)})
+    with pytest.raises(ValueError, match=r"\[brain2music.load\] .*decoder.safetensors: .*field 'voxels.0' must lie in"):
+        b2m.load(path)
+
+
+def test_damaged_files_are_read_or_refused_by_name(rng, tmp_path):
+    brain, music, labels = simulated(rng)
+    path = tmp_path / "decoder.safetensors"
+    fit(decoder(), brain, music, rois=labels, groups=RUNS).save(path)
+    whole = path.read_bytes()
+    header = 8 + int.from_bytes(whole[:8], "little")
+    messages = []
+    for _ in range(500):
+        damaged = bytearray(whole)
+        damaged[rng.integers(8, header)] = rng.integers(32, 127)
+        path.write_bytes(damaged)
+        try:
+            read = _core.decoding.load_decoder(path)
+        except RuntimeError as error:
+            messages.append(str(error))
+            continue
+        predicted = _core.decoding.predict(brain[:2], read["members"], read["voxels"], read["rois"])
+        assert np.isfinite(predicted).all()
+    assert 250 < len(messages) < 500
+    assert all("decoder.safetensors" in message for message in messages)
 
 
 def test_conventions(rng):

@@ -13,6 +13,7 @@ import pytest
 import soundfile
 
 import brain2music as b2m
+from brain2music.bundles import Embeddings
 from brain2music.retrieval import building
 
 RATE = 4000
@@ -24,7 +25,7 @@ class FakeBundle:
 
     def __init__(self, name="a", before=lambda: None):
         self.hash = name * 64
-        self.roles = {"music_embedder": {"window": 2.0}}
+        self.roles = {"music_embedder": {"window": 2.0, "sha256": name.upper() * 64}}
         self.calls = []
         self.before = before
 
@@ -161,6 +162,41 @@ def test_an_index_that_is_there_is_opened_only_if_it_is_the_one(library, tmp_pat
         build(library, tmp_path / "other")
 
 
+def test_embeddings_of_another_space_are_refused(library, tmp_path):
+    bundle = FakeBundle()
+    corpus = build(library, tmp_path / "x.index", bundle)
+    bundle.roles["text_embedder"] = {"sha256": "T" * 64}
+
+    def search(bundle=None, **changes):
+        fields = {"window": 2.0, "hop": 0.5, "role": "music_embedder", "hash": "A" * 64, **changes}
+        return corpus.search(Embeddings(corpus.values[:2, None], ("a", "b"), **fields), 1, bundle=bundle)[1].tolist()
+
+    assert search() == search(hop=1.0) == [[0], [1]]  # windows are averaged, wherever they start
+    assert search(bundle, role="text_embedder", hash="T" * 64, window=15.0) == [[0], [1]]
+    expected = "queries must lie in the space of the corpus, music_embedder of network AAAAAAAAAAAA with windows of 2 s"
+    for change, got in (
+        ({"role": "codec"}, "codec of network AAAAAAAAAAAA with windows of 2 s"),
+        ({"hash": "B" * 64}, "music_embedder of network BBBBBBBBBBBB with windows of 2 s"),
+        ({"hash": ""}, "music_embedder of network unknown with windows of 2 s"),
+        ({"window": 3.0}, "music_embedder of network AAAAAAAAAAAA with windows of 3 s"),
+    ):
+        with pytest.raises(ValueError, match=f"{expected}; got {got}"):
+            search(**change)
+    with pytest.raises(ValueError, match="embeddings of texts must come with bundle="):
+        search(role="text_embedder", hash="T" * 64)
+    with pytest.raises(
+        ValueError, match=r"text_embedder of network TTTTTTTTTTTT .*; got text_embedder of network UUUU"
+    ):
+        search(bundle, role="text_embedder", hash="U" * 64)
+    index = tmp_path / "x.index" / "index.json"
+    index.write_text(index.read_text().replace(f' "network_hash": "{"A" * 64}",\n', ""))
+    corpus = b2m.Corpus.open(tmp_path / "x.index")  # of before networks were told: role and window are compared
+    assert corpus.network_hash is None
+    assert search(hash="B" * 64) == [[0], [1]]
+    with pytest.raises(ValueError, match="of network unknown with windows of 2 s; got codec"):
+        search(role="codec", hash="")
+
+
 def test_another_bundle_is_refused(library, tmp_path):
     corpus = build(library, tmp_path / "x.index")
     b2m.Corpus.open(tmp_path / "x.index", FakeBundle())
@@ -172,6 +208,7 @@ def test_another_bundle_is_refused(library, tmp_path):
     rest = corpus.exclude(["stereo"])
     assert rest.bundle_hash == corpus.bundle_hash
     assert len(rest.files) == 6
+    assert rest.network_hash == corpus.network_hash == "A" * 64
     given = b2m.Corpus.from_embeddings(corpus.values, corpus.ids)
     with pytest.raises(ValueError, match="which is not known; got aaa"):
         given.search(corpus.values, 1, bundle=FakeBundle())

@@ -15,6 +15,10 @@ namespace brain2music::device {
 /// @return bytes, what this process keeps for reuse included.
 B2M_API std::optional<int64_t> free_memory(const c10::Device& device);
 
+/// Bytes that a program can still ask for: on a GPU free_memory(), on a CPU what the system says, if it says so.
+/// @param device where.
+B2M_API std::optional<int64_t> available_memory(const c10::Device& device);
+
 /// Calls work(first, count) for neighbouring blocks of [0, total). A block for which memory does not suffice
 /// (c10::OutOfMemoryError) is done again in halves, and so are those after it.
 /// @param total what the blocks cover.

@@ -26,7 +26,7 @@ namespace brain2music::io {
 namespace {
 
 constexpr auto loading = "io.load_audio";
-constexpr auto saving = "io.save_wav";
+constexpr auto saving = "io.save_audio";
 
 struct Close {
   void operator()(SNDFILE* file) const { sf_close(file); }
@@ -279,9 +279,12 @@ Audio load_audio(const std::filesystem::path& path, const AudioSpan& span) {
   }
 }
 
-void save_wav(const std::filesystem::path& path, const at::Tensor& waveform, int64_t rate) {
+void save_audio(const std::filesystem::path& path, const at::Tensor& waveform, int64_t rate) {
   require(waveform.dim() == 2 && waveform.size(0) > 0, saving, "waveform must be (channels, samples); got shape ",
           waveform.sizes());
+  std::string ending = path.extension().string();
+  std::ranges::transform(ending, ending.begin(), [](unsigned char c) { return std::tolower(c); });
+  require(ending == ".wav" || ending == ".flac", saving, "path must end in .wav or .flac; got ", path.string());
   require(rate > 0 && rate <= 768'000, saving, "rate must be a number of samples a second; got ", rate);
   const at::Tensor frames = waveform.detach().cpu().to(at::kFloat).t().contiguous();
   if (frames.numel() > 0) {
@@ -291,7 +294,7 @@ void save_wav(const std::filesystem::path& path, const at::Tensor& waveform, int
   SF_INFO info{};
   info.channels = static_cast<int>(frames.size(1));
   info.samplerate = static_cast<int>(rate);
-  info.format = SF_FORMAT_WAV | SF_FORMAT_PCM_16;
+  info.format = (ending == ".wav" ? SF_FORMAT_WAV : SF_FORMAT_FLAC) | SF_FORMAT_PCM_16;
   WrittenFile target(path, saving);
   File file(sf_open_fd(target.descriptor(), SFM_WRITE, &info, /*close_desc=*/SF_FALSE));
   if (!file) {

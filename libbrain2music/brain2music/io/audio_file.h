@@ -41,9 +41,11 @@ struct AudioSpan {
 ///         std::invalid_argument when the span is empty or negative.
 B2M_API Audio load_audio(const std::filesystem::path& path, const AudioSpan& span = {});
 
-/// Writes (channels, samples) as WAV of 16-bit integers, through a temporary name that is then renamed.
-/// @throws std::invalid_argument on values that are not finite or lie outside [-1, 1]: nothing is clipped in silence.
-B2M_API void save_wav(const std::filesystem::path& path, const at::Tensor& waveform, int64_t rate);
+/// Writes (channels, samples) as 16-bit integers, through a temporary name that is then renamed: WAV or FLAC, as the
+/// path ends in `.wav` or `.flac`.
+/// @throws std::invalid_argument on another ending, and on values that are not finite or lie outside [-1, 1]: nothing is
+///         clipped in silence. std::runtime_error when the file cannot be written.
+B2M_API void save_audio(const std::filesystem::path& path, const at::Tensor& waveform, int64_t rate);
 
 /// Version of the libsndfile that is loaded, e.g. "1.2.0".
 B2M_API std::string sndfile_version();

@@ -8,6 +8,7 @@
 #include "brain2music/io/file.h"
 #include "brain2music/io/json.h"
 #include "brain2music/models/manifest_rules.h"
+#include "brain2music/models/stage_rules.h"
 
 namespace brain2music::models {
 namespace {
@@ -32,23 +33,40 @@ at::ScalarType dtype_of(const std::string& name) {
 
 BundleFile file_of(const Json& object) { return {object.at("file"), object.at("sha256")}; }
 
-Role role_of(const std::string& name, const Json& entry) {
+ModelCard card_of(const Json& entry) {
   const Json& card = entry.at("card");
+  return {card.at("name"), card.at("source"), card.at("licence"), card.at("replaces"), card.value("notes", "")};
+}
+
+std::vector<at::ScalarType> dtypes_of(const Json& entry) {
+  std::vector<at::ScalarType> types;
+  for (const Json& dtype : entry.at("dtypes")) {
+    types.push_back(dtype_of(dtype));
+  }
+  return types;
+}
+
+Role role_of(const std::string& name, const Json& entry) {
   Role role;
   role.name = name;
   role.file = file_of(entry);
   role.methods = entry.at("methods").get<std::vector<std::string>>();
-  for (const Json& dtype : entry.at("dtypes")) {
-    role.dtypes.push_back(dtype_of(dtype));
-  }
-  role.card = {card.at("name"), card.at("source"), card.at("licence"), card.at("replaces"), card.value("notes", "")};
+  role.dtypes = dtypes_of(entry);
+  role.card = card_of(entry);
   role.sample_rate = optional_value<int64_t>(entry, "sample_rate");
   role.frame_rate = optional_value<double>(entry, "frame_rate");
   role.window = optional_value<double>(entry, "window");
   role.dimension = optional_value<int64_t>(entry, "dimension");
   role.max_length = optional_value<int64_t>(entry, "max_length");
   role.levels = optional_value<int64_t>(entry, "levels");
-  role.vocabulary = optional_value<int64_t>(entry, "vocabulary");
+  if (const auto vocabulary = entry.find("vocabulary"); vocabulary != entry.end()) {
+    role.vocabularies = numbers_of_levels(*vocabulary, role.levels.value_or(1));
+    role.vocabulary = std::ranges::max(role.vocabularies);
+  }
+  role.channels = optional_value<int64_t>(entry, "channels");
+  if (const auto context = entry.find("context"); context != entry.end()) {
+    role.context = CodecContext{context->at("past"), context->at("future")};
+  }
   if (const auto classes = entry.find("classes"); classes != entry.end()) {
     role.classes = static_cast<int64_t>(classes->size());
   }
@@ -56,6 +74,75 @@ Role role_of(const std::string& name, const Json& entry) {
     role.tokenizer = file_of(*tokenizer);
   }
   return role;
+}
+
+CodeOrder order_of(const Json& layout) {
+  return layout.at("order") == "levels" ? CodeOrder::levels : CodeOrder::frames;
+}
+
+std::vector<PrefixPart> parts_of(const Json& parts, const Json& special) {
+  std::vector<PrefixPart> result;
+  for (const Json& each : parts) {
+    PrefixPart part;
+    if (const auto token = each.find("token"); token != each.end()) {
+      part.token = special.at(token->get<std::string>()).get<int64_t>();
+      part.count = each.value("count", int64_t{1});
+    } else {
+      part.from = each.at("from");
+      part.order = order_of(each);
+      part.offsets = each.at("offsets").get<std::vector<int64_t>>();
+    }
+    result.push_back(std::move(part));
+  }
+  return result;
+}
+
+Stage stage_of(const Json& entry) {
+  Stage stage;
+  stage.name = entry.at("name");
+  stage.file = file_of(entry);
+  stage.dtypes = dtypes_of(entry);
+  stage.card = card_of(entry);
+  stage.family = entry.at("family") == "parallel" ? Family::parallel : Family::tokens;
+  stage.frame_rate = entry.at("frame_rate");
+  stage.codes = entry.at("codes").get<std::vector<int64_t>>();
+  stage.vocabulary = entry.at("vocabulary");
+  stage.max_length = entry.at("max_length");
+  stage.window = optional_value<double>(entry, "window");
+  stage.overlap = entry.value("overlap", 0.0);
+  stage.codec_levels = entry.value("codec_levels", std::vector<int64_t>());
+  if (const auto condition = entry.find("condition"); condition != entry.end()) {
+    stage.condition =
+        StageCondition{condition->at("from") == "conditioner", optional_value<double>(*condition, "unconditional")};
+  }
+  const Json& sampling = entry.at("sampling");
+  stage.sampling = {sampling.at("temperature"), sampling.value("top_k", int64_t{0}), sampling.value("top_p", 1.0),
+                    sampling.value("guidance", 1.0)};
+  const Json& layout = entry.at("layout");
+  if (stage.family == Family::tokens) {
+    const Json special = entry.value("special_tokens", Json::object());
+    stage.prefix = parts_of(layout.at("prefix"), special);
+    if (const auto other = layout.find("unconditional"); other != layout.end()) {
+      stage.unconditional = parts_of(*other, special);
+    }
+    stage.order = order_of(layout);
+    stage.offsets = layout.at("offsets").get<std::vector<int64_t>>();
+    return stage;
+  }
+  for (const Json& each : layout.value("given", Json::array())) {
+    stage.given.push_back({each.at("from"), each.value("delay", int64_t{0})});
+  }
+  stage.delays = layout.at("delays").get<std::vector<int64_t>>();
+  stage.pad = layout.at("pad");
+  return stage;
+}
+
+GenerationSpace space_of(const Json& space, const Json& roles) {
+  GenerationSpace result{space.at("dimension"), space.value("hashes", std::vector<std::string>())};
+  for (const Json& role : space.at("roles")) {
+    result.hashes.push_back(roles.at(role.get<std::string>()).at("sha256"));
+  }
+  return result;
 }
 
 }  // namespace
@@ -74,9 +161,18 @@ Manifest read_manifest(const std::filesystem::path& file) {
   }
   const Json parsed = io::parse_json(map.bytes(), where, file);
   check_manifest(parsed, file);
-  Manifest manifest{parsed.at("name"), parsed.at("description"), {}, std::string(map.bytes())};
+  Manifest manifest;
+  manifest.name = parsed.at("name");
+  manifest.description = parsed.at("description");
+  manifest.text = std::string(map.bytes());
   for (const auto& [name, entry] : parsed.at("roles").items()) {
     manifest.roles.push_back(role_of(name, entry));
+  }
+  for (const Json& entry : parsed.value("stages", Json::array())) {
+    manifest.stages.push_back(stage_of(entry));
+  }
+  if (const auto space = parsed.find("space"); space != parsed.end()) {
+    manifest.space = space_of(*space, parsed.at("roles"));
   }
   return manifest;
 }

@@ -130,7 +130,7 @@ struct Stage {
 };
 
 /// The space of the embeddings that a bundle makes music from.
-struct EmbeddingSpace {
+struct GenerationSpace {
   int64_t dimension = 0;
   std::vector<std::string> hashes;  ///< SHA-256 of every network that embeds into it
 };
@@ -141,7 +141,7 @@ struct Manifest {
   std::string description;
   std::vector<Role> roles;              ///< by name
   std::vector<Stage> stages;            ///< in the order in which they run
-  std::optional<EmbeddingSpace> space;  ///< where the bundle generates
+  std::optional<GenerationSpace> space;  ///< where the bundle generates
   std::string text;                     ///< the file as it is
 };
 

@@ -3,6 +3,8 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/isfinite.h>
+#include <ATen/ops/logical_or.h>
+#include <ATen/ops/minimum.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/remainder.h>
 #include <ATen/ops/sin.h>
@@ -39,12 +41,15 @@ at::Tensor scattered(at::IntArrayRef shape, at::Device device) {
 /// Sound of at most half scale.
 at::Tensor waves(at::IntArrayRef shape, at::Device device) { return scattered(shape, device) - 0.5; }
 
+/// How many codes each level has, along the second of `dims` dimensions.
+at::Tensor code_counts(const Role& role, int64_t dims) {
+  const at::Tensor counts = at::tensor(role.vocabularies, at::kLong);
+  return counts.numel() == 1 ? counts : counts.view(dims == 3 ? at::IntArrayRef{1, -1, 1} : at::IntArrayRef{1, -1});
+}
+
 at::Tensor codes(const Role& role, at::IntArrayRef shape, at::Device device) {
-  const auto vocabulary = role.vocabulary.value_or(1);
-  return (scattered(shape, at::kCPU) * static_cast<double>(vocabulary))
-      .to(at::kLong)
-      .clamp_max(vocabulary - 1)
-      .to(device);
+  const at::Tensor counts = code_counts(role, static_cast<int64_t>(shape.size()));
+  return at::minimum((scattered(shape, at::kCPU) * counts).to(at::kLong), counts - 1).to(device);
 }
 
 double seconds(const Role& role) { return role.window.value_or(1); }
@@ -87,23 +92,11 @@ void check_codes(const Role& role, const at::Tensor& result, const char* method)
   if (result.scalar_type() != at::kLong) {
     fail(where, "role '", role.name, "' must return int64 codes from ", method, "; got ", result.scalar_type());
   }
-  const auto vocabulary = role.vocabulary.value_or(1);
-  if (result.numel() > 0 && (result.min().item<int64_t>() < 0 || result.max().item<int64_t>() >= vocabulary)) {
-    fail(where, "role '", role.name, "' must return codes from 0 to ", vocabulary - 1, " (field 'vocabulary') from ",
-         method, "; got ", result.min().item<int64_t>(), " to ", result.max().item<int64_t>());
-  }
-}
-
-/// Encodes sound of one channel, or of two where the network refuses one: the manifest does not say how many it takes.
-at::Tensor encoded(const Role& role, const Script& script) {
-  try {
-    return script.call_twice("encode", {waves({batch, 1, samples(role)}, script.device())});
-  } catch (const ScriptError&) {
-    try {
-      return script.call_twice("encode", {waves({batch, 2, samples(role)}, script.device())});
-    } catch (const ScriptError&) {  // NOLINT(bugprone-empty-catch): what one channel gave says more
-    }
-    throw;
+  const at::Tensor counts = code_counts(role, result.dim()).to(result.device());
+  if (result.numel() > 0 && at::logical_or(result < 0, result >= counts).any().item<bool>()) {
+    fail(where, "role '", role.name, "' must return codes from 0 to ", role.vocabulary.value_or(1) - 1,
+         " (field 'vocabulary') from ", method, "; got ", result.min().item<int64_t>(), " to ",
+         result.max().item<int64_t>());
   }
 }
 
@@ -146,14 +139,15 @@ void check_calls(const Role& role, const Script& script, const Tokens& tokens) {
     check_codes(role, result, "tokenize");
   }
   const int64_t levels = role.levels.value_or(1);
+  const int64_t channels = role.channels.value_or(1);
   if (role.has("encode")) {
-    const at::Tensor result = encoded(role, script);
+    const at::Tensor result = script.call_twice("encode", {waves({batch, channels, samples(role)}, device)});
     check_shape(role, result, {batch, levels, 0}, "encode");
     check_codes(role, result, "encode");
   }
   if (role.has("decode")) {
     const at::Tensor result = script.call_twice("decode", {codes(role, {batch, levels, frames(role)}, device)});
-    check_shape(role, result, {batch, 0, 0}, "decode");
+    check_shape(role, result, {batch, channels, 0}, "decode");
     check_values(role, result, "decode");
   }
   if (role.has("quantize")) {

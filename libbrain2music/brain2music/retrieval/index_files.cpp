@@ -237,6 +237,7 @@ void write_index(const fs::path& folder, const IndexContents& contents) {
       {"dtype", "float32"},
       {"bundle_hash", contents.source.bundle_hash},
       {"role", contents.source.role},
+      {"network_hash", contents.source.network_hash},
       {"window", contents.source.window},
       {"hop", contents.source.hop},
       {"seconds", contents.source.seconds},
@@ -265,6 +266,9 @@ IndexContents read_index(const fs::path& folder, bool verify) {
   IndexContents contents;
   contents.source.bundle_hash = header.text(root, "bundle_hash", "bundle_hash");
   contents.source.role = header.text(root, "role", "role");
+  if (root.contains("network_hash")) {  // not in indexes of before it was told
+    contents.source.network_hash = header.text(root, "network_hash", "network_hash");
+  }
   contents.source.window = header.seconds("window");
   contents.source.hop = header.seconds("hop");
   contents.source.seconds = header.seconds("seconds");

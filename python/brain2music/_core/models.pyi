@@ -12,7 +12,7 @@ class Bundle:
     """
     Trained networks in a folder; loaded role by role.
     """
-    def __init__(self, folder: os.PathLike | str | bytes) -> None:
+    def __init__(self, folder: os.PathLike | str | bytes, sha256: str | None = None) -> None:
         ...
     def load(self, role: str, device: torch.device, dtype: torch.dtype | None = None) -> None:
         """

@@ -15,7 +15,7 @@ class Index:
         """
         Map an index that save() wrote.
         """
-    def __init__(self, embeddings: typing.Any, ids: collections.abc.Sequence[str], bundle_hash: str = '', role: str = '', window: typing.SupportsFloat = 0.0, hop: typing.SupportsFloat = 0.0, seconds: typing.SupportsFloat = 0.0, files: collections.abc.Sequence[str] = [], skipped: collections.abc.Sequence[tuple[str, str]] = []) -> None:
+    def __init__(self, embeddings: typing.Any, ids: collections.abc.Sequence[str], bundle_hash: str = '', role: str = '', window: typing.SupportsFloat = 0.0, hop: typing.SupportsFloat = 0.0, seconds: typing.SupportsFloat = 0.0, files: collections.abc.Sequence[str] = [], skipped: collections.abc.Sequence[tuple[str, str]] = [], network_hash: str = '') -> None:
         ...
     def save(self, folder: os.PathLike | str | bytes) -> None:
         """
@@ -36,6 +36,9 @@ class Index:
         ...
     @property
     def ids(self) -> list[str]:
+        ...
+    @property
+    def network_hash(self) -> str:
         ...
     @property
     def role(self) -> str:

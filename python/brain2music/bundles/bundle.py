@@ -36,12 +36,17 @@ class Bundle:
     dtype : str or torch.dtype, optional
         Type of the weights: "float32", "bfloat16" or "float16", of those that a role declares; by default the first of
         these.
+    sha256 : str, optional
+        What :attr:`hash` must be, 64 lower-case hexadecimal digits. A bundle is a program: open only those that you
+        trust, and pin them.
 
     Raises
     ------
     RuntimeError
-        If the manifest breaks the schema, or a file is missing or of another hash: role, field, what was expected and
-        what was found are named.
+        If the manifest breaks the schema, the bundle is another one than ``sha256`` says, or a file is missing or of
+        another hash: role, field, what was expected and what was found are named. No network is loaded then.
+    ValueError
+        If ``sha256`` is no such hash.
 
     Examples
     --------
@@ -52,9 +57,16 @@ class Bundle:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], device: str | torch.device = "auto", dtype: str | torch.dtype | None = None
+        self,
+        path: str | os.PathLike[str],
+        device: str | torch.device = "auto",
+        dtype: str | torch.dtype | None = None,
+        *,
+        sha256: str | None = None,
     ) -> None:
-        self._core = _core.models.Bundle(Path(path))
+        if sha256 is not None and not isinstance(sha256, str):
+            raise TypeError(f"[bundles.Bundle] sha256 must be a str; got {type(sha256).__name__}")
+        self._core = _core.models.Bundle(Path(path), sha256)
         self._device = _device(device)
         self._dtype = _dtype(dtype)
         self._embedders: dict[str, _core.models.Embedder] = {}
@@ -71,7 +83,7 @@ class Bundle:
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the manifest, which names those of all files: the bundle's identity."""
+        """SHA-256 of the manifest, which names those of all files: the bundle's identity, for ``sha256=``."""
         return self._core.hash
 
     @cached_property
@@ -94,17 +106,28 @@ class Bundle:
         """From each role that is filled to its entry in the manifest."""
         return dict(self._manifest["roles"])
 
+    @property
+    def stages(self) -> dict[str, dict[str, Any]]:
+        """From each stage of generation to its entry in the manifest, in the order in which they run."""
+        return {entry["name"]: dict(entry) for entry in self._manifest.get("stages", ())}
+
+    @property
+    def space(self) -> dict[str, Any] | None:
+        """The space of the embeddings that the bundle makes music from, as the manifest says; None if it makes none."""
+        space: dict[str, Any] | None = self._manifest.get("space")
+        return space
+
     def __repr__(self) -> str:
         roles = ", ".join(f"{role} by {entry['card']['name']!r}" for role, entry in self.roles.items())
         return f"Bundle({self.name!r}: {roles}; {self.hash[:12]}, {self._device})"
 
     def load(self, role: str, dtype: str | torch.dtype | None = None) -> None:
-        """Load a role's network now, and try it on a tiny input; otherwise that happens when it is first used.
+        """Load the network of a role or a stage now, and try it on a tiny input; otherwise that happens when it is first used.
 
         Parameters
         ----------
         role : str
-            One that the bundle fills.
+            One that the bundle fills, or the name of a stage.
         dtype : str or torch.dtype, optional
             As for the bundle.
 
@@ -264,6 +287,15 @@ def _texts(what: Any, ids: Sequence[str] | None) -> tuple[tuple[str, ...], list[
     if not texts or len(names) != len(texts):
         raise ValueError(f"[{_WHERE}] there must be a text or more, and an id for each; got {len(texts)}, {len(names)}")
     return tuple(names), texts
+
+
+def core_object(
+    bundle: Bundle, kind: Any, device: str | torch.device | None = None, dtype: str | torch.dtype | None = None
+) -> Any:
+    """Make an object of the extension that runs a bundle's networks: by default where and how the bundle does."""
+    return kind(
+        bundle._core, bundle._device if device is None else _device(device), _dtype(dtype) or bundle._dtype
+    )
 
 
 def _device(device: str | torch.device) -> torch.device:

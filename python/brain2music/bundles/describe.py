@@ -1,13 +1,14 @@
 """Bundles in words: what is in one, and whether it does what it says."""
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 
 from brain2music.bundles.bundle import Bundle
 
-__all__ = ["info", "try_networks", "verify"]
+__all__ = ["info", "verified", "verify"]
 
 _UNITS = {
     "sample_rate": " Hz",
@@ -44,16 +45,20 @@ def info(path: str | os.PathLike[str]) -> str:
     lines = [f"{bundle.name}: {bundle.description}", f"  {bundle.path}", f"  hash {bundle.hash}"]
     for role, entry in bundle.roles.items():
         lines += ["", role, *(f"  {line}" for line in _role(bundle, entry))]
+    for stage, entry in bundle.stages.items():
+        lines += ["", f"stage {stage}", *(f"  {line}" for line in _role(bundle, entry) + _layout(bundle, entry))]
     return "\n".join(lines)
 
 
-def verify(path: str | os.PathLike[str]) -> str:
+def verify(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> str:
     """Check a bundle in full: schema, hashes, and every network in every type it declares, on a tiny input.
 
     Parameters
     ----------
     path : path
         The bundle's folder.
+    device : str or torch.device, default "cpu"
+        Where the networks are tried; "auto" takes CUDA where there is one.
 
     Returns
     -------
@@ -65,28 +70,23 @@ def verify(path: str | os.PathLike[str]) -> str:
     RuntimeError
         At the first thing that is wrong; role, field, what was expected and what was found are named.
     """
-    bundle, tried = try_networks(path)
-    lines = [f"{bundle.name}: schema and hashes as they should be ({bundle.hash})"]
-    for role, dtypes in tried.items():
-        methods = ", ".join(bundle.roles[role]["methods"])
-        lines.append(f"{role}: {methods}, in {', '.join(dtypes)}")
-    return "\n".join(lines)
+    return "\n".join(verified(path, device))
 
 
-def try_networks(path: str | os.PathLike[str]) -> tuple[Bundle, dict[str, list[str]]]:
-    """Load every network of a bundle in every type it declares; the bundle, and from role to types."""
-    bundle = Bundle(path, device="cpu")
-    tried = {role: list(entry["dtypes"]) for role, entry in bundle.roles.items()}
-    for role, dtypes in tried.items():
-        for dtype in dtypes:
+def verified(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Iterator[str]:
+    """Yield the lines of :func:`verify`, each once what it says has been checked."""
+    bundle = Bundle(path, device)
+    yield f"{bundle.name}: schema and hashes as they should be ({bundle.hash})"
+    for role, entry in bundle.roles.items():
+        for dtype in entry["dtypes"]:
             bundle.load(role, getattr(torch, dtype))
-    return bundle, tried
+        yield f"{role}: {', '.join(entry['methods'])}, in {', '.join(entry['dtypes'])}"
 
 
 def _role(bundle: Bundle, entry: dict[str, Any]) -> list[str]:
     card = entry["card"]
     megabytes = (bundle.path / entry["file"]).stat().st_size / 1e6
-    numbers = [f"{entry[field]:g}{unit}" for field, unit in _UNITS.items() if field in entry]
+    numbers = [f"{_number(entry[field])}{unit}" for field, unit in _UNITS.items() if field in entry]
     lines = [
         f"{card['name']}, in place of {card['replaces']}",
         f"source   {card['source']}",
@@ -99,3 +99,22 @@ def _role(bundle: Bundle, entry: dict[str, Any]) -> list[str]:
         lines.append(f"notes    {card['notes']}")
     lines.append(f"file     {entry['file']}, {megabytes:.1f} MB, {entry['sha256'][:12]}")
     return lines
+
+
+def _number(value: float | list[float]) -> str:
+    return ", ".join(f"{each:g}" for each in value) if isinstance(value, list) else f"{value:g}"
+
+
+def _layout(bundle: Bundle, entry: dict[str, Any]) -> list[str]:
+    """Describe what a stage reads, writes and draws with."""
+    layout = entry["layout"]
+    read = [part["from"] for part in layout.get("prefix", []) + layout.get("given", []) if "from" in part]
+    if "condition" in entry:
+        read.append(f"{entry['condition']['from']} (init_state)")
+    codec = entry.get("codec_levels")
+    sampling = ", ".join(f"{name} {value:g}" for name, value in entry["sampling"].items())
+    return [
+        f"reads    {', '.join(read) or 'nothing'}",
+        f"writes   {len(entry['codes'])} levels" + (f": {codec} of the codec" if codec else "") + f" ({entry['family']})",
+        f"draws    {sampling}",
+    ]

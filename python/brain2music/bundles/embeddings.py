@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from brain2music import _core
+from brain2music.bundles.embedding_space import EmbeddingSpace
 
 __all__ = ["Embeddings"]
 
@@ -61,6 +62,11 @@ class Embeddings:
         if len(set(self.clip_ids)) < len(self.clip_ids):
             twice = next(clip for i, clip in enumerate(self.clip_ids) if clip in self.clip_ids[:i])
             raise ValueError(f"[bundles.Embeddings] clip_ids must differ; got {twice!r} twice")
+
+    @property
+    def space(self) -> EmbeddingSpace:
+        """The identity of the space that the embeddings lie in."""
+        return EmbeddingSpace(self.role, self.hash, float(self.window), float(self.hop))
 
     def __len__(self) -> int:
         return len(self.clip_ids)

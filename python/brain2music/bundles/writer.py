@@ -8,13 +8,13 @@ import shutil
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from brain2music.bundles.describe import try_networks
+from brain2music.bundles.describe import verify
 
 __all__ = ["write"]
 
@@ -27,6 +27,8 @@ def write(
     name: str,
     description: str,
     roles: Mapping[str, Mapping[str, Any]],
+    stages: Sequence[Mapping[str, Any]] = (),
+    space: Mapping[str, Any] | None = None,
     replace: bool = False,
 ) -> Path:
     """Write a bundle.
@@ -45,6 +47,12 @@ def write(
         ``module`` (a ``torch.jit.ScriptModule``, or the path of a saved one) in place of ``file`` and ``sha256``, and
         ``tokenizer``, where there is one, the path of a ``tokenizer.json``. ``methods`` and ``card`` say what the
         network does and where it comes from; ``dtypes`` is ``["float32"]`` if left out.
+    stages : sequence of mappings, optional
+        The stages of generation, in the order in which they run: entries as the roles', with ``name``. ``methods`` may
+        be left out.
+    space : mapping, optional
+        The space of the embeddings that music is made from: ``dimension``, ``roles`` of this bundle that embed into it,
+        and ``hashes`` of networks outside that do. Needed beside stages.
     replace : bool, default False
         Replace the bundle that lies there.
 
@@ -58,7 +66,7 @@ def write(
     FileExistsError
         If something lies there, or with ``replace`` something else than a bundle.
     ValueError
-        If a role has no module.
+        If a role or stage has no module, or a stage no name.
     RuntimeError
         If the bundle breaks the schema, or a network does not do what its entry says; role and field are named.
 
@@ -88,15 +96,15 @@ def write(
     building = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         building.chmod(0o755)
-        manifest = {
-            "schema": 1,
-            "name": name,
-            "description": description,
-            "roles": {role: _entry(role, dict(given), building) for role, given in roles.items()},
-        }
+        manifest: dict[str, Any] = {"schema": 1, "name": name, "description": description}
+        if space is not None:
+            manifest["space"] = dict(space)
+        if stages:
+            manifest["stages"] = [_stage(i, dict(given), building) for i, given in enumerate(stages)]
+        manifest["roles"] = {role: _entry(role, dict(given), building) for role, given in roles.items()}
         text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
         (building / "bundle.json").write_text(text, encoding="utf-8")
-        try_networks(building)
+        verify(building)
         _put(building, target)
     finally:
         shutil.rmtree(building, ignore_errors=True)
@@ -115,6 +123,13 @@ def _entry(role: str, given: dict[str, Any], folder: Path) -> dict[str, Any]:
     if "tokenizer" in given:
         entry["tokenizer"] = _file(folder / f"{role}.tokenizer.json", Path(given["tokenizer"]).read_bytes())
     return entry
+
+
+def _stage(number: int, given: dict[str, Any], folder: Path) -> dict[str, Any]:
+    name = given.get("name")
+    if not isinstance(name, str) or not name.isidentifier():
+        raise ValueError(f"[{_WHERE}] a stage must have a name of letters, digits and '_'; got {name!r} for stage {number}")
+    return _entry(name, {"methods": ["init_state", "extend"], **given}, folder)
 
 
 def _file(path: Path, content: bytes) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """``brain2music bundle info`` and ``bundle verify``."""
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
 from brain2music.cli.options import Commands, add_command
@@ -30,16 +29,17 @@ def add_to(commands: Commands) -> None:
 def _info(options: argparse.Namespace) -> None:
     from brain2music.bundles import describe
 
-    _print(options, describe.info)
+    print(describe.info(_path(options)))
 
 
 def _verify(options: argparse.Namespace) -> None:
     from brain2music.bundles import describe
 
-    _print(options, describe.verify)
+    for line in describe.verified(_path(options), options.device):
+        print(line, flush=True)  # a network may take a minute, and the next may be refused
 
 
-def _print(options: argparse.Namespace, text: Callable[[Path], str]) -> None:
+def _path(options: argparse.Namespace) -> Path:
     from brain2music.bundles import Bundle
 
-    print(text(Bundle.default().path if options.path is None else options.path))
+    return Bundle.default().path if options.path is None else Path(options.path)

@@ -63,17 +63,17 @@ def _search(options: argparse.Namespace) -> None:
     from brain2music.retrieval import Corpus
 
     if options.embedding is not None:
-        corpus = Corpus.open(options.index)
+        bundle, corpus = None, Corpus.open(options.index)
         query = np.load(options.embedding, allow_pickle=False)
         query = query[None] if query.ndim == 1 else query
     else:
         bundle = _bundle(options)
         corpus = Corpus.open(options.index, bundle)
         if options.text is not None:
-            query = bundle.embed("text_embedder", [options.text]).values
+            query = bundle.embed("text_embedder", [options.text])
         else:
-            query = bundle.embed(corpus.role, [options.audio], seconds=corpus.seconds).values
-    scores, indices = corpus.search(query, k=min(options.k, len(corpus)))
+            query = bundle.embed(corpus.role, [options.audio], seconds=corpus.seconds)
+    scores, indices = corpus.search(query, k=min(options.k, len(corpus)), bundle=bundle)
     for row_scores, row_indices in zip(scores, indices, strict=True):
         for score, index in zip(row_scores.tolist(), row_indices.tolist(), strict=True):
             print(f"{score:.4f}\t{corpus.ids[index]}")

@@ -1,6 +1,8 @@
 """Ridge regression a region of the brain, the best regions averaged: the decoder of Brain2Music."""
 
 import warnings
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from sklearn.base import BaseEstimator  # type: ignore[import-untyped]
 from sklearn.utils.validation import check_is_fitted  # type: ignore[import-untyped]
 
 from brain2music import _core
+from brain2music.bundles import Embeddings, EmbeddingSpace
 from brain2music.model_files import save_model
 from brain2music.ridge.folds import held_out_rows
 from brain2music.study.windows import Windows
@@ -61,6 +64,9 @@ class BrainDecoder(BaseEstimator):  # type: ignore[misc]
         From label to name, where ``rois`` had names.
     notes_ : tuple of str
         What was left out, one sentence each.
+    space_ : EmbeddingSpace or None
+        Identity of the space of the targets, where these were :class:`~brain2music.bundles.Embeddings`; None for other
+        targets.
 
     References
     ----------
@@ -167,6 +173,7 @@ class BrainDecoder(BaseEstimator):  # type: ignore[misc]
         self.alphas_ = np.stack([np.asarray(torch.as_tensor(roi["alphas"]).cpu()) for roi in self.rois_])
         self.roi_names_ = None if names is None else {int(label): str(name) for label, name in dict(names).items()}
         self.notes_ = _notes(result, self.min_voxels)
+        self.space_ = targets.space if isinstance(targets, Embeddings) else None
         edges = result["at_lower_edge"], result["at_upper_edge"]
         if any(edges):
             warnings.warn(
@@ -205,8 +212,44 @@ class BrainDecoder(BaseEstimator):  # type: ignore[misc]
             _as_real(responses), self.windows_, self.n_voxels_, self.rois_, missing_nan=missing == "nan"
         )
 
+    def predict_embeddings(self, responses: Any, clip_ids: Any) -> Embeddings:
+        """Predict embeddings that know their clips and their space.
+
+        Parameters
+        ----------
+        responses : array of shape (n, s, v)
+            As in :meth:`fit`, with the same scans and voxels. Every window must hold a scan.
+        clip_ids : sequence of str, or object with ``ids``
+            The n clips, no two alike, such as ``brain.test_clips``.
+
+        Returns
+        -------
+        Embeddings
+            ``values`` of shape (n, r, d), float32, in the space of the targets that the decoder was fitted to.
+
+        Raises
+        ------
+        ValueError
+            If the decoder was not fitted to :class:`~brain2music.bundles.Embeddings`, so that its space is not known;
+            if there are not as many ids as clips; and as in :meth:`predict`.
+        """
+        check_is_fitted(self, "rois_")
+        where = "decoding.BrainDecoder.predict_embeddings"
+        if self.space_ is None:
+            raise ValueError(
+                f"[{where}] the decoder must be fitted to Embeddings, which tell their space; got one fitted to a "
+                "plain array: fit it to Embeddings, or call predict"
+            )
+        ids = _clip_ids(clip_ids, where)
+        values = torch.as_tensor(self.predict(responses)).cpu().numpy().astype(np.float32, copy=False)
+        if len(ids) != len(values):
+            raise ValueError(f"[{where}] clip_ids must name each clip; got {len(ids)} ids for {len(values)} clips")
+        return Embeddings(values, ids, **asdict(self.space_))
+
     def save(self, path: str | Path) -> None:
         """Write the fitted decoder to a safetensors file, whole or not at all; :func:`brain2music.load` reads it.
+
+        C++ reads the file, too: ``brain2music/decoding/decoder_file.h``.
 
         Parameters
         ----------
@@ -225,25 +268,26 @@ class BrainDecoder(BaseEstimator):  # type: ignore[misc]
             "roi_scores": list(self.roi_scores_.items()),
             "roi_names": None if self.roi_names_ is None else list(self.roi_names_.items()),
             "notes": list(self.notes_),
+            "space": None if self.space_ is None else asdict(self.space_),
         }
         save_model(path, "BrainDecoder", tensors, {"parameters": parameters, "fitted": fitted})
 
     @classmethod
-    def _from_file(cls, tensors: dict[str, npt.NDArray[Any]], described: dict[str, Any]) -> "BrainDecoder":
+    def _from_file(cls, path: Path, described: dict[str, Any]) -> "BrainDecoder":
+        """Take from C++ what predicts, and from the metadata what it does not need."""
+        core = _core.decoding.load_decoder(path)
         decoder = cls(**described["parameters"])
         fitted = described["fitted"]
-        decoder.n_voxels_ = fitted["n_voxels"]
-        decoder.windows_ = tensors["windows"].astype(bool)
-        decoder.rois_ = [
-            {**roi, **{part: tensors[f"{part}.{number}"] for part in ("voxels", "coef", "intercept", "alphas")}}
-            for number, roi in enumerate(fitted["rois"])
-        ]
+        decoder.n_voxels_ = core["voxels"]
+        decoder.windows_ = core["members"]
+        decoder.rois_ = core["rois"]
         decoder.selected_rois_ = np.array([roi["label"] for roi in decoder.rois_])
         decoder.roi_scores_ = {int(label): float(score) for label, score in fitted["roi_scores"]}
         decoder.alphas_ = np.stack([roi["alphas"] for roi in decoder.rois_])
         names = fitted["roi_names"]
         decoder.roi_names_ = None if names is None else {int(label): name for label, name in names}
         decoder.notes_ = tuple(fitted["notes"])
+        decoder.space_ = None if core["space"] is None else EmbeddingSpace(*core["space"])
         return decoder
 
     def _folds(self, clips: int, groups: npt.ArrayLike | None) -> list[npt.NDArray[np.int64]]:
@@ -260,6 +304,16 @@ class BrainDecoder(BaseEstimator):  # type: ignore[misc]
                 raise ValueError(f"[{FIT}] cv='runs' needs two runs or more; got {runs}")
             cv = min(5, runs)
         return held_out_rows(cv, clips, groups, where=FIT)
+
+
+def _clip_ids(clips: Any, where: str) -> tuple[str, ...]:
+    ids = getattr(clips, "ids", clips)
+    if isinstance(ids, str) or not isinstance(ids, (Sequence, np.ndarray)):
+        raise TypeError(f"[{where}] clip_ids must be a sequence of str, or have one as ids; got {type(clips).__name__}")
+    odd = next((clip for clip in ids if not isinstance(clip, str)), None)
+    if odd is not None:
+        raise TypeError(f"[{where}] a clip id is text; got {odd!r}")
+    return tuple(str(clip) for clip in ids)
 
 
 def _as_real(array: Any) -> Any:

@@ -84,7 +84,7 @@ def build_index(
     working = _working(out)
     with _locked(working):
         parts = _parts(folder, files, bundle, settings, working, jobs or os.cpu_count() or 1, progress)
-        _finish(parts, settings, folder, working, out)
+        _finish(parts, settings, str(bundle.roles[role]["sha256"]), folder, working, out)
     shutil.rmtree(working, ignore_errors=True)
 
 
@@ -319,7 +319,7 @@ def _load_part(place: Path) -> _Part | None:
     return _Part(about["files"], skipped, about["window"], about["hop"], values)
 
 
-def _finish(parts: list[_Part], settings: _Settings, folder: Path, working: Path, out: Path) -> None:
+def _finish(parts: list[_Part], settings: _Settings, network_hash: str, folder: Path, working: Path, out: Path) -> None:
     skipped = [(_printable(file), _printable(reason)) for part in parts for file, reason in part.skipped]
     filled = [part for part in parts if part.files]
     if not filled:
@@ -339,6 +339,7 @@ def _finish(parts: list[_Part], settings: _Settings, folder: Path, working: Path
         settings.seconds,
         files,
         skipped,
+        network_hash,
     )
     whole = working / "index"
     shutil.rmtree(whole, ignore_errors=True)

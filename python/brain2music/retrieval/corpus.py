@@ -183,6 +183,8 @@ class Corpus:
         embedding : array of shape (q, d) or (q, r, d), or Embeddings
             Queries; those with r windows are averaged over them, as the paper does. NumPy array or torch tensor of any
             real type and length; a tensor may lie on a CUDA device, to which the corpus is then copied, once.
+            ``Embeddings`` must be of the role, network and window of the corpus, where these are known; embeddings of
+            texts need ``bundle``. Hops may differ, since windows are averaged.
         k : int, default 10
             Items for each query, from 1 to ``len(corpus)``.
         bundle : Bundle, optional
@@ -199,11 +201,14 @@ class Corpus:
         ------
         ValueError
             If shapes do not fit, ``k`` is out of range, a value is NaN or Inf (it is named) or a query is zero; if
-            ``bundle`` is another one.
+            ``bundle`` is another one, or Embeddings lie in another space than the corpus.
         """
         if bundle is not None:
             self._check_bundle(bundle, "retrieval.Corpus.search")
-        values = embedding.values if hasattr(embedding, "clip_ids") else embedding
+        values = embedding
+        if hasattr(embedding, "clip_ids"):
+            self._check_space(embedding, bundle)
+            values = embedding.values
         found: tuple[Any, Any] = self._index.search(values, k)
         return found
 
@@ -250,6 +255,7 @@ class Corpus:
                 index.seconds,
                 [files[row] for row in keep] if files else [],
                 index.skipped,
+                index.network_hash,
             )
         )
 
@@ -315,6 +321,11 @@ class Corpus:
         return self._index.role or None
 
     @property
+    def network_hash(self) -> str | None:
+        """SHA-256 of that network; None for a corpus of given embeddings."""
+        return self._index.network_hash or None
+
+    @property
     def seconds(self) -> float | None:
         """How many seconds of each file's beginning were embedded."""
         return self._index.seconds or None
@@ -348,6 +359,30 @@ class Corpus:
                 f"[{where}] queries must come from the bundle that the corpus was built with, "
                 f"{self.bundle_hash or 'which is not known'}; got {bundle.hash}"
             )
+
+    def _check_space(self, queries: Any, bundle: Any) -> None:
+        """Refuse Embeddings of another space, where that of the corpus is known."""
+        where = "retrieval.Corpus.search"
+        if self.role is None:
+            return
+        if queries.role == "text_embedder" != self.role:
+            if bundle is None:
+                raise ValueError(
+                    f"[{where}] embeddings of texts must come with bundle=, which tells that they are of the corpus's "
+                    f"space; got None for a corpus of {self.role}"
+                )
+            expected = ("text_embedder", bundle.roles["text_embedder"]["sha256"], queries.window)
+        else:
+            expected = (self.role, self.network_hash or queries.hash, self.window)
+        if (queries.role, queries.hash, queries.window) != expected:
+            raise ValueError(
+                f"[{where}] queries must lie in the space of the corpus, {_space(*expected)}; got "
+                f"{_space(queries.role, queries.hash, queries.window)}"
+            )
+
+
+def _space(role: str, network_hash: str, window: float) -> str:
+    return f"{role} of network {network_hash[:12] or 'unknown'} with windows of {window:g} s"
 
 
 def _texts(ids: Iterable[str], where: str) -> list[str]:

@@ -1,0 +1,87 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "brain2music/generation/layout.h"
+#include "brain2music/generation/options.h"
+#include "brain2music/generation/sequence.h"
+#include "brain2music/models/bundle.h"
+
+namespace brain2music::generation {
+
+/// A stage that is loaded, and how its codes are drawn.
+struct LoadedStage {
+  const models::Stage* about;
+  std::shared_ptr<const models::Script> script;
+};
+
+/// The networks that write codes.
+struct Networks {
+  std::vector<LoadedStage> stages;
+  std::shared_ptr<const models::Script> conditioner;  ///< may be none
+  at::Device device = at::kCPU;
+};
+
+/// Embeddings of a batch: one for the piece, or a style track.
+struct StyleTrack {
+  at::Tensor values;  ///< (B, r, d) float32 on the device
+  double window = 0;  ///< seconds; of no matter where r is 1
+  double hop = 0;
+
+  /// The embedding at a time, between the centres of two windows a mean of both, is averaged over frames [first, end).
+  /// @return (B, d), or (B, end - first, d) with `each_frame`
+  at::Tensor over(int64_t first, int64_t end, double frame_rate, bool each_frame) const;
+};
+
+/// How the codes of a stage are drawn: its defaults, then what all stages were given, then what it was given itself.
+models::SamplingDefaults sampling_of(const models::Stage& stage, const GenerationOptions& options);
+
+/// The codes of a batch of pieces while they are written, stage by stage, as far as they are asked for.
+class Piece {
+ public:
+  /// @param samples (B,) numbers of the samples: each has random numbers of its own
+  Piece(const Networks& networks, StyleTrack track, const std::vector<int64_t>& samples,
+        const GenerationOptions& options);
+
+  /// Codes of a stage that are written.
+  int64_t frames_ready(std::size_t stage) const { return writings_[stage].ready; }
+  int64_t frames(std::size_t stage) const { return writings_[stage].codes.size(2); }
+  const at::Tensor& codes(std::size_t stage) const { return writings_[stage].codes; }
+
+  /// Does one step for a stage that is not finished: of that stage, or of one that it reads.
+  void advance(std::size_t stage);
+
+  /// Steps in all, and those done.
+  int64_t steps() const { return steps_; }
+  int64_t steps_done() const { return done_; }
+
+ private:
+  struct Writing {
+    std::vector<StageWindow> windows;
+    std::size_t window = 0;  // the next to begin, or the one that is written
+    int64_t positions = 0;   // of the sequences before
+    at::Tensor codes;        // (B, levels, frames)
+    int64_t ready = 0;
+    std::unique_ptr<Sequence> sequence;
+  };
+
+  std::map<std::string, CodeSource> sources_of(const models::Stage& stage, const StageWindow& window) const;
+  std::vector<std::size_t> stages_read(const models::Stage& stage) const;
+  void begin(std::size_t stage);
+  at::Tensor quantized(const at::Tensor& embeddings) const;
+
+  const Networks& networks_;
+  StyleTrack track_;
+  std::vector<int64_t> samples_;
+  const GenerationOptions& options_;
+  std::vector<Writing> writings_;
+  int64_t steps_ = 0;
+  int64_t done_ = 0;
+};
+
+}  // namespace brain2music::generation

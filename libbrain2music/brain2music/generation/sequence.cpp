@@ -1,0 +1,146 @@
+#include "brain2music/generation/sequence.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/logical_and.h>
+#include <ATen/ops/where.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "brain2music/check.h"
+
+namespace brain2music::generation {
+namespace {
+
+constexpr auto where = "generation.MusicGenerator";
+constexpr int64_t most_at_once = 256;    // positions: bounds the logits of what is known
+constexpr int64_t looked_at_every = 64;  // steps on a GPU between two looks at what was drawn
+
+at::Tensor scalar(int64_t value, const at::Tensor& beside) { return at::full({}, value, beside.options()); }
+
+}  // namespace
+
+/// A grid with the network's state: one for both halves of guidance where they are of one length, else two.
+struct Sequence::Pass {
+  at::Tensor grid;      // (batch of the pass, given + rows, T)
+  at::Tensor position;  // () int64, of the column that is fed next
+  models::StageState state;
+  bool tokens;  // the grid's one row is fed as (B, T)
+
+  at::Tensor feed(const models::Script& script, const at::Tensor& columns) {
+    return script.extend(tokens ? columns.select(1, 0) : columns, position, state);
+  }
+};
+
+Sequence::Sequence(std::shared_ptr<const models::Script> script, std::string name, SequenceStart start,
+                   std::optional<SequenceStart> other, Draw draw)
+    : script_(std::move(script)),
+      name_(std::move(name)),
+      plan_(std::move(start.plan)),
+      draw_(std::move(draw)),
+      batch_(plan_.grid.size(0)),
+      rows_(plan_.known.size(0)),
+      length_(plan_.grid.size(2)),
+      next_(plan_.lead),
+      counter_(scalar(draw_.first_step + plan_.lead, plan_.grid)),
+      failed_(at::zeros({}, plan_.grid.options().dtype(at::kBool))) {
+  const auto add = [&](const at::Tensor& grid, const std::optional<at::Tensor>& condition) {
+    auto pass = std::make_unique<Pass>();
+    pass->grid = grid;
+    pass->position = scalar(0, grid);
+    pass->state = script_->init_state(grid.size(0), grid.size(2), condition);
+    pass->tokens = plan_.tokens;
+    passes_.push_back(std::move(pass));
+  };
+  if (other && other->plan.grid.size(2) == length_) {
+    std::optional<at::Tensor> condition;
+    if (start.condition) {
+      condition = at::cat({*start.condition, *other->condition});
+    }
+    add(at::cat({plan_.grid, other->plan.grid}), condition);
+  } else {
+    add(plan_.grid, start.condition);
+    if (other) {
+      add(other->plan.grid, other->condition);
+    }
+  }
+  // All that is known but its last position, whose logits the first step needs.
+  for (const auto& pass : passes_) {
+    const int64_t known = pass->grid.size(2) - length_ + plan_.lead - 1;
+    for (int64_t from = 0; from < known; from += most_at_once) {
+      const int64_t count = std::min(most_at_once, known - from);
+      (void)pass->feed(*script_, pass->grid.narrow(2, from, count));
+      pass->position.add_(count);
+    }
+  }
+  const at::Tensor last = std::get<0>(plan_.column_of.max(0)).to(at::kCPU);
+  last_.assign(last.const_data_ptr<int64_t>(), last.const_data_ptr<int64_t>() + last.numel());
+  for (std::size_t frame = 1; frame < last_.size(); ++frame) {
+    last_[frame] = std::max(last_[frame], last_[frame - 1]);
+  }
+}
+
+Sequence::~Sequence() = default;
+
+int64_t Sequence::frames_ready() const { return std::ranges::lower_bound(last_, next_) - last_.begin(); }
+
+void Sequence::step() {
+  write();
+  ++next_;
+  if (plan_.grid.is_cpu() || next_ % looked_at_every == 0 || done()) {
+    check_drawn();
+  }
+}
+
+/// Every operation takes its position from the device, so that a CUDA graph can repeat it.
+void Sequence::write() {
+  at::Tensor logits;  // (B, rows, V)
+  at::Tensor unconditional;
+  for (std::size_t i = 0; i < passes_.size(); ++i) {
+    Pass& pass = *passes_[i];
+    at::Tensor all = pass.feed(*script_, pass.grid.index_select(2, pass.position.view(1)));
+    all = all.reshape({all.size(0), rows_, all.size(-1)});
+    if (i > 0) {
+      unconditional = all;
+    } else {
+      logits = all.narrow(0, 0, batch_);
+      unconditional = all.size(0) > batch_ ? all.narrow(0, batch_, batch_) : at::Tensor();
+    }
+    pass.position.add_(1);
+  }
+  if (unconditional.defined()) {
+    logits = unconditional + draw_.guidance * (logits - unconditional);
+  }
+  const at::Tensor column = passes_.front()->position.view(1);
+  const at::Tensor ranges =
+      plan_.ranges.index_select(0, column).expand({batch_, rows_, 2}).reshape({batch_ * rows_, 2});
+  const at::Tensor drawn = kernels::sample_tokens(logits.reshape({batch_ * rows_, -1}), ranges, draw_.streams, counter_,
+                                                  draw_.seed, draw_.options)
+                               .view({batch_, rows_, 1});
+  counter_.add_(1);
+  const at::Tensor own = passes_.front()->grid.narrow(1, plan_.given, rows_).narrow(0, 0, batch_);
+  const at::Tensor known = plan_.known.index_select(1, column);
+  failed_.logical_or_(at::logical_and(drawn.lt(0), known.logical_not()).any());
+  const at::Tensor cells = at::where(known, own.index_select(2, column), drawn.clamp_min(0));
+  for (const auto& pass : passes_) {
+    const int64_t halves = pass->grid.size(0) / batch_;
+    pass->grid.narrow(1, plan_.given, rows_)
+        .index_copy_(2, pass->position.view(1), halves == 1 ? cells : at::cat({cells, cells}));
+  }
+}
+
+void Sequence::check_drawn() const {
+  if (failed_.item<bool>()) {
+    fail(where, "stage '", name_, "' must give a finite logit for a code that may be drawn; got none at position ",
+         next_ - 1, plan_.grid.is_cpu() ? "" : " or shortly before", ": its weights or the embedding are out of range");
+  }
+}
+
+at::Tensor Sequence::codes(int64_t from, int64_t to) const {
+  return codes_in(plan_, passes_.front()->grid.narrow(0, 0, batch_), from, to);
+}
+
+}  // namespace brain2music::generation

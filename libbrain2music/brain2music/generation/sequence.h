@@ -1,0 +1,77 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "brain2music/generation/layout.h"
+#include "brain2music/kernels/sample_tokens.h"
+#include "brain2music/models/script.h"
+
+namespace brain2music::generation {
+
+/// How the codes of a sequence are drawn.
+struct Draw {
+  kernels::SampleOptions options;
+  double guidance = 1;
+  int64_t seed = 0;
+  int64_t first_step = 0;  ///< of the random numbers: one for each position of a stage's sequences, one after the other
+  at::Tensor streams;      ///< (B rows,) int64: of the random numbers
+};
+
+/// A sequence to be written: its plan, and the condition that init_state is given, if any.
+struct SequenceStart {
+  SequencePlan plan;
+  std::optional<at::Tensor> condition;
+};
+
+/// One sequence of a stage while it is written, all rows of a batch together.
+class Sequence {
+ public:
+  /// Makes the network's state and feeds it what is known.
+  /// @param name  of the stage, for messages
+  /// @param start what is written
+  /// @param other guidance's other half; none where guidance is 1
+  Sequence(std::shared_ptr<const models::Script> script, std::string name, SequenceStart start,
+           std::optional<SequenceStart> other, Draw draw);
+  ~Sequence();
+  Sequence(const Sequence&) = delete;
+  Sequence& operator=(const Sequence&) = delete;
+
+  /// Frames of the window whose codes all stand, from the first on.
+  int64_t frames_ready() const;
+
+  bool done() const { return next_ >= length_; }
+
+  /// Writes the cells of the next position.
+  /// @throws std::runtime_error when no code of a row can be drawn.
+  void step();
+
+  /// Codes of the window's frames [from, to): (B, levels, to - from).
+  at::Tensor codes(int64_t from, int64_t to) const;
+
+ private:
+  struct Pass;
+
+  void write();
+  void check_drawn() const;
+
+  std::shared_ptr<const models::Script> script_;
+  std::string name_;
+  SequencePlan plan_;
+  Draw draw_;
+  std::vector<std::unique_ptr<Pass>> passes_;
+  int64_t batch_;
+  int64_t rows_;
+  int64_t length_;
+  int64_t next_;               // the position that the next step writes
+  at::Tensor counter_;         // the random numbers' step
+  at::Tensor failed_;          // () bool: no code of some row could be drawn
+  std::vector<int64_t> last_;  // of each frame, the last position that holds a code of it or of a frame before
+};
+
+}  // namespace brain2music::generation

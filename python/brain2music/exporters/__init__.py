@@ -1,0 +1,94 @@
+"""From networks to a bundle's stages: public models, and networks of one's own.
+
+A stage is a TorchScript module with two methods. Both families have them:
+
+``init_state(batch: int, length: int, condition: Optional[Tensor]) -> List[Tensor]``
+    The state of ``batch`` new sequences of at most ``length`` positions. The condition is an embedding (B, d) float, or
+    the conditioner's codes (B, levels) int64; it is None where the bundle's manifest names none. All memory that the
+    sequences will need is allocated here. No two tensors share memory, nor do those of two calls.
+
+``extend(tokens: Tensor, position: Tensor, state: List[Tensor]) -> Tensor``
+    The logits, float32, of what follows each of T new tokens. ``position`` is that of the first of them. The state is
+    written in place. One method serves the prefix (T many) and each step after it (T = 1).
+
+=============  ================================  =====================
+family         tokens                            logits
+=============  ================================  =====================
+``tokens``     (B, T) int64                      (B, T, V)
+``parallel``   (B, G + L, T) int64: G levels     (B, L, T, V)
+               given, then L of the stage's own
+=============  ================================  =====================
+
+In the family ``parallel`` the code of frame f and level l stands at position f + 1 + delay of l, and the logits at a
+position tell of the codes at the next. Positions without a code hold the manifest's ``pad``.
+
+**What a network must keep to**
+
+- However a sequence is cut into calls, the logits agree: one call with T tokens gives what T calls with one give.
+- ``position`` is an int64 tensor of no dimension, on the device of the network. A captured CUDA graph advances it, so
+  that nothing may read its value: no ``item``, ``int``, ``bool``, no ``if`` on it. :func:`value_reads` lists what does.
+  Such a network is run all the same, uncaptured.
+- Weights of linear maps stay ``torch.nn.Linear``, and attention stays one ``scaled_dot_product_attention`` with an
+  additive mask: the library replaces both by faster ones when it opens a bundle.
+- Rows of a batch do not meet.
+
+**A transformer of one's own** needs no code but its sizes: :class:`TransformerStage` is trained on whole sequences and
+scripted by :func:`script_stage`. Other architectures are put together from the blocks below, of which
+:class:`SelfAttention` keeps the caches, or have a state of another kind:
+
+>>> import torch
+>>> from brain2music.exporters import script_stage, value_reads
+>>> class Recurrent(torch.nn.Module):
+...     def __init__(self):
+...         super().__init__()
+...         self.embedding = torch.nn.Embedding(100, 32)
+...         self.gru = torch.nn.GRU(32, 32, batch_first=True)
+...         self.head = torch.nn.Linear(32, 100)
+...
+...     @torch.jit.export
+...     def init_state(self, batch: int, length: int, condition: torch.Tensor | None) -> list[torch.Tensor]:
+...         return [torch.zeros([1, batch, 32], device=self.head.weight.device)]
+...
+...     @torch.jit.export
+...     def extend(self, tokens: torch.Tensor, position: torch.Tensor, state: list[torch.Tensor]) -> torch.Tensor:
+...         x, hidden = self.gru(self.embedding(tokens), state[0])
+...         state[0].copy_(hidden)
+...         return self.head(x)
+>>> script = script_stage(Recurrent())
+>>> value_reads(script)
+[]
+>>> state = script.init_state(2, 10, None)
+>>> script.extend(torch.zeros(2, 7, dtype=torch.int64), torch.tensor(0), state).shape
+torch.Size([2, 7, 100])
+"""
+
+from brain2music.exporters.cached_attention import Places, Rotary, SelfAttention, band_mask, cache_places
+from brain2music.exporters.condition import CodesCondition, ConditionTerm, CrossAttention, EmbeddingCondition
+from brain2music.exporters.gpt2 import export_gpt2
+from brain2music.exporters.llama import export_llama
+from brain2music.exporters.musicgen import export_musicgen, musicgen_layout
+from brain2music.exporters.script import script_stage, value_reads
+from brain2music.exporters.stage import DecoderLayer, GatedFeedForward, Stage
+from brain2music.exporters.transformer import TransformerStage
+
+__all__ = [
+    "CodesCondition",
+    "ConditionTerm",
+    "CrossAttention",
+    "DecoderLayer",
+    "EmbeddingCondition",
+    "GatedFeedForward",
+    "Places",
+    "Rotary",
+    "SelfAttention",
+    "Stage",
+    "TransformerStage",
+    "band_mask",
+    "cache_places",
+    "export_gpt2",
+    "export_llama",
+    "export_musicgen",
+    "musicgen_layout",
+    "script_stage",
+    "value_reads",
+]
