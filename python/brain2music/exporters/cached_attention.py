@@ -118,7 +118,7 @@ class Rotary(nn.Module):
         self.base = base
 
     def forward(self, positions: Tensor) -> Tensor:
-        """Return what turns heads at positions (T,), for :func:`turned`: (2, T, D) float32."""
+        """Return what turns heads at positions (T,): (2, T, D) float32, cosines and signed sines of the angles."""
         pairs = torch.arange(0, self.head_dimension, 2, device=positions.device).to(torch.float32)
         angles = positions.to(torch.float32).unsqueeze(1) * (1.0 / self.base ** (pairs / self.head_dimension))
         cosine, sine = angles.cos(), angles.sin()

@@ -132,6 +132,25 @@ class Stage(nn.Module):
     ------
     ValueError
         If the layers' windows differ, or the head does not fit the levels.
+
+    Examples
+    --------
+    A small Llama, with a window:
+
+    >>> from torch import nn
+    >>> from brain2music.exporters import DecoderLayer, GatedFeedForward, Rotary, SelfAttention, Stage, script_stage
+    >>> def layer():
+    ...     attention = SelfAttention(32, heads=4, key_heads=2, window=64)
+    ...     return DecoderLayer(32, attention, GatedFeedForward(32, 80, nn.SiLU()))
+    >>> stage = Stage(
+    ...     embeddings=[nn.Embedding(100, 32)],
+    ...     layers=[layer() for _ in range(3)],
+    ...     norm=nn.RMSNorm(32, 1e-5),
+    ...     head=nn.Linear(32, 100, bias=False),
+    ...     rotary=Rotary(8),
+    ... )
+    >>> [tuple(tensor.shape) for tensor in script_stage(stage).init_state(1, 1000, None)][:2]
+    [(1, 2, 64, 8), (1, 2, 64, 8)]
     """
 
     def __init__(
