@@ -147,7 +147,7 @@ class CrossAttention(nn.Module):
         state : list of Tensor
             The stage's state; keys and values lie at ``first`` and ``first + 1``.
         first : int
-            Where they lie.
+            The index of the keys.
 
         Returns
         -------

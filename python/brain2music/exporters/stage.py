@@ -124,7 +124,8 @@ class Stage(nn.Module):
     rotary : Rotary, optional
         It turns queries and keys of all layers.
     condition : Module, optional
-        It maps the condition to vectors (B, S, size) for the layers: :class:`EmbeddingCondition`, :class:`CodesCondition`.
+        It maps the condition to vectors (B, S, size) for the layers: :class:`EmbeddingCondition` or
+        :class:`CodesCondition`.
     max_length : int, optional
         How many positions ``positions`` knows.
 

@@ -39,7 +39,7 @@ class TransformerStage(Stage):
     window : int, optional
         How many positions attention sees, the query's own included; by default all before it.
     condition : {"embedding", "codes"}, optional
-        What else the stage is given: an embedding, of which a linear map is added in each layer, or codes of the
+        The stage may also be given an embedding, of which a linear map is added in each layer, or codes of the
         conditioner, which each layer attends to.
     condition_dimension : int, optional
         d of the embedding.
