@@ -1,7 +1,10 @@
 #include <pybind11/functional.h>
+#include <pybind11/stl.h>
 #include <pybind11/stl/filesystem.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <optional>
@@ -11,6 +14,7 @@
 #include "arrays.h"
 #include "brain2music/generation/codec.h"
 #include "brain2music/generation/generator.h"
+#include "brain2music/generation/layout.h"
 
 namespace brain2music::bindings {
 namespace {
@@ -76,6 +80,38 @@ py::tuple generate(const MusicGenerator& self, const py::object& embedding, cons
   return py::make_tuple(argument.like_input(music.waveform), music.rate);
 }
 
+/// One sequence of a manifest's stage, laid out: for tests and for people who write a manifest.
+py::dict lay_out(const std::filesystem::path& manifest_file, const std::string& name, double seconds,
+                 std::size_t window, const std::map<std::string, at::Tensor>& codes, const at::Tensor& before,
+                 bool unconditional) {
+  const models::Manifest manifest = models::read_manifest(manifest_file);
+  const auto found = std::ranges::find(manifest.stages, name, &models::Stage::name);
+  std::map<std::string, generation::CodeSource> sources;
+  for (const auto& [source, values] : codes) {
+    const auto stage = std::ranges::find(manifest.stages, source, &models::Stage::name);
+    sources[source] = {values, stage == manifest.stages.end() ? 0 : stage->frame_rate};
+  }
+  if (found == manifest.stages.end()) {
+    throw py::key_error(name);
+  }
+  const auto windows = generation::stage_windows(*found, seconds);
+  const auto plan = generation::plan_sequence(*found, windows.at(window), sources, before, unconditional);
+  py::list spans;
+  for (const auto& each : windows) {
+    spans.append(py::make_tuple(each.first, each.fresh, each.end));
+  }
+  py::dict result;
+  result["windows"] = spans;
+  result["grid"] = plan.grid;
+  result["known"] = plan.known;
+  result["ranges"] = plan.ranges;
+  result["lead"] = plan.lead;
+  result["steps"] = generation::step_count(*found, windows.at(window));
+  result["codes"] = generation::codes_in(plan, plan.grid, 0, plan.column_of.size(1));
+  result["columns"] = plan.column_of;
+  return result;
+}
+
 /// A stream, and the kind of array that its blocks are of.
 struct Blocks {
   ArrayArgument embedding;
@@ -119,6 +155,9 @@ void bind_generation(py::module_& core) {
           },
           py::arg("codes"), py::arg("start"), py::arg("stop"), "Sound of the frames from start to stop.")
       .def_property_readonly("samples_a_frame", &Codec::samples_a_frame);
+  room.def("lay_out", &lay_out, py::arg("manifest"), py::arg("stage"), py::arg("seconds"), py::arg("window"),
+           py::arg("codes"), py::arg("before"), py::arg("unconditional") = false,
+           "One sequence of a stage as the manifest lays it out: ids, what is known, what may be drawn.");
   py::class_<Blocks>(room, "Blocks", "Music that is made block by block.").def("next", &next_block);
   py::class_<MusicGenerator>(room, "MusicGenerator", "Stages and codec of a bundle.")
       .def(py::init<const models::Bundle&, at::Device, Dtype>(), py::arg("bundle"), py::arg("device"),

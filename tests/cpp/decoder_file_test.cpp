@@ -59,6 +59,10 @@ TEST_CASE("a decoder's file predicts as scikit-learn's models that it was filled
     const at::Tensor responses = oracle("decoder_" + type + "_responses");
     const at::Tensor predicted = decoder.predict(responses);
     CHECK(predicted.scalar_type() == responses.scalar_type());
+    for (const at::Device device : devices()) {
+      const BrainDecoder there = load_decoder(oracle_path("decoder_" + type + ".safetensors"), device);
+      CHECK(at::allclose(there.predict(responses.to(device)).cpu(), predicted, 0, 1e-5));
+    }
     CHECK(at::allclose(predicted.to(at::kDouble), oracle("decoder_" + type + "_predicted"), 0, 1e-6));
     CHECK(decoder.rois.at(1).label == 7);
     CHECK(decoder.rois.at(1).score == 0.375);
@@ -105,9 +109,7 @@ TEST_CASE("a file that is no decoder, or contradicts itself, is refused by file 
   refused("field 'coef.1' must be (voxels, dimensions) of float32 or float64 for 4 voxels; got [3, 3] of Float",
           [](SafeTensors& file, Json&) { file.tensors["coef.1"] = file.tensors["coef.0"]; });
   refused("field 'coef.1' must have the dimensions and type of coef.0, 3 of Float; got 2 of Float",
-          [](SafeTensors& file, Json&) {
-            file.tensors["coef.1"] = at::full({4, 2}, 1.0F);
-          });
+          [](SafeTensors& file, Json&) { file.tensors["coef.1"] = at::full({4, 2}, 1.0F); });
   refused("field 'intercept.2' must hold one Float for each of the 3 dimensions of coef.0; got [2] of Float",
           [](SafeTensors& file, Json&) { file.tensors["intercept.2"] = at::full({2}, 1.0F); });
   refused("field 'intercept.0' must be finite; got NaN or Inf", [](SafeTensors& file, Json&) {

@@ -98,6 +98,16 @@ TEST_CASE("a file that is not the one that was hashed is never loaded", "[models
   CHECK_THROWS_WITH(Bundle::open(folder / "none"), ContainsSubstring("a bundle is a folder"));
 }
 
+TEST_CASE("a pin opens one bundle and no other", "[models]") {
+  const fs::path folder = copied("good");
+  const std::string pin = Bundle::open(folder).hash();
+  CHECK(Bundle::open(folder, pin).hash() == pin);
+  CHECK_THROWS_WITH(Bundle::open(oracle_path("bundles/frames"), pin),
+                    ContainsSubstring("the bundle must be the one that sha256 names, " + pin + "; got ") &&
+                        ContainsSubstring("frames"));
+  CHECK_THROWS_WITH(Bundle::open(folder, pin.substr(1)), ContainsSubstring("64 lower-case hexadecimal digits"));
+}
+
 TEST_CASE("what is loaded is what was hashed, even if the file is replaced in between", "[models]") {
   const fs::path folder = copied("good");
   const Bundle bundle = Bundle::open(folder);

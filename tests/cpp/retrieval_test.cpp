@@ -47,7 +47,7 @@ std::string bytes_of(const fs::path& path) {
 /// An index whose file `name` has `old` replaced.
 fs::path edited(const std::string& name, const std::string& old, const std::string& replacement) {
   const fs::path folder = fresh("edited.index");
-  Index(at::randn({40, 6}), numbered(40), {"abc", "music_embedder", 10, 1.5, 15, {}, {{"bad.mp3", "no audio"}}})
+  Index(at::randn({40, 6}), numbered(40), {"abc", "music_embedder", 10, 1.5, 15, {}, {{"bad.mp3", "no audio"}}, {}})
       .save(folder);
   std::string text = bytes_of(folder / name);
   const auto at = text.find(old);
@@ -86,7 +86,7 @@ TEST_CASE("windows are averaged", "[retrieval]") {
 TEST_CASE("what is saved is opened: vectors mapped, everything else the same", "[retrieval]") {
   const fs::path folder = fresh("saved.index");
   const IndexSource source{
-      "abc", "music_embedder", 10, 1.5, 15, {"a.mp3", "b/c.wav", "d.au"}, {{"x\t.mp3", "no \"audio\""}}};
+      "abc", "music_embedder", 10, 1.5, 15, {"a.mp3", "b/c.wav", "d.au"}, {{"x\t.mp3", "no \"audio\""}}, "def"};
   const Index index(at::randn({3, 5}), {"a", "b/c", "d"}, source);
   index.save(folder);
   const Index opened = Index::open(folder, /*verify=*/true);
@@ -94,6 +94,7 @@ TEST_CASE("what is saved is opened: vectors mapped, everything else the same", "
   CHECK(opened.ids() == index.ids());
   CHECK(opened.source().files == source.files);
   CHECK(opened.source().bundle_hash == "abc");
+  CHECK(opened.source().network_hash == "def");
   CHECK(opened.source().role == "music_embedder");
   CHECK(opened.source().window == 10);
   CHECK(opened.source().hop == 1.5);
@@ -123,6 +124,7 @@ TEST_CASE("broken indexes are refused by file and field", "[retrieval]") {
   refused("index.json", "\"count\": 40", "\"c\": 40", "count must be there; got none");
   refused("index.json", "float32", "float16", "dtype must be 'float32'; got 'float16'");
   refused("index.json", "\"window\": 10.0", "\"window\": \"10\"", "window must be a number of seconds; got \"10\"");
+  refused("index.json", "\"network_hash\": \"", "\"network_hash\": 1, \"x\": \"", "network_hash must be text; got 1");
   refused("index.json", "no audio\"", "no audio\", \"file\": \"y\"", "a key must stand once");
   refused("index.json", "\"reason\"", "\"because\"", "skipped[0].reason must be there");
   refused("index.json", "{", "[", "must be JSON");
@@ -175,7 +177,8 @@ TEST_CASE("an index refuses what it cannot hold or search", "[retrieval]") {
   CHECK_THROWS_WITH(Index(x, {"a", "b", "c", "d\te"}), ContainsSubstring("without tab or line end"));
   CHECK_THROWS_WITH(Index(x, {"a", "b", "c", "\xFF"}), ContainsSubstring("UTF-8"));
   CHECK_THROWS_WITH(Index(x.narrow(0, 0, 0), {}), ContainsSubstring("an item or more; got shape [0, 3]"));
-  CHECK_THROWS_WITH(Index(x, numbered(4), {"", "", 0, 0, 0, {"a"}, {}}), ContainsSubstring("a file for each of 4 ids"));
+  CHECK_THROWS_WITH(Index(x, numbered(4), {"", "", 0, 0, 0, {"a"}, {}, {}}),
+                    ContainsSubstring("a file for each of 4 ids"));
   const Index index(x, numbered(4));
   CHECK_THROWS_WITH(index.search(at::zeros({2, 4}), 1), ContainsSubstring("(queries, windows, 3); got shape [2, 4]"));
   CHECK_THROWS_WITH(index.search(x, 5), ContainsSubstring("number of items, 4; got 5"));

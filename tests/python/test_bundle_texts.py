@@ -135,7 +135,7 @@ def test_what_a_definition_declares_holds(tmp_path, kind, declared):
 
 
 @pytest.mark.parametrize("post", POST)
-def test_max_length_cuts_where_the_definition_does_not(tmp_path, post):
+def test_no_text_is_cut_where_the_definition_does_not_cut_it(tmp_path, post):
     definition, special = made(post=post), POST[post][1]
     theirs = Tokenizer.from_str(json.dumps(definition))
     assert theirs.num_special_tokens_to_add(False) == special
@@ -148,12 +148,15 @@ def test_max_length_cuts_where_the_definition_does_not(tmp_path, post):
         )
         with pytest.raises(RuntimeError, match=message):
             bundle_of(folder, definition, max_length)
-    theirs.enable_truncation(special + 1)
     theirs.enable_padding()
     encoded = theirs.encode_batch(TEXTS)
-    assert {len(each.ids) for each in encoded} == {special + 1}
-    bundle = Bundle(bundle_of(tmp_path, definition, special + 1), device="cpu")
+    longest = len(encoded[0].ids)
+    (tmp_path / "room").mkdir()
+    bundle = Bundle(bundle_of(tmp_path / "room", definition, longest), device="cpu")
     np.testing.assert_array_equal(bundle.embed("text_embedder", TEXTS).values[:, 0], expected(encoded))
+    bundle = Bundle(bundle_of(tmp_path, definition, longest - 1), device="cpu")
+    with pytest.raises(ValueError, match=rf"a text must have at most {longest - 1} tokens \(max_length\); got {longest}"):
+        bundle.embed("text_embedder", TEXTS)
 
 
 @pytest.mark.parametrize(

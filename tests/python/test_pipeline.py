@@ -56,6 +56,7 @@ def test_music_is_decoded_where_there_is_music(results):
 def test_regions_that_predict_best_are_those_that_hear(simulated, results):
     context = pipeline.Context.open(results, progress=False)
     decoded = pipeline.decode(context, "001", "music_embedder")
+    assert b2m.load(decoded.folder / "decoder.safetensors").space_ == pipeline.embed(context, "music_embedder")[0].space
     best = [decoded.roi_names[label] for label in decoded.rois]
     heard = ("transv", "temp_sup", "Lat_Fis-post", "temporal_sup")
     assert sum(any(part in name for part in heard) for name in best) >= 3, best

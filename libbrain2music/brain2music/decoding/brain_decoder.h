@@ -32,10 +32,10 @@ enum class Missing : std::uint8_t {
 /// Decodes embeddings of music from brain activity: a ridge regression for each of the best regions, predictions
 /// averaged. Denk, Takagi et al. (2023), Brain2Music, section 3.3.
 struct B2M_API BrainDecoder {
-  int64_t voxels = 0;                                  ///< of the responses it was fitted to
-  at::Tensor members;                                  ///< (r, s) bool: which scans fall in which window
-  std::vector<RoiModel> rois;                          ///< best first
-  std::optional<EmbeddingSpace> space = std::nullopt;  ///< of the targets; none where they did not tell
+  int64_t voxels = 0;                   ///< of the responses it was fitted to
+  at::Tensor members;                   ///< (r, s) bool: which scans fall in which window
+  std::vector<RoiModel> rois;           ///< best first
+  std::optional<EmbeddingSpace> space;  ///< of the targets; none where they did not tell
 
   /// @param responses (n, s, v) float32 or float64; a missing scan is NaN in all voxels.
   /// @param missing   what a window without any scan gives.

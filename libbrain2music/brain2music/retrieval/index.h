@@ -28,7 +28,7 @@ struct IndexSource {
   double seconds = 0;                ///< from the start of a file that were embedded
   std::vector<std::string> files;    ///< one for each item, relative to the library's folder
   std::vector<SkippedFile> skipped;  ///< in order
-  std::string network_hash = {};     ///< SHA-256 of the network's file
+  std::string network_hash;          ///< SHA-256 of the network's file
 };
 
 /// A library of unit vectors to search by cosine, exactly: in memory, or mapped from a folder that save() wrote

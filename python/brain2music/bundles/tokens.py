@@ -17,9 +17,10 @@ _Ids = npt.NDArray[np.int64]
 def tokenizer(definition: bytes, max_length: int | None, file: Path) -> Callable[[list[str]], tuple[_Ids, _Ids]]:
     """Make a function from texts to ids and attention masks, (n, T) each.
 
-    The truncation and padding that the definition declares hold: side, stride, strategy, length. Where it declares
-    none, texts are cut on the right to ``max_length``, and padded on the right to the longest of a batch. The extension
-    has checked that the definition and ``max_length`` go together.
+    The truncation and padding that the definition declares hold: side, stride, strategy, length. Where it declares no
+    truncation, no text is cut: one of more than ``max_length`` tokens is refused. Where it declares no padding, texts
+    are padded on the right to the longest of a batch. The extension has checked that the definition and ``max_length``
+    go together.
 
     Parameters
     ----------
@@ -37,7 +38,8 @@ def tokenizer(definition: bytes, max_length: int | None, file: Path) -> Callable
     RuntimeError
         If the definition cannot be read, or cannot split the texts.
     ValueError
-        From the function: if a text is longer than the fixed length that the definition pads to, and is not cut.
+        From the function: if a text has more than ``max_length`` tokens, or more than the fixed length that the
+        definition pads to, and the definition does not cut it.
     """
     try:
         from tokenizers import Tokenizer  # type: ignore[import-not-found,unused-ignore]
@@ -54,8 +56,7 @@ def tokenizer(definition: bytes, max_length: int | None, file: Path) -> Callable
         )
     if split.padding is None:
         split.enable_padding()
-    if split.truncation is None and max_length is not None:
-        split.enable_truncation(max_length)
+    most = max_length if split.truncation is None else None
     fixed = split.padding["length"]
     step = split.padding["pad_to_multiple_of"] or 1
     length = None if fixed is None else -(-fixed // step) * step
@@ -65,6 +66,13 @@ def tokenizer(definition: bytes, max_length: int | None, file: Path) -> Callable
             encoded = split.encode_batch(texts)
         except Exception as error:
             raise RuntimeError(f"[{_WHERE}] the tokenizer must split every text; got '{error}' with {file}") from error
+        for text, each in zip(texts, encoded, strict=True):
+            count = sum(each.attention_mask)
+            if most is not None and count > most:
+                raise ValueError(
+                    f"[{_WHERE}] a text must have at most {most} tokens (max_length); got {count} for {text!r}: shorten "
+                    f"it, or declare 'truncation' in {file}"
+                )
         long = next((i for i, each in enumerate(encoded) if length is not None and len(each.ids) > length), None)
         if long is not None:
             raise ValueError(

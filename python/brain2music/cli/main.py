@@ -6,12 +6,12 @@ import sys
 from collections.abc import Sequence
 
 from brain2music import __version__
-from brain2music.cli import bundle, corpus, run, simulate
+from brain2music.cli import bundle, corpus, generate, run, simulate
 
 __all__ = ["build_parser", "main"]
 
 #: Modules of the commands: each adds its parsers.
-_COMMANDS = (run, simulate, corpus, bundle)
+_COMMANDS = (run, simulate, corpus, generate, bundle)
 
 #: What a user can mend: anything else is a defect of ours and shows its traceback.
 _USERS = (ValueError, OSError, ImportError, RuntimeError, KeyError)
@@ -21,7 +21,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Make the parser of all commands: the documentation is made from it, too."""
     parser = argparse.ArgumentParser(
         prog="brain2music",
-        description="Music from fMRI: decode, identify and retrieve what was heard.",
+        description="Music from fMRI: decode, identify and retrieve what was heard, and make it anew.",
         epilog="Example: brain2music simulate study --subjects 1",
     )
     parser.add_argument("--version", action="version", version=f"brain2music {__version__}")

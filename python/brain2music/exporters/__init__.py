@@ -5,7 +5,8 @@ A stage is a TorchScript module with two methods. Both families have them:
 ``init_state(batch: int, length: int, condition: Optional[Tensor]) -> List[Tensor]``
     The state of ``batch`` new sequences of at most ``length`` positions. The condition is an embedding (B, d) float, or
     the conditioner's codes (B, levels) int64; it is None where the bundle's manifest names none. All memory that the
-    sequences will need is allocated here. No two tensors share memory, nor do those of two calls.
+    sequences will need is allocated here. The first dimension of each tensor is the batch. No two tensors share
+    memory, nor do those of two calls.
 
 ``extend(tokens: Tensor, position: Tensor, state: List[Tensor]) -> Tensor``
     The logits, float32, of what follows each of T new tokens. ``position`` is that of the first of them. The state is
@@ -33,8 +34,8 @@ position tell of the codes at the next. Positions without a code hold the manife
 - Rows of a batch do not meet.
 
 **A transformer of one's own** needs no code but its sizes: :class:`TransformerStage` is trained on whole sequences and
-scripted by :func:`script_stage`. Other architectures are put together from the blocks below, of which
-:class:`SelfAttention` keeps the caches, or have a state of another kind:
+scripted by :func:`script_stage`. Other transformers can be put together from the blocks below: :class:`Stage` has an
+example, :class:`SelfAttention` keeps the caches. A network of another kind may keep whatever state it needs:
 
 >>> import torch
 >>> from brain2music.exporters import script_stage, value_reads
@@ -47,12 +48,12 @@ scripted by :func:`script_stage`. Other architectures are put together from the 
 ...
 ...     @torch.jit.export
 ...     def init_state(self, batch: int, length: int, condition: torch.Tensor | None) -> list[torch.Tensor]:
-...         return [torch.zeros([1, batch, 32], device=self.head.weight.device)]
+...         return [torch.zeros([batch, 32], device=self.head.weight.device)]
 ...
 ...     @torch.jit.export
 ...     def extend(self, tokens: torch.Tensor, position: torch.Tensor, state: list[torch.Tensor]) -> torch.Tensor:
-...         x, hidden = self.gru(self.embedding(tokens), state[0])
-...         state[0].copy_(hidden)
+...         x, hidden = self.gru(self.embedding(tokens), state[0].unsqueeze(0))
+...         state[0].copy_(hidden[0])
 ...         return self.head(x)
 >>> script = script_stage(Recurrent())
 >>> value_reads(script)

@@ -76,7 +76,7 @@ def band_mask(length: int, window: int | None, like: Tensor) -> Tensor:
     window : int, optional
         How many positions each query sees, its own included; None for all before it.
     like : Tensor
-        Gives type and device.
+        A tensor of the type and on the device that the mask gets.
 
     Returns
     -------
@@ -102,7 +102,7 @@ class Rotary(nn.Module):
     head_dimension : int
         D, even.
     base : float
-        Larger bases turn slower.
+        The larger the base, the slower the turn.
 
     Raises
     ------
@@ -118,7 +118,7 @@ class Rotary(nn.Module):
         self.base = base
 
     def forward(self, positions: Tensor) -> Tensor:
-        """Return what turns heads at positions (T,), for :func:`turned`: (2, T, D) float32."""
+        """Return what turns heads at positions (T,): (2, T, D) float32, cosines and signed sines of the angles."""
         pairs = torch.arange(0, self.head_dimension, 2, device=positions.device).to(torch.float32)
         angles = positions.to(torch.float32).unsqueeze(1) * (1.0 / self.base ** (pairs / self.head_dimension))
         cosine, sine = angles.cos(), angles.sin()
@@ -142,16 +142,16 @@ class SelfAttention(nn.Module):
     dimension : int
         d of the input and the output.
     heads : int
-        Heads of the queries.
+        The number of heads of the queries.
     key_heads : int, optional
-        Heads of keys and values, a divisor of ``heads``; by default as many.
+        The number of heads of keys and values, a divisor of ``heads``; by default as many.
     head_dimension : int, optional
-        D of each head; by default ``dimension / heads``.
+        D, the size of a head; by default ``dimension / heads``.
     window : int, optional
         How many positions a query sees, its own included. The cache is then a ring of that many slots, which does not
         grow with the sequence. By default a query sees all positions before it.
     bias : bool
-        Whether both linear maps have one.
+        Whether both linear maps have a bias.
     scale : float, optional
         Factor of the scores; by default ``1 / sqrt(D)``.
 
@@ -193,9 +193,9 @@ class SelfAttention(nn.Module):
         Parameters
         ----------
         batch : int
-            B, sequences side by side.
+            B, the number of sequences side by side.
         length : int
-            Positions of a sequence, at most.
+            The positions of a sequence, at most.
 
         Returns
         -------

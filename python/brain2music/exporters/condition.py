@@ -15,7 +15,7 @@ class EmbeddingCondition(nn.Module):
     Parameters
     ----------
     projection : Module, optional
-        Maps the embedding to the size that the layers take.
+        It maps the embedding to the size that the layers take.
     zero_is_none : bool
         An embedding of zeros gives zeros, whatever bias the projection has: the unconditional half of guidance.
     """
@@ -41,11 +41,12 @@ class CodesCondition(nn.Module):
     Parameters
     ----------
     levels : int
-        Levels of the conditioner.
+        How many levels the conditioner has.
     vocabulary : int
-        Codes of each level, and whatever other id the unconditional half of guidance is filled with.
+        How many ids each level has: its codes, and the id that fills the unconditional half of guidance, if it is
+        another.
     size : int
-        Of the vectors.
+        The size of the vectors.
     """
 
     def __init__(self, levels: int, vocabulary: int, size: int) -> None:
@@ -75,9 +76,9 @@ class ConditionTerm(nn.Module):
     dimension : int
         d of the layers.
     condition_dimension : int
-        Of the condition's vector.
+        The size of the condition's vector.
     bias : bool
-        Whether the map has one.
+        Whether the map has a bias.
     """
 
     #: How many tensors of the state belong to it.
@@ -109,11 +110,11 @@ class CrossAttention(nn.Module):
     dimension : int
         d of the input and the output.
     condition_dimension : int
-        Of each vector of the condition.
+        The size of each vector of the condition.
     heads : int
-        Heads, a divisor of d.
+        The number of heads, a divisor of d.
     bias : bool
-        Whether the linear maps have one.
+        Whether the linear maps have a bias.
 
     Raises
     ------
@@ -144,9 +145,9 @@ class CrossAttention(nn.Module):
         x : Tensor of shape (B, T, d)
             The new tokens.
         state : list of Tensor
-            Keys and values lie at ``first`` and ``first + 1``.
+            The stage's state; keys and values lie at ``first`` and ``first + 1``.
         first : int
-            Where they lie.
+            The index of the keys.
 
         Returns
         -------

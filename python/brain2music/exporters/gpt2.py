@@ -72,7 +72,6 @@ def export_gpt2(model: nn.Module) -> torch.jit.ScriptModule:
                         activation(_WHERE, "activation_function", config.activation_function),
                         nn.Linear(inner, size),
                     ),
-                    norm=nn.LayerNorm,
                     eps=config.layer_norm_epsilon,
                 )
                 for layer in range(config.n_layer)

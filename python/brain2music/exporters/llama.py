@@ -68,6 +68,7 @@ def export_llama(model: nn.Module) -> torch.jit.ScriptModule:
                         activation(_WHERE, "hidden_act", config.hidden_act),
                         bias=config.mlp_bias,
                     ),
+                    norm=nn.RMSNorm,
                     eps=config.rms_norm_eps,
                 )
                 for _ in range(config.num_hidden_layers)

@@ -69,7 +69,6 @@ def export_musicgen(model: nn.Module) -> torch.jit.ScriptModule:
                         activation(_WHERE, "activation_function", config.activation_function),
                         nn.Linear(config.ffn_dim, size, bias=False),
                     ),
-                    norm=nn.LayerNorm,
                     condition=ConditionTerm(size, size),
                 )
                 for _ in range(config.num_hidden_layers)

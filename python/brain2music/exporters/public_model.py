@@ -62,6 +62,9 @@ class Weights:
         self._where = where
         self._left = dict(model.state_dict())
         self._taken: dict[tuple[int, torch.Size], Tensor] = {}
+        absent = next((name for name, value in self._left.items() if value.is_meta), None)
+        if absent is not None:
+            raise ValueError(f"[{where}] weights must be in memory; got {absent} on the device 'meta': load it whole")
         odd = next((name for name, value in self._left.items() if not value.is_floating_point()), None)
         if odd is not None:
             raise ValueError(

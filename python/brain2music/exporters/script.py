@@ -39,7 +39,7 @@ def script_stage(module: nn.Module) -> torch.jit.ScriptModule:
     Returns
     -------
     ScriptModule
-        What a bundle's stage holds: ``torch.jit.save`` writes it.
+        The script, as a bundle's stage holds it; ``torch.jit.save`` writes it.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """A stage of generation: embeddings, layers and a head, with the two methods that a bundle calls."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -19,11 +19,11 @@ class GatedFeedForward(nn.Module):
     dimension : int
         d of the input and the output.
     feed_forward : int
-        Width of the middle.
+        The width of the middle.
     activation : Module
-        Of the gate.
+        It is applied to the gate.
     bias : bool
-        Whether the linear maps have one.
+        Whether the linear maps have a bias.
     """
 
     def __init__(self, dimension: int, feed_forward: int, activation: nn.Module, *, bias: bool = False) -> None:
@@ -45,15 +45,15 @@ class DecoderLayer(nn.Module):
     Parameters
     ----------
     dimension : int
-        d; gives the norms their size.
+        d, the size of the norms.
     attention : SelfAttention
-        Its attention.
+        The layer's attention.
     feed_forward : Module
-        Maps (B, T, d) to (B, T, d).
-    norm : type
-        ``torch.nn.LayerNorm`` or ``torch.nn.RMSNorm``.
+        It maps (B, T, d) to (B, T, d).
+    norm : callable
+        Makes a norm from d and ``eps``: ``torch.nn.LayerNorm``, ``torch.nn.RMSNorm``.
     eps : float
-        Of the norms.
+        The norms' epsilon.
     condition : ConditionTerm or CrossAttention, optional
         How the condition reaches the layer; cross-attention gets a norm of its own.
     """
@@ -64,7 +64,7 @@ class DecoderLayer(nn.Module):
         attention: SelfAttention,
         feed_forward: nn.Module,
         *,
-        norm: type[nn.LayerNorm] | type[nn.RMSNorm] = nn.RMSNorm,
+        norm: Callable[[int, float], nn.Module] = nn.LayerNorm,
         eps: float = 1e-5,
         condition: ConditionTerm | CrossAttention | None = None,
     ) -> None:
@@ -114,24 +114,44 @@ class Stage(nn.Module):
     layers : iterable of DecoderLayer
         The layers, all with one window.
     norm : Module
-        Comes before the head.
+        It comes before the head.
     head : Linear
-        From d to the logits, (levels * V), level by level.
+        It maps d to the logits of all levels, (levels * V), level by level.
     levels : int, optional
         L, levels that come out, for the family ``parallel``; None for the family ``tokens``.
     positions : Module, optional
-        Maps positions (T,) to what is added to the embeddings, (T, d).
+        It maps positions (T,) to what is added to the embeddings, (T, d).
     rotary : Rotary, optional
-        Turns queries and keys of all layers.
+        It turns queries and keys of all layers.
     condition : Module, optional
-        Maps the condition to vectors (B, S, size) for the layers: :class:`EmbeddingCondition`, :class:`CodesCondition`.
+        It maps the condition to vectors (B, S, size) for the layers: :class:`EmbeddingCondition` or
+        :class:`CodesCondition`.
     max_length : int, optional
-        Positions that ``positions`` has, at most.
+        How many positions ``positions`` knows.
 
     Raises
     ------
     ValueError
         If the layers' windows differ, or the head does not fit the levels.
+
+    Examples
+    --------
+    A small Llama, with a window:
+
+    >>> from torch import nn
+    >>> from brain2music.exporters import DecoderLayer, GatedFeedForward, Rotary, SelfAttention, Stage, script_stage
+    >>> def layer():
+    ...     attention = SelfAttention(32, heads=4, key_heads=2, window=64)
+    ...     return DecoderLayer(32, attention, GatedFeedForward(32, 80, nn.SiLU()), norm=nn.RMSNorm)
+    >>> stage = Stage(
+    ...     embeddings=[nn.Embedding(100, 32)],
+    ...     layers=[layer() for _ in range(3)],
+    ...     norm=nn.RMSNorm(32, 1e-5),
+    ...     head=nn.Linear(32, 100, bias=False),
+    ...     rotary=Rotary(8),
+    ... )
+    >>> [tuple(tensor.shape) for tensor in script_stage(stage).init_state(1, 1000, None)][:2]
+    [(1, 2, 64, 8), (1, 2, 64, 8)]
     """
 
     def __init__(

@@ -15,20 +15,20 @@ __all__ = ["TransformerStage"]
 class TransformerStage(Stage):
     """A transformer that is trained on whole sequences and then scripted as a stage.
 
-    Layers normalise first (RMSNorm), positions are rotary, the feed-forward network is a GELU between two linear maps,
-    and no linear map has a bias. Calling the module gives the logits of whole sequences, with gradients;
-    :func:`brain2music.exporters.script_stage` makes the script.
+    Layers normalise first (layer norm, one operation on every device), positions are rotary, the feed-forward network
+    is a GELU between two linear maps, and nothing has a bias. Calling the module gives the logits of whole sequences,
+    with gradients; :func:`brain2music.exporters.script_stage` makes the script.
 
     Parameters
     ----------
     dimension : int
         d.
     layers : int
-        How many.
+        The number of layers.
     heads : int
-        Heads of attention, each of ``dimension / heads`` dimensions, an even number.
+        The number of heads of attention, each of ``dimension / heads`` dimensions, an even number.
     feed_forward : int
-        Width of the feed-forward network.
+        The width of the feed-forward network.
     vocabulary : int or sequence of int
         For the family ``tokens``, how many ids there are, special tokens included. For the family ``parallel``, how
         many codes each of the stage's own levels has; the logits of all levels are as long as the largest.
@@ -39,7 +39,7 @@ class TransformerStage(Stage):
     window : int, optional
         How many positions attention sees, the query's own included; by default all before it.
     condition : {"embedding", "codes"}, optional
-        What else the stage is given: an embedding, of which a linear map is added in each layer, or codes of the
+        The stage may also be given an embedding, of which a linear map is added in each layer, or codes of the
         conditioner, which each layer attends to.
     condition_dimension : int, optional
         d of the embedding.
@@ -119,6 +119,7 @@ class TransformerStage(Stage):
                     nn.GELU(),
                     nn.Linear(feed_forward, dimension, bias=False),
                 ),
+                norm=_norm,
                 condition=_in_layer(dimension, heads, condition, condition_dimension),
             )
             for _ in range(layers)
@@ -126,7 +127,7 @@ class TransformerStage(Stage):
         super().__init__(
             embeddings=[nn.Embedding(count, dimension) for count in ids],
             layers=stack,
-            norm=nn.RMSNorm(dimension, 1e-5),
+            norm=_norm(dimension),
             head=nn.Linear(dimension, len(own) * max(own), bias=False),
             levels=len(own) if parallel else None,
             rotary=Rotary(dimension // heads),
@@ -140,6 +141,10 @@ class TransformerStage(Stage):
             if name.endswith(("attention.out.weight", "feed_forward.2.weight")):
                 # What the layers add up should not grow with their number (GPT-2).
                 nn.init.normal_(weight, std=0.02 / (2 * layers) ** 0.5)
+
+
+def _norm(dimension: int, eps: float = 1e-5) -> nn.Module:
+    return nn.LayerNorm(dimension, eps, bias=False)
 
 
 def _in_layer(

@@ -208,6 +208,10 @@ def quantised():
     return model
 
 
+def offloaded():
+    return gpt2().to("meta")
+
+
 LINEAR = {"rope_type": "linear", "factor": 2.0, "rope_theta": 10_000.0}
 REFUSED = {
     "cross-attention": (
@@ -232,6 +236,7 @@ REFUSED = {
         "config.hidden_size must be even and above 2; got 45",
     ),
     "an adapter": (export_gpt2, with_adapter, r"got 2 without, transformer.h.1.adapter.weight the first"),
+    "absent weights": (export_gpt2, offloaded, "must be in memory; got transformer.wte.weight on the device 'meta'"),
     "integers": (export_gpt2, quantised, "must be floating-point numbers; got torch.int8 for transformer.wte.weight"),
 }
 

@@ -1,12 +1,15 @@
 """What a script must have to be a stage, and what keeps it out of a CUDA graph."""
 
+import re
 import warnings
+from pathlib import Path
 
 import pytest
 import stage_runs
 import torch
 from torch import Tensor, nn
 
+import brain2music
 from brain2music.exporters import TransformerStage, script_stage, value_reads
 
 
@@ -158,3 +161,16 @@ def test_a_script_is_taken_as_it_is():
         warnings.simplefilter("ignore", DeprecationWarning)
         script = torch.jit.script(Ints())
     assert script_stage(script) is script
+
+
+PACKAGE = Path(brain2music.__file__).parent
+
+
+def test_nothing_below_imports_the_exporters_and_transformers_is_never_needed():
+    """Exporters are the sixth of the package's rows; recipes, the pipeline and the command line may use them."""
+    above = {"exporters", "recipes", "pipeline", "cli"}
+    for path in PACKAGE.rglob("*.py"):
+        imported = re.findall(r"^\s*(?:from|import) ([\w.]+)", path.read_text(), re.MULTILINE)
+        assert "transformers" not in {name.split(".")[0] for name in imported}, path
+        if path.relative_to(PACKAGE).parts[0] not in above:
+            assert not [name for name in imported if name.startswith("brain2music.exporters")], path

@@ -128,6 +128,40 @@ def test_everything_lies_on_the_device_of_the_network(kind):
         assert stage(tokens, condition).device.type == "cuda"
 
 
+@pytest.mark.cuda
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_step_is_captured_once_and_replayed_at_every_position(kind):
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device here")
+    stage, tokens, condition = made(kind)
+    expected = stage(tokens, condition).detach()
+    script = stage_runs.frozen(script_stage(stage.cuda()))
+    tokens, condition = tokens.cuda(), None if condition is None else condition.cuda()
+    new, position = tokens[..., :1].clone(), torch.zeros((), dtype=torch.int64, device="cuda")
+    fused = torch._C._jit_set_texpr_fuser_enabled(False)
+    try:
+        with torch.inference_mode():
+            state = script.init_state(3, LENGTH, condition)
+            side = torch.cuda.Stream()
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):
+                for _ in range(3):
+                    script.extend(new, position, state)
+            torch.cuda.current_stream().wait_stream(side)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                logits = script.extend(new, position, state)
+            steps = []
+            for step in range(LENGTH):
+                new.copy_(tokens[..., step : step + 1])
+                position.fill_(step)
+                graph.replay()
+                steps.append(logits.cpu())
+    finally:
+        torch._C._jit_set_texpr_fuser_enabled(fused)
+    torch.testing.assert_close(torch.cat(steps, -2), expected, rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

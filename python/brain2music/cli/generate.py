@@ -1,0 +1,84 @@
+"""``brain2music generate``: music at once, without a study."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from brain2music.cli.options import Commands, add_command
+
+__all__ = ["add_to"]
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command."""
+    parser = add_command(
+        commands,
+        "generate",
+        _generate,
+        "Make music from a text, from music, or from embeddings. A JSON file beside it tells what it was made with.",
+        'brain2music generate --bundle bundle/ --text "a slow blues" blues.wav',
+    )
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--text", help="words, where the bundle has a text embedder of its space")
+    source.add_argument("--audio", type=Path, help="music whose embeddings are followed, window by window")
+    source.add_argument(
+        "--embedding",
+        type=Path,
+        help="an array (d,), (q, d) or (q, r, d) in a .npy file, or what Embeddings.save wrote (.safetensors)",
+    )
+    parser.add_argument("out", type=Path, metavar="OUT", help="a .wav or .flac file; of several pieces, their beginning")
+    parser.add_argument("--bundle", help="folder of trained networks; by default those that come with brain2music")
+    parser.add_argument("--seconds", type=float, default=15.0, help="length of the music")
+    parser.add_argument("--samples", type=int, default=1, help="pieces for each embedding")
+    parser.add_argument("--dtype", help="type of the weights: float32, bfloat16 or float16")
+    parser.add_argument("--hop", type=float, help="seconds between the embeddings of a style track (q, r, d)")
+    parser.add_argument("--temperature", type=float, help="0 takes the most probable code; by default the bundle's")
+    parser.add_argument("--top-k", type=int, help="draw among so many codes; by default the bundle's")
+    parser.add_argument("--top-p", type=float, help="draw among the codes of this probability; by default the bundle's")
+    parser.add_argument("--guidance", type=float, help="1 is none; by default the bundle's")
+
+
+def _generate(options: argparse.Namespace) -> None:
+    from brain2music.bundles import Bundle
+    from brain2music.generation import MusicGenerator
+
+    ending = options.out.suffix.lower().removeprefix(".")
+    if ending not in ("wav", "flac"):
+        raise ValueError(f"[cli.generate] OUT must end in .wav or .flac; got {options.out}")
+    bundle = Bundle.default(options.device) if options.bundle is None else Bundle(options.bundle, options.device)
+    generator = MusicGenerator(bundle, options.device, options.dtype)
+    audio = generator.generate(
+        _embedding(options, bundle),
+        seconds=options.seconds,
+        samples=options.samples,
+        seed=options.seed,
+        hop=options.hop,
+        temperature=options.temperature,
+        top_k=options.top_k,
+        top_p=options.top_p,
+        guidance=options.guidance,
+        progress=not options.quiet,
+    )
+    pieces = len(audio.waveform)
+    names = [options.out.stem] if pieces == 1 else [f"{options.out.stem}_{i}" for i in range(pieces)]
+    for path in audio.save(options.out.parent, names, ending):
+        if not options.quiet:
+            print(path)
+
+
+def _embedding(options: argparse.Namespace, bundle: Any) -> Any:
+    import numpy as np
+
+    from brain2music.bundles import Embeddings
+
+    if options.text is not None:
+        return bundle.embed("text_embedder", [options.text])
+    if options.audio is not None:
+        roles = [role for role in bundle.space["roles"] if "sample_rate" in bundle.roles[role]]
+        if not roles:
+            raise ValueError(f"[cli.generate] the bundle must have a role that embeds music into its space; got {bundle}")
+        return bundle.embed(roles[0], [options.audio])
+    if options.embedding.suffix == ".safetensors":
+        return Embeddings.load(options.embedding)
+    values = np.load(options.embedding, allow_pickle=False)
+    return values[None] if values.ndim == 1 else values
