@@ -53,6 +53,14 @@ int64_t find_from(uint32_t threshold, const uint32_t* __restrict keys, int64_t c
   return found;
 }
 
+int64_t count_from(uint32_t threshold, const uint32_t* keys, int64_t count) {
+  uint32_t found = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    found += keys[i] >= threshold ? 1 : 0;
+  }
+  return found;
+}
+
 /// How many keys begin with the digits of the threshold down to `shift`.
 int64_t count_alike(uint32_t threshold, int shift, const uint32_t* keys, int64_t count) {
   uint32_t alike = 0;
@@ -69,11 +77,11 @@ using Sums = std::array<uint64_t, KeyDigits::bins>;
 template <class Sum, int64_t copies>
 Sums sums_of_digits(const KeyThreshold& threshold, int shift, const uint32_t* keys, const uint64_t* weights,
                     int64_t count) {
-  std::array<std::array<Sum, KeyDigits::bins + 1>, copies> parts{};  // the last bin is for other keys
+  std::array<std::array<Sum, KeyDigits::bins>, copies> parts{};
   const auto add = [&](int64_t copy, int64_t i) {
-    const bool alike = KeyDigits::begin_alike(keys[i], threshold.key, shift);
-    const uint32_t bin = alike ? KeyDigits::at(keys[i], shift) : uint32_t{KeyDigits::bins};
-    parts[copy][bin] += weights == nullptr ? 1 : weights[i];
+    // A mask, not a branch, which could not be predicted.
+    const Sum mask = Sum{0} - static_cast<Sum>(KeyDigits::begin_alike(keys[i], threshold.key, shift));
+    parts[copy][KeyDigits::at(keys[i], shift)] += mask & static_cast<Sum>(weights == nullptr ? 1 : weights[i]);
   };
   int64_t i = 0;
   for (; i + copies <= count; i += copies) {
@@ -144,9 +152,12 @@ class RowSampler {
       while (!threshold.take(bin, sums[bin], shift)) {
         --bin;
       }
-      keep_from<weighted>(threshold.key);
       threshold.exact = threshold.exact || count_alike(threshold.key, shift, keys_.get(), count_) == 1;
+      if (count_from(threshold.key, keys_.get(), count_) < count_ / 2) {  // else moving them takes longer than it saves
+        keep_from<weighted>(threshold.key);
+      }
     }
+    keep_from<weighted>(threshold.key);
   }
 
   template <bool weighted>
@@ -222,9 +233,9 @@ at::Tensor sample_tokens_cpu(const at::Tensor& logits, const at::Tensor& ranges,
     RowSampler sampler(vocabulary, settings);
     for (int64_t row = begin; row < end; ++row) {
       const int64_t first = range[row * 2];
-      const int64_t at = sampler.draw(data + row * vocabulary + first, range[row * 2 + 1] - first,
-                                      random_bits(static_cast<uint64_t>(seed), static_cast<uint64_t>(stream[row]),
-                                                  static_cast<uint64_t>(at_step)));
+      const int64_t at = sampler.draw(
+          data + row * vocabulary + first, range[row * 2 + 1] - first,
+          random_bits(static_cast<uint64_t>(seed), static_cast<uint64_t>(stream[row]), static_cast<uint64_t>(at_step)));
       out[row] = at < 0 ? -1 : first + at;
     }
   });

@@ -108,7 +108,8 @@ struct SampleBlock {
     if (first < 0 || first >= last || last > vocabulary) {
       return -1;
     }
-    const Ids ids{logits + row * vocabulary + first, weights + row * vocabulary + first, static_cast<int>(last - first)};
+    const Ids ids{logits + row * vocabulary + first, weights + row * vocabulary + first,
+                  static_cast<int>(last - first)};
     team.each([&](int thread) {
       if (thread == 0) {
         memory.total_low = 0;
