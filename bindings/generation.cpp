@@ -115,14 +115,14 @@ py::dict lay_out(const std::filesystem::path& manifest_file, const std::string& 
 /// A stream, and the kind of array that its blocks are of.
 struct Blocks {
   ArrayArgument embedding;
-  std::optional<MusicStream> stream;
+  MusicStream stream;
 };
 
 py::object next_block(Blocks& self) {
   std::optional<Music> music;
   {
     const py::gil_scoped_release unlocked;
-    music = self.stream->next();
+    music = self.stream.next();
   }
   return music ? self.embedding.like_input(music->waveform) : py::none();
 }
@@ -167,11 +167,10 @@ void bind_generation(py::module_& core) {
       .def(
           "stream",
           [](const MusicGenerator& self, const py::object& embedding, double block, const py::dict& given) {
-            Blocks blocks{ArrayArgument(embedding, "generation.MusicGenerator.stream"), std::nullopt};
+            const ArrayArgument argument(embedding, "generation.MusicGenerator.stream");
             const GenerationOptions options = options_of(given);
             const py::gil_scoped_release unlocked;
-            blocks.stream = self.stream(blocks.embedding.tensor(), block, options);
-            return blocks;
+            return Blocks{argument, self.stream(argument.tensor(), block, options)};
           },
           py::arg("embedding"), py::arg("block"), py::arg("options"), "The music of generate(), block by block.")
       .def("check_space", &MusicGenerator::check_space, py::arg("hash"))

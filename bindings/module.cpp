@@ -10,11 +10,11 @@ PYBIND11_MODULE(_core, core) {
            "CUDA architectures that the kernels were compiled for; empty in a CPU build.");
   b2m::bindings::bind_audio(core);
   b2m::bindings::bind_decoding(core);
-  b2m::bindings::bind_generation(core);
   b2m::bindings::bind_io(core);
   b2m::bindings::bind_kernels(core);
   b2m::bindings::bind_metrics(core);
   b2m::bindings::bind_models(core);
+  b2m::bindings::bind_generation(core);  // it takes a Bundle
   b2m::bindings::bind_ridge(core);
   b2m::bindings::bind_retrieval(core);
   b2m::bindings::bind_signal(core);

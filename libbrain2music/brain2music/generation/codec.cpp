@@ -25,6 +25,7 @@ at::Tensor row_by_row(const at::Tensor& rows, const Call& call) {
     return call(rows);
   }
   std::vector<at::Tensor> results;
+  results.reserve(static_cast<std::size_t>(rows.size(0)));
   for (int64_t row = 0; row < rows.size(0); ++row) {
     results.push_back(call(rows.narrow(0, row, 1)));
   }

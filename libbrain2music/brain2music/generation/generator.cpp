@@ -161,6 +161,7 @@ int64_t MusicGenerator::State::frames_ready(const Piece& piece) const {
 
 at::Tensor MusicGenerator::State::codes(const Piece& piece, int64_t frames) const {
   std::vector<at::Tensor> rows;
+  rows.reserve(levels.size());
   for (const auto& [stage, level] : levels) {
     rows.push_back(piece.codes(stage).narrow(1, level, 1).narrow(2, 0, frames));
   }
@@ -248,8 +249,9 @@ MusicGenerator::MusicGenerator(const models::Bundle& bundle, at::Device device, 
   state->levels.resize(static_cast<std::size_t>(state->codec.role().levels.value_or(0)));
   for (std::size_t i = 0; i < manifest.stages.size(); ++i) {
     const models::Stage& about = state->bundle.manifest().stages[i];
-    state->networks.stages.push_back({&about, bundle.stage_script(about.name, device, dtype)});
-    state->rows_independent = state->rows_independent && bundle.stage_facts(about.name, device, dtype).rows_independent;
+    const models::StageFacts& facts = bundle.stage_facts(about.name, device, dtype);
+    state->networks.stages.push_back({&about, bundle.stage_script(about.name, device, dtype), facts.capturable});
+    state->rows_independent = state->rows_independent && facts.rows_independent;
     for (std::size_t level = 0; level < about.codec_levels.size(); ++level) {
       state->levels[static_cast<std::size_t>(about.codec_levels[level])] = {i, static_cast<int64_t>(level)};
     }

@@ -1,5 +1,6 @@
 #include "brain2music/generation/layout.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
@@ -26,7 +27,7 @@ at::Tensor column(const std::vector<int64_t>& numbers, const at::TensorOptions& 
 
 /// The codes of a source for the frames of a window: (B, levels, frames).
 at::Tensor codes_of(const models::Stage& stage, const StageWindow& window, const CodeSource& source, int64_t levels) {
-  const at::Tensor some = source.codes.narrow(1, 0, levels);
+  at::Tensor some = source.codes.narrow(1, 0, levels);
   if (source.frame_rate == 0) {
     return some;
   }
@@ -63,7 +64,7 @@ void put_known(SequencePlan& plan, const at::Tensor& before) {
   const int64_t frames = before.size(2);
   const at::Tensor ids = before + plan.offsets;
   for (int64_t level = 0; frames > 0 && level < plan.row_of.size(0); ++level) {
-    const int64_t row = plan.row_of[level][0].item<int64_t>();
+    const auto row = plan.row_of[level][0].item<int64_t>();
     const at::Tensor columns = plan.column_of[level].narrow(0, 0, frames);
     plan.grid.select(1, plan.given + row).index_copy_(1, columns, ids.select(1, level));
     plan.known[row].index_fill_(0, columns, 1);

@@ -71,18 +71,28 @@ Piece::Piece(const Networks& networks, StyleTrack track, const std::vector<int64
   }
 }
 
+std::optional<std::size_t> Piece::missing_source(std::size_t stage) const {
+  const Writing& writing = writings_[stage];
+  if (writing.sequence) {
+    return std::nullopt;
+  }
+  const models::Stage& about = *networks_.stages[stage].about;
+  for (const std::size_t source : stages_read(about)) {
+    const FrameSpan span =
+        source_frames(about, writing.windows[writing.window], networks_.stages[source].about->frame_rate);
+    if (frames_ready(source) < span.end) {
+      return source;
+    }
+  }
+  return std::nullopt;
+}
+
 void Piece::advance(std::size_t stage) {
+  while (const auto source = missing_source(stage)) {  // stages read those before them alone: this ends
+    stage = *source;
+  }
   Writing& writing = writings_[stage];
   if (!writing.sequence) {
-    const models::Stage& about = *networks_.stages[stage].about;
-    const StageWindow& window = writing.windows[writing.window];
-    for (const std::size_t source : stages_read(about)) {
-      const FrameSpan span = source_frames(about, window, networks_.stages[source].about->frame_rate);
-      if (frames_ready(source) < span.end) {
-        advance(source);
-        return;
-      }
-    }
     begin(stage);
   }
   writing.sequence->step();
@@ -126,6 +136,7 @@ at::Tensor Piece::quantized(const at::Tensor& embeddings) const {
     return networks_.conditioner->call("quantize", {embeddings});
   }
   std::vector<at::Tensor> codes;
+  codes.reserve(static_cast<std::size_t>(embeddings.size(0)));
   for (int64_t row = 0; row < embeddings.size(0); ++row) {
     codes.push_back(networks_.conditioner->call("quantize", {embeddings.narrow(0, row, 1)}));
   }
@@ -189,8 +200,7 @@ void Piece::begin(std::size_t stage) {
   }
   draw.streams = at::tensor(streams, at::kLong).to(networks_.device);
   writing.positions += start.plan.grid.size(2);
-  writing.sequence =
-      std::make_unique<Sequence>(loaded.script, about.name, std::move(start), std::move(other), std::move(draw));
+  writing.sequence = std::make_unique<Sequence>(loaded, std::move(start), std::move(other), std::move(draw));
 }
 
 }  // namespace brain2music::generation

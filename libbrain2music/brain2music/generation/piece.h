@@ -3,7 +3,9 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,12 +15,6 @@
 #include "brain2music/models/bundle.h"
 
 namespace brain2music::generation {
-
-/// A stage that is loaded, and how its codes are drawn.
-struct LoadedStage {
-  const models::Stage* about;
-  std::shared_ptr<const models::Script> script;
-};
 
 /// The networks that write codes.
 struct Networks {
@@ -72,6 +68,8 @@ class Piece {
 
   std::map<std::string, CodeSource> sources_of(const models::Stage& stage, const StageWindow& window) const;
   std::vector<std::size_t> stages_read(const models::Stage& stage) const;
+  /// A stage whose codes must be written before this one's next sequence can begin.
+  std::optional<std::size_t> missing_source(std::size_t stage) const;
   void begin(std::size_t stage);
   at::Tensor quantized(const at::Tensor& embeddings) const;
 

@@ -30,15 +30,13 @@ struct Sequence::Pass {
   models::StageState state;
   bool tokens;  // the grid's one row is fed as (B, T)
 
-  at::Tensor feed(const models::Script& script, const at::Tensor& columns) {
+  at::Tensor feed(const models::Script& script, const at::Tensor& columns) const {
     return script.extend(tokens ? columns.select(1, 0) : columns, position, state);
   }
 };
 
-Sequence::Sequence(std::shared_ptr<const models::Script> script, std::string name, SequenceStart start,
-                   std::optional<SequenceStart> other, Draw draw)
-    : script_(std::move(script)),
-      name_(std::move(name)),
+Sequence::Sequence(LoadedStage stage, SequenceStart start, std::optional<SequenceStart> other, Draw draw)
+    : stage_(std::move(stage)),
       plan_(std::move(start.plan)),
       draw_(std::move(draw)),
       batch_(plan_.grid.size(0)),
@@ -48,17 +46,13 @@ Sequence::Sequence(std::shared_ptr<const models::Script> script, std::string nam
       counter_(scalar(draw_.first_step + plan_.lead, plan_.grid)),
       failed_(at::zeros({}, plan_.grid.options().dtype(at::kBool))) {
   const auto add = [&](const at::Tensor& grid, const std::optional<at::Tensor>& condition) {
-    auto pass = std::make_unique<Pass>();
-    pass->grid = grid;
-    pass->position = scalar(0, grid);
-    pass->state = script_->init_state(grid.size(0), grid.size(2), condition);
-    pass->tokens = plan_.tokens;
-    passes_.push_back(std::move(pass));
+    passes_.push_back(std::make_unique<Pass>(
+        Pass{grid, scalar(0, grid), stage_.script->init_state(grid.size(0), grid.size(2), condition), plan_.tokens}));
   };
   if (other && other->plan.grid.size(2) == length_) {
-    std::optional<at::Tensor> condition;
-    if (start.condition) {
-      condition = at::cat({*start.condition, *other->condition});
+    std::optional<at::Tensor> condition = start.condition;
+    if (condition && other->condition) {
+      condition = at::cat({*condition, *other->condition});
     }
     add(at::cat({plan_.grid, other->plan.grid}), condition);
   } else {
@@ -67,19 +61,23 @@ Sequence::Sequence(std::shared_ptr<const models::Script> script, std::string nam
       add(other->plan.grid, other->condition);
     }
   }
-  // All that is known but its last position, whose logits the first step needs.
-  for (const auto& pass : passes_) {
-    const int64_t known = pass->grid.size(2) - length_ + plan_.lead - 1;
-    for (int64_t from = 0; from < known; from += most_at_once) {
-      const int64_t count = std::min(most_at_once, known - from);
-      (void)pass->feed(*script_, pass->grid.narrow(2, from, count));
-      pass->position.add_(count);
-    }
-  }
+  feed_known();
   const at::Tensor last = std::get<0>(plan_.column_of.max(0)).to(at::kCPU);
   last_.assign(last.const_data_ptr<int64_t>(), last.const_data_ptr<int64_t>() + last.numel());
   for (std::size_t frame = 1; frame < last_.size(); ++frame) {
     last_[frame] = std::max(last_[frame], last_[frame - 1]);
+  }
+}
+
+/// All that is known but its last position, whose logits the first step needs.
+void Sequence::feed_known() {
+  for (const auto& pass : passes_) {
+    const int64_t known = pass->grid.size(2) - length_ + plan_.lead - 1;
+    for (int64_t from = 0; from < known; from += most_at_once) {
+      const int64_t count = std::min(most_at_once, known - from);
+      (void)pass->feed(*stage_.script, pass->grid.narrow(2, from, count));
+      pass->position.add_(count);
+    }
   }
 }
 
@@ -88,7 +86,21 @@ Sequence::~Sequence() = default;
 int64_t Sequence::frames_ready() const { return std::ranges::lower_bound(last_, next_) - last_.begin(); }
 
 void Sequence::step() {
-  write();
+  if (plan_.grid.is_cpu()) {
+    write();
+  } else {
+    if (!graph_) {
+      // The calls that warm a graph up write into the state: it is put back with what they advance.
+      std::vector<at::Tensor> changed{counter_, failed_};
+      for (const auto& pass : passes_) {
+        const std::vector<at::Tensor> state = pass->state.vec();
+        changed.push_back(pass->position);
+        changed.insert(changed.end(), state.begin(), state.end());
+      }
+      graph_ = std::make_unique<StepGraph>([this] { write(); }, plan_.grid.device(), changed, stage_.capturable);
+    }
+    (*graph_)();
+  }
   ++next_;
   if (plan_.grid.is_cpu() || next_ % looked_at_every == 0 || done()) {
     check_drawn();
@@ -101,7 +113,7 @@ void Sequence::write() {
   at::Tensor unconditional;
   for (std::size_t i = 0; i < passes_.size(); ++i) {
     Pass& pass = *passes_[i];
-    at::Tensor all = pass.feed(*script_, pass.grid.index_select(2, pass.position.view(1)));
+    at::Tensor all = pass.feed(*stage_.script, pass.grid.index_select(2, pass.position.view(1)));
     all = all.reshape({all.size(0), rows_, all.size(-1)});
     if (i > 0) {
       unconditional = all;
@@ -134,8 +146,9 @@ void Sequence::write() {
 
 void Sequence::check_drawn() const {
   if (failed_.item<bool>()) {
-    fail(where, "stage '", name_, "' must give a finite logit for a code that may be drawn; got none at position ",
-         next_ - 1, plan_.grid.is_cpu() ? "" : " or shortly before", ": its weights or the embedding are out of range");
+    fail(where, "stage '", stage_.about->name,
+         "' must give a finite logit for a code that may be drawn; got none at position ", next_ - 1,
+         plan_.grid.is_cpu() ? "" : " or shortly before", ": its weights or the embedding are out of range");
   }
 }
 

@@ -5,14 +5,21 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <string>
 #include <vector>
 
 #include "brain2music/generation/layout.h"
+#include "brain2music/generation/step_graph.h"
 #include "brain2music/kernels/sample_tokens.h"
 #include "brain2music/models/script.h"
 
 namespace brain2music::generation {
+
+/// A stage's network.
+struct LoadedStage {
+  const models::Stage* about;
+  std::shared_ptr<const models::Script> script;
+  bool capturable = false;  ///< a CUDA graph may hold its step
+};
 
 /// How the codes of a sequence are drawn.
 struct Draw {
@@ -33,11 +40,11 @@ struct SequenceStart {
 class Sequence {
  public:
   /// Makes the network's state and feeds it what is known.
-  /// @param name  of the stage, for messages
+  /// @param stage the network
   /// @param start what is written
   /// @param other guidance's other half; none where guidance is 1
-  Sequence(std::shared_ptr<const models::Script> script, std::string name, SequenceStart start,
-           std::optional<SequenceStart> other, Draw draw);
+  /// @param draw  how codes are drawn
+  Sequence(LoadedStage stage, SequenceStart start, std::optional<SequenceStart> other, Draw draw);
   ~Sequence();
   Sequence(const Sequence&) = delete;
   Sequence& operator=(const Sequence&) = delete;
@@ -60,18 +67,20 @@ class Sequence {
   void write();
   void check_drawn() const;
 
-  std::shared_ptr<const models::Script> script_;
-  std::string name_;
+  void feed_known();
+
+  LoadedStage stage_;
   SequencePlan plan_;
   Draw draw_;
   std::vector<std::unique_ptr<Pass>> passes_;
   int64_t batch_;
   int64_t rows_;
   int64_t length_;
-  int64_t next_;               // the position that the next step writes
-  at::Tensor counter_;         // the random numbers' step
-  at::Tensor failed_;          // () bool: no code of some row could be drawn
-  std::vector<int64_t> last_;  // of each frame, the last position that holds a code of it or of a frame before
+  int64_t next_;                      // the position that the next step writes
+  at::Tensor counter_;                // the random numbers' step
+  at::Tensor failed_;                 // () bool: no code of some row could be drawn
+  std::vector<int64_t> last_;         // of each frame, the last position that holds a code of it or of a frame before
+  std::unique_ptr<StepGraph> graph_;  // on a GPU
 };
 
 }  // namespace brain2music::generation

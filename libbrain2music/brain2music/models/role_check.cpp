@@ -102,6 +102,33 @@ void check_codes(const Role& role, const at::Tensor& result, const char* method)
   }
 }
 
+/// Decodes a few frames as a whole and as a block with its context around: the sound must agree.
+void check_context(const Role& role, const Script& script) {
+  if (!role.context) {
+    return;
+  }
+  constexpr int64_t block = 2;   // frames
+  constexpr int64_t beyond = 4;  // frames behind the context at either side, which must not be heard
+  const CodecContext context = *role.context;
+  const int64_t length = 2 * beyond + context.past + block + context.future;
+  const at::Tensor all = codes(role, {1, role.levels.value_or(1), length}, script.device());
+  const at::Tensor whole = script.call("decode", {all});
+  const at::Tensor part = script.call("decode", {all.narrow(2, beyond, length - 2 * beyond).contiguous()});
+  const int64_t samples = whole.size(2) / length;
+  if (whole.size(2) != samples * length || part.size(2) != samples * (length - 2 * beyond)) {
+    fail(where, "role 'codec' must return as many samples for every frame from decode, where 'context' is told; got ",
+         whole.size(2), " for ", length, " frames and ", part.size(2), " for ", length - 2 * beyond);
+  }
+  const at::Tensor here = whole.narrow(2, (beyond + context.past) * samples, block * samples).to(at::kFloat);
+  const at::Tensor alone = part.narrow(2, context.past * samples, block * samples).to(at::kFloat);
+  constexpr double allowed = 1e-4;
+  const auto apart = (here - alone).abs().max().item<double>();
+  if (apart > allowed * std::max(1.0, whole.abs().max().item<double>())) {
+    fail(where, "role 'codec', field 'context': as many frames as a frame's sound depends on is expected; got ",
+         context.past, " before and ", context.future, " after, with which a block's sound is ", apart, " off");
+  }
+}
+
 at::Tensor token_ids(const Tokens& tokens, at::Device device) {
   std::vector<int64_t> ids;
   ids.reserve(static_cast<std::size_t>(batch * tokens.length));
@@ -151,6 +178,7 @@ void check_calls(const Role& role, const Script& script, const Tokens& tokens) {
     const at::Tensor result = script.call_twice("decode", {codes(role, {batch, levels, frames(role)}, device)});
     check_shape(role, result, {batch, channels, 0}, "decode");
     check_values(role, result, "decode");
+    check_context(role, script);
   }
   if (role.has("quantize")) {
     const at::Tensor given = waves({batch, role.dimension.value_or(1)}, device);

@@ -184,8 +184,8 @@ class StageFit {
     const auto delays = layout.at("delays").get<Numbers>();
     place.inside("delays").expect(delays.size() == codes_.size(), "as many delays as there are levels in 'codes'",
                                   layout.at("delays"));
-    for (std::size_t level = 0; level < codes_.size(); ++level) {
-      place_.inside("codes").expect(codes_[level] <= vocabulary_, "codes below the vocabulary", codes_[level]);
+    for (const int64_t codes : codes_) {
+      place_.inside("codes").expect(codes <= vocabulary_, "codes below the vocabulary", codes);
     }
     const Json given = layout.value("given", Json::array());
     for (std::size_t i = 0; i < given.size(); ++i) {
@@ -206,8 +206,9 @@ class StageFit {
       const Source& from = source(condition->at("from"), place.inside("from"));
       if (other != condition->end()) {
         const double code = other->get<double>();
-        const bool fits = code >= 0 && code == std::floor(code) &&
-                          std::ranges::all_of(from.codes, [=](int64_t codes) { return code <= double(codes); });
+        const bool fits = code >= 0 && code == std::floor(code) && std::ranges::all_of(from.codes, [=](int64_t codes) {
+                            return code <= static_cast<double>(codes);
+                          });
         place.inside("unconditional").expect(fits, "a code of the conditioner, or the id behind its codes", *other);
       }
     }

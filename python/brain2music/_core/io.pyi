@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections.abc
 import os
 import typing
-__all__: list[str] = ['load_audio', 'load_audio_step', 'load_npy', 'load_safetensors', 'save_npy', 'save_safetensors', 'save_wav', 'sndfile_version']
+__all__: list[str] = ['load_audio', 'load_audio_step', 'load_npy', 'load_safetensors', 'save_audio', 'save_npy', 'save_safetensors', 'sndfile_version']
 def load_audio(path: os.PathLike | str | bytes, start: typing.SupportsFloat = 0.0, stop: typing.SupportsFloat | None = None) -> tuple:
     """
     Read an audio file, or a span of it in seconds: (waveform (channels, samples), rate).
@@ -22,6 +22,10 @@ def load_safetensors(path: os.PathLike | str | bytes) -> tuple:
     """
     Map a .safetensors file into memory: (torch tensors by name, metadata).
     """
+def save_audio(path: os.PathLike | str | bytes, waveform: typing.Any, rate: typing.SupportsInt) -> None:
+    """
+    Write (channels, samples) as 16-bit WAV or FLAC, by the ending.
+    """
 def save_npy(path: os.PathLike | str | bytes, array: typing.Any) -> None:
     """
     Write an array as a .npy file, whole or not at all.
@@ -29,10 +33,6 @@ def save_npy(path: os.PathLike | str | bytes, array: typing.Any) -> None:
 def save_safetensors(path: os.PathLike | str | bytes, arrays: collections.abc.Mapping[str, typing.Any], metadata: collections.abc.Mapping[str, str] = {}) -> None:
     """
     Write arrays by name as a .safetensors file, whole or not at all.
-    """
-def save_wav(path: os.PathLike | str | bytes, waveform: typing.Any, rate: typing.SupportsInt) -> None:
-    """
-    Write (channels, samples) as 16-bit WAV.
     """
 def sndfile_version() -> str:
     """

@@ -16,7 +16,7 @@ class Bundle:
         ...
     def load(self, role: str, device: torch.device, dtype: torch.dtype | None = None) -> None:
         """
-        Load a role's network and try it on a tiny input.
+        Load the network of a role or a stage and try it on a tiny input.
         """
     def tokenizer(self, role: str) -> bytes:
         """

@@ -122,7 +122,9 @@ class Bundle:
         return f"Bundle({self.name!r}: {roles}; {self.hash[:12]}, {self._device})"
 
     def load(self, role: str, dtype: str | torch.dtype | None = None) -> None:
-        """Load the network of a role or a stage now, and try it on a tiny input; otherwise that happens when it is first used.
+        """Load the network of a role or a stage now, and try it on a tiny input.
+
+        Otherwise that happens when it is first used.
 
         Parameters
         ----------

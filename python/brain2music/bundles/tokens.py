@@ -70,8 +70,8 @@ def tokenizer(definition: bytes, max_length: int | None, file: Path) -> Callable
             count = sum(each.attention_mask)
             if most is not None and count > most:
                 raise ValueError(
-                    f"[{_WHERE}] a text must have at most {most} tokens (max_length); got {count} for {text!r}: shorten "
-                    f"it, or declare 'truncation' in {file}"
+                    f"[{_WHERE}] a text must have at most {most} tokens (max_length); got {count} for {text!r}: "
+                    f"shorten it, or declare 'truncation' in {file}"
                 )
         long = next((i for i, each in enumerate(encoded) if length is not None and len(each.ids) > length), None)
         if long is not None:

@@ -73,7 +73,7 @@ class Audio:
         return f"<div>{html.escape(repr(self))}</div>" + "".join(rows + more)
 
     def _encoded(self, i: int, j: int) -> str:
-        import soundfile
+        import soundfile  # type: ignore[import-untyped]
 
         sound, _ = _within_full_scale(as_numpy(self.waveform[i, j]))
         buffer = io.BytesIO()

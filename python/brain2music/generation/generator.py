@@ -236,7 +236,7 @@ class MusicGenerator:
         return values, options
 
     def _settings(self, embedding: Any, options: Mapping[str, Any]) -> dict[str, Any]:
-        """What a piece was made with, for the file beside it."""
+        """Tell what a piece was made with, for the file beside it."""
         about: dict[str, Any] = {
             "brain2music": _core.version(),
             "bundle": {"name": self._bundle.name, "hash": self._bundle.hash},

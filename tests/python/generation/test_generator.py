@@ -271,8 +271,7 @@ def test_ctrl_c_is_heard_within_a_step(generator, embedding):
     try:
         timer.start()
         with pytest.raises(KeyboardInterrupt):
-            for _ in range(1000):
-                generator.generate(embedding, seconds=8)
+            generator.generate(embedding, seconds=20, samples=200)
     finally:
         timer.cancel()
         signal.signal(signal.SIGINT, former)
@@ -321,7 +320,7 @@ def test_names_and_formats_are_checked(tmp_path):
 def test_a_disk_that_is_full_leaves_nothing(tmp_path):
     audio = b2m.Audio(np.zeros((1, 1, 1, 4), np.float32), 400)
     (tmp_path / "0.json").mkdir()
-    with pytest.raises(Exception, match="0.json"):
+    with pytest.raises(Exception, match=r"0\.json"):
         audio.save(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["0.json"]
 

@@ -30,8 +30,8 @@ def codes_of(first, count, levels, kind):
     return {"from": kind, "order": first, "offsets": [count + 1024 * level for level in range(levels)]}
 
 
-#: MusicLM (Agostinelli et al. 2023, Section 3): 12 style codes of 1024; semantic tokens of 1024 at 25 a second; 4 coarse
-#: and 8 fine levels of 1024 at 50 frames a second; sequences of 30, 10 and 3 seconds.
+#: MusicLM (Agostinelli et al. 2023, Section 3): 12 style codes of 1024; semantic tokens of 1024 at 25 a second; 4
+#: coarse and 8 fine levels of 1024 at 50 frames a second; sequences of 30, 10 and 3 seconds.
 MUSICLM = [
     network(
         name="semantic",
@@ -81,7 +81,7 @@ MUSICLM = [
     ),
 ]
 
-#: Of a piece of 32 s: sequences, frames (first, fresh, end), positions of prefix and of sequence, and a few cells of it.
+#: Of a piece of 32 s: sequences, frames (first, fresh, end), positions of prefix and of sequence, and a few cells.
 TABLE = {
     # the 12 style codes, then one token a frame
     ("semantic", 0): ((0, 0, 750), 12, 12 + 750, {0: "style 0", 11: "style 11", 12: "own 0 0", 761: "own 749 0"}),
