@@ -167,33 +167,6 @@ std::string Script::changed_by(const std::function<void()>& calls) const {
   return held.changed_in(*module_);
 }
 
-StageState Script::init_state(int64_t batch, int64_t length, const std::optional<at::Tensor>& condition) const {
-  const torch::jit::GraphOptimizerEnabledGuard as_it_is(false);
-  const c10::IValue returned = result("init_state", {batch, length, condition});
-  if (!returned.isTensorList()) {
-    fail(where, named_, " must return a list of tensors from init_state; got ", returned.tagKind());
-  }
-  const c10::InferenceMode inference;
-  StageState state;
-  for (const at::Tensor& tensor : returned.toTensorVector()) {
-    state.push_back(tensor.clone());
-  }
-  return state;
-}
-
-at::Tensor Script::extend(const at::Tensor& tokens, const at::Tensor& position, const StageState& state) const {
-  const torch::jit::GraphOptimizerEnabledGuard as_it_is(false);
-  return run("extend", {tokens, position, state});
-}
-
-std::string Script::changed_by(const std::function<void()>& calls) const {
-  const ModuleState held(*module_);
-  calls();
-  return held.changed_in(*module_);
-}
-
-std::string Script::host_operation_of(const char* method) const { return host_operation(*module_, method); }
-
 at::Tensor Script::call_twice(const char* method, const std::vector<at::Tensor>& arguments) const {
   return compared(method, [&] {
     std::vector<at::Tensor> own;  // a network may write over its input
