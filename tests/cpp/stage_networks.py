@@ -43,11 +43,20 @@ def changed(what: str, by: str, source: str = EXTEND) -> str:
     return source.replace(what, by)
 
 
+BRANCHES = changed(
+    "    scores = torch.matmul(torch.nn.functional.linear(h, self.query), ",
+    """    if h.size(0) > 1:
+        query = torch.nn.functional.linear(h, self.query)
+    else:
+        query = torch.nn.functional.linear(h * 1, self.query)
+    scores = torch.matmul(query, """,
+)
 NETWORKS = {
     "attention": (INIT, EXTEND),
     "parallel": (INIT, PARALLEL),
+    "branches": (INIT, BRANCHES),
     # Right, but worth knowing.
-    "mixes_rows": (INIT, changed("self.table[tokens]", "self.table[tokens] + self.table[tokens].mean(0, keepdim=True)")),
+    "mixes_rows": (INIT, changed("self.table[tokens]", "self.table[tokens] + self.table[tokens].mean(0, True)")),
     "reads_position": (INIT, changed("position + torch", "int(position) + torch")),
     "indexes_by_mask": (INIT, changed("    hidden", "    h = h + h[h > 0].sum() * 0\n    hidden")),
     "replaces_state": (INIT, changed(

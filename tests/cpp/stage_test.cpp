@@ -7,8 +7,10 @@
 #include <ATen/ops/linear.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/zeros.h>
+#include <ATen/record_function.h>
 #include <c10/core/InferenceMode.h>
 
+#include <cmath>
 #include <fstream>
 #include <iterator>
 #include <map>
@@ -49,6 +51,28 @@ Stage tiny(Family family = Family::tokens) {
 }
 
 StageFacts checked(const std::string& name) { return check_stage(tiny(), *network(name), 0, 0); }
+
+/// How often this thread has called operations, by name.
+class Calls {
+ public:
+  Calls() : handle_(at::addThreadLocalCallback(at::RecordFunctionCallback(&started))) { counts.clear(); }
+  ~Calls() { at::removeCallback(handle_); }
+  Calls(const Calls&) = delete;
+  Calls& operator=(const Calls&) = delete;
+
+  static int of(const std::string& name) { return counts[name]; }
+
+ private:
+  static std::unique_ptr<at::ObserverContext> started(const at::RecordFunction& function) {
+    ++counts[function.name()];
+    return nullptr;
+  }
+
+  static thread_local std::map<std::string, int> counts;
+  at::CallbackHandle handle_;
+};
+
+thread_local std::map<std::string, int> Calls::counts;
 
 at::Tensor at_position(int64_t position) { return at::full({}, position, at::TensorOptions().dtype(at::kLong)); }
 
@@ -118,6 +142,27 @@ TEST_CASE("a stage says what torch says, at once and token by token", "[models]"
   CHECK(!network("attention")
              ->extend(tokens, at_position(0), network("attention")->init_state(2, 5, condition))
              .requires_grad());
+}
+
+TEST_CASE("products with weights are summed row by row where that is asked for, under conditions too", "[models]") {
+  const at::Tensor tokens = oracle("stages/tokens");
+  for (const std::string name : {"attention", "branches"}) {
+    INFO(name);
+    for (const Products products : {Products::by_row, Products::fastest}) {
+      const auto script = network(name, at::kFloat, products);
+      const StageState state = script->init_state(2, 5, std::nullopt);
+      const Calls calls;
+      (void)script->extend(tokens, at_position(0), state);
+      const bool by_row = products == Products::by_row;
+      CHECK(Calls::of("brain2music::row_linear") == (by_row ? 5 : 0));
+      CHECK(Calls::of("aten::linear") == (by_row ? 0 : 3));
+    }
+  }
+  const auto narrow = network("attention", at::kBFloat16);
+  const StageState state = narrow->init_state(2, 5, std::nullopt);
+  const Calls calls;
+  (void)narrow->extend(tokens, at_position(0), state);
+  CHECK(Calls::of("brain2music::row_linear") == 0);
 }
 
 TEST_CASE("what init_state returns is shared with nothing", "[models]") {

@@ -54,6 +54,17 @@ def test_meta_agrees_with_what_is_computed(operation):
     assert shape_only.stride() == real.stride()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_row_linear_stays_on_the_device(dtype):
+    row_linear = torch.ops.brain2music.row_linear
+    with FakeTensorMode():
+        x, weight, bias = (torch.empty(shape, dtype=dtype, device="cuda:1") for shape in [(3, 5, 7), (4, 7), (4,)])
+        result = row_linear(x, weight, bias)
+        with pytest.raises(RuntimeError, match="devices"):
+            row_linear(x, torch.empty(4, 7, dtype=dtype), bias)
+    assert (result.device, result.shape, result.dtype) == (torch.device("cuda:1"), (3, 5, 4), dtype)
+
+
 def test_fold_scores_stay_on_the_device():
     with FakeTensorMode():
         products = torch.empty(5, 6, 70, device="cuda:1")

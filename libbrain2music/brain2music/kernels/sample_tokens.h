@@ -12,7 +12,7 @@ namespace brain2music::kernels {
 struct SampleOptions {
   double temperature = 1;  ///< logits are divided by it; 0 takes the greatest logit, the lowest id among equal ones
   int64_t top_k = 0;       ///< only the k greatest logits, and those equal to the k-th, may be drawn; 0: all
-  double top_p = 1;        ///< only the fewest most probable ids whose probabilities add up to top_p may be drawn; 1: all
+  double top_p = 1;  ///< only the fewest most probable ids whose probabilities add up to top_p may be drawn; 1: all
 };
 
 /// Draws one token id for each row of logits: softmax(logits / temperature), cut by top-k, then by top-p.

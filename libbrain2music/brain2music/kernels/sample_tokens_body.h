@@ -4,15 +4,16 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <numbers>
 
 #include "brain2music/kernels/host_device.h"
 
-/// The arithmetic of sample_tokens, shared by CPU and CUDA, so that both draw the same tokens.
+/// Arithmetic of sample_tokens. CPU and CUDA share it, so that both draw the same tokens.
 namespace brain2music::kernels {
 
-constexpr std::int64_t most_tokens = std::int64_t{1} << 22;  ///< of a row: their weights add up in 63 bits
+constexpr std::int64_t most_tokens = std::int64_t{1} << 22;  ///< longest row: its weights add up in 63 bits
 
-/// Options as the loops use them.
+/// Holds the options as the loops use them.
 struct SampleSettings {
   double sharpness;     ///< 1 / temperature
   std::int64_t top_k;   ///< 0: all
@@ -20,19 +21,20 @@ struct SampleSettings {
   bool greedy;
 
   static SampleSettings of(double temperature, std::int64_t top_k, double top_p) {
-    // 1 / temperature overflows where any difference of logits, times the greatest double, still leaves one token.
+    // Where 1 / temperature overflows, the greatest double serves: it, too, leaves the greatest logit alone.
     const double sharpness = temperature > 0 ? 1 / temperature : 0;
     return {std::fmin(sharpness, std::numeric_limits<double>::max()), top_k,
             top_p < 1 ? static_cast<std::uint64_t>(std::ceil(std::ldexp(top_p, 64))) : 0, temperature == 0};
   }
 };
 
-/// All bits of a word if the highest is set, or none.
+/// Returns a word with all bits set if the highest bit of `bits` is set, else 0.
 B2M_HOST_DEVICE std::uint32_t spread_sign(std::uint32_t bits) {
   return static_cast<std::uint32_t>(static_cast<std::int32_t>(bits) >> 31);
 }
 
-/// Logits as integers of the same order; -0 equals 0, and NaN is above all. No comparison: compilers vectorise it.
+/// Maps logits to integers of equal order; -0 equals 0, and NaN is above all. Compilers vectorise it, as there is no
+/// comparison.
 B2M_HOST_DEVICE std::uint32_t logit_key(float logit) {
   const float value = logit + 0.0F;
   std::uint32_t bits = 0;
@@ -41,6 +43,7 @@ B2M_HOST_DEVICE std::uint32_t logit_key(float logit) {
   return (bits ^ (spread_sign(bits) | 0x80000000U)) | nan;
 }
 
+/// Returns the logit of a key.
 B2M_HOST_DEVICE float key_logit(std::uint32_t key) {
   const std::uint32_t bits = key ^ (spread_sign(~key) | 0x80000000U);
   float logit = 0;
@@ -48,22 +51,23 @@ B2M_HOST_DEVICE float key_logit(std::uint32_t key) {
   return logit;
 }
 
-/// Whether a row can be drawn from, by its greatest key: above that of -Inf, below that of Inf.
+/// Tells from its greatest key whether a row can be drawn from: it must lie between the keys of -Inf and Inf.
 B2M_HOST_DEVICE bool drawable(std::uint32_t greatest) { return greatest > 0x007FFFFFU && greatest < 0xFF800000U; }
 
-/// exp((logit - greatest) * sharpness) * 2^40, rounded to the nearest integer; at most 2^40.
+/// Returns exp((logit - greatest) * sharpness) * 2^40, rounded to the nearest integer: at most 2^40.
 ///
 /// exp(x) = 2^k exp(r), with k = round(x / ln 2) and |r| <= ln(2) / 2: a polynomial of degree 11 errs by less than
 /// 2^-47. No multiplication is followed by an addition that a compiler could fuse or not (fma says which), so host and
 /// device compute the same bits; no branch, so compilers vectorise it.
 B2M_HOST_DEVICE std::uint64_t logit_weight(float logit, float greatest, double sharpness) {
   constexpr double round_off = 0x1.8p52;  // added to a small number, it leaves the nearest integer in the lowest bits
-  constexpr double one = 0x1p52;          // integers below it are the lowest bits of their sum with it
+  constexpr double ln2_rest = 0x1.abc9e3b39803fp-56;  // ln 2 less std::numbers::ln2
+  constexpr double one = 0x1p52;                      // integers below it are the lowest bits of their sum with it
   const double scaled = (static_cast<double>(logit) - static_cast<double>(greatest)) * sharpness;
   const double x = scaled > -40 ? scaled : -40.0;  // exp(-40) 2^40 rounds to 0; so does -Inf
-  const double shifted = fma(x, 0x1.71547652b82fep+0, round_off);
+  const double shifted = fma(x, std::numbers::log2e, round_off);
   const double k = shifted - round_off;
-  const double r = fma(k, -0x1.abc9e3b39803fp-56, fma(k, -0x1.62e42fefa39efp-1, x));
+  const double r = fma(k, -ln2_rest, fma(k, -std::numbers::ln2, x));
   double p = 1.0 / 39916800;
   p = fma(p, r, 1.0 / 3628800);
   p = fma(p, r, 1.0 / 362880);
@@ -98,19 +102,20 @@ B2M_HOST_DEVICE Product128 product_of(std::uint64_t a, std::uint64_t b) {
   return {static_cast<std::uint64_t>(product >> 64U), static_cast<std::uint64_t>(product)};
 }
 
-/// The least sum of weights that is at least top_p of the total: ceil(top_p * total / 2^64).
+/// Returns the sum of weights that top-p must reach: ceil(top_p * total / 2^64).
 B2M_HOST_DEVICE std::uint64_t needed_weight(std::uint64_t top_p, std::uint64_t total) {
   const Product128 product = product_of(top_p, total);
   return product.high + (product.low != 0 ? 1 : 0);
 }
 
-/// floor(u * total), with u = random / 2^64: the token drawn is the first whose running sum of weights exceeds it.
+/// Returns floor(u * total), with u = random / 2^64. The token drawn is the first whose running sum of weights exceeds
+/// it.
 B2M_HOST_DEVICE std::uint64_t drawn_weight(std::uint64_t random, std::uint64_t total) {
   return product_of(random, total).high;
 }
 
-/// The first two words of Philox4x32-10 (Salmon et al. 2011), those of at::Philox4_32(seed, stream, step), which nvcc
-/// cannot compile without many torch headers.
+/// Returns the first two words of Philox4x32-10 (Salmon et al. 2011). at::Philox4_32(seed, stream, step) gives them
+/// too, but nvcc cannot compile that class without many torch headers.
 B2M_HOST_DEVICE std::uint64_t random_bits(std::uint64_t seed, std::uint64_t stream, std::uint64_t step) {
   auto key_0 = static_cast<std::uint32_t>(seed);
   auto key_1 = static_cast<std::uint32_t>(seed >> 32U);
@@ -131,14 +136,14 @@ B2M_HOST_DEVICE std::uint64_t random_bits(std::uint64_t seed, std::uint64_t stre
   return std::uint64_t{word_0} << 32U | word_1;
 }
 
-/// How a threshold is found: digit by digit, the greatest first, by what the keys of each digit add up to.
+/// Digits of keys. A threshold is found digit by digit, the highest first, from the sums of the keys of each digit.
 struct KeyDigits {
   static constexpr int bins = 256;
   static constexpr int first_shift = 24;  ///< of 32 bits; then 16, 8 and 0
 
   B2M_HOST_DEVICE static std::uint32_t at(std::uint32_t key, int shift) { return key >> shift & 0xFFU; }
 
-  /// Whether two keys have the same digits above `shift`.
+  /// Tells whether two keys have equal digits above `shift`.
   B2M_HOST_DEVICE static bool begin_alike(std::uint32_t key, std::uint32_t threshold, int shift) {
     return std::uint64_t{key ^ threshold} >> (shift + 8) == 0;
   }

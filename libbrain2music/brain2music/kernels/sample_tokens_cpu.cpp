@@ -12,9 +12,9 @@
 namespace brain2music::kernels {
 namespace {
 
-constexpr int64_t ids_a_thread = int64_t{1} << 16;  // a tenth of a millisecond: less is not worth waking a thread
+constexpr int64_t ids_a_thread = int64_t{1} << 16;  // they take 0.1 ms; waking a thread for less does not pay
 
-// Loops over plain arrays, which the compiler turns into vector code.
+// The compiler turns these loops over plain arrays into vector code.
 
 /// Writes the keys of logits; returns the greatest.
 uint32_t write_keys(const float* __restrict logits, int64_t count, uint32_t* __restrict keys) {
@@ -42,8 +42,8 @@ uint64_t sum_of(const uint64_t* weights, int64_t count) {
   return sum;
 }
 
-/// Writes the places of the keys at or above the threshold, in order; returns how many there are. No branch: none could
-/// be predicted.
+/// Writes the places of the keys at or above the threshold, in order; returns their number. There is no branch, since
+/// none could be predicted.
 int64_t find_from(uint32_t threshold, const uint32_t* __restrict keys, int64_t count, int32_t* __restrict places) {
   int64_t found = 0;
   for (int64_t i = 0; i < count; ++i) {
@@ -53,6 +53,7 @@ int64_t find_from(uint32_t threshold, const uint32_t* __restrict keys, int64_t c
   return found;
 }
 
+/// Counts the keys at or above the threshold.
 int64_t count_from(uint32_t threshold, const uint32_t* keys, int64_t count) {
   uint32_t found = 0;
   for (int64_t i = 0; i < count; ++i) {
@@ -61,7 +62,7 @@ int64_t count_from(uint32_t threshold, const uint32_t* keys, int64_t count) {
   return found;
 }
 
-/// How many keys begin with the digits of the threshold down to `shift`.
+/// Counts the keys that begin with the digits of the threshold down to `shift`.
 int64_t count_alike(uint32_t threshold, int shift, const uint32_t* keys, int64_t count) {
   uint32_t alike = 0;
   for (int64_t i = 0; i < count; ++i) {
@@ -72,14 +73,14 @@ int64_t count_alike(uint32_t threshold, int shift, const uint32_t* keys, int64_t
 
 using Sums = std::array<uint64_t, KeyDigits::bins>;
 
-/// What the keys that begin as the threshold does add up to, by their next digit: in weight, or in number (no weights).
+/// Adds up the weights of the keys that begin as the threshold does, by their next digit; without weights, counts them.
 /// Sums are kept in several copies, so that an addition seldom waits for the one before it.
 template <class Sum, int64_t copies>
 Sums sums_of_digits(const KeyThreshold& threshold, int shift, const uint32_t* keys, const uint64_t* weights,
                     int64_t count) {
   std::array<std::array<Sum, KeyDigits::bins>, copies> parts{};
   const auto add = [&](int64_t copy, int64_t i) {
-    // A mask, not a branch, which could not be predicted.
+    // A mask takes the place of a branch, which could not be predicted.
     const Sum mask = Sum{0} - static_cast<Sum>(KeyDigits::begin_alike(keys[i], threshold.key, shift));
     parts[copy][KeyDigits::at(keys[i], shift)] += mask & static_cast<Sum>(weights == nullptr ? 1 : weights[i]);
   };
@@ -101,16 +102,26 @@ Sums sums_of_digits(const KeyThreshold& threshold, int shift, const uint32_t* ke
   return sums;
 }
 
-/// Draws from one row after another. The ids that may still be drawn stand side by side, in order; each cut leaves
-/// fewer, and only those that top-k leaves are weighed.
+// NOLINTBEGIN(modernize-avoid-c-arrays): a vector would be filled with zeros first, which takes as long as a draw.
+template <class T>
+using Buffer = std::unique_ptr<T[]>;
+
+template <class T>
+Buffer<T> buffer_of(int64_t count) {
+  return std::make_unique_for_overwrite<T[]>(static_cast<std::size_t>(count));
+}
+// NOLINTEND(modernize-avoid-c-arrays)
+
+/// Draws from one row after another. The ids that may still be drawn stand side by side, in order. Each cut leaves
+/// fewer of them, and only the ids that top-k leaves are weighed.
 class RowSampler {
  public:
   RowSampler(int64_t vocabulary, const SampleSettings& settings)
       : settings_(settings),
-        keys_(std::make_unique_for_overwrite<uint32_t[]>(static_cast<std::size_t>(vocabulary))),
-        ids_(std::make_unique_for_overwrite<int32_t[]>(static_cast<std::size_t>(vocabulary))),
-        places_(std::make_unique_for_overwrite<int32_t[]>(static_cast<std::size_t>(vocabulary))),
-        weights_(std::make_unique_for_overwrite<uint64_t[]>(static_cast<std::size_t>(vocabulary))) {}
+        keys_(buffer_of<uint32_t>(vocabulary)),
+        ids_(buffer_of<int32_t>(vocabulary)),
+        places_(buffer_of<int32_t>(vocabulary)),
+        weights_(buffer_of<uint64_t>(vocabulary)) {}
 
   /// Returns the place of the token among `count` logits, or -1 if there is none.
   int64_t draw(const float* logits, int64_t count, uint64_t random) {
@@ -141,19 +152,18 @@ class RowSampler {
   /// Leaves the fewest greatest keys that add up to `needed`, in weight or in number, and those equal to the last.
   template <bool weighted>
   void cut(uint64_t needed) {
-    constexpr int64_t few = 1024;  // keys, for which clearing and adding up copies takes longer than waiting
+    constexpr int64_t few = 1024;  // keys: clearing and adding up copies takes longer than waiting
     KeyThreshold threshold{0, needed};
     for (int shift = KeyDigits::first_shift; shift >= 0 && !threshold.exact; shift -= 8) {
-      const auto add = count_ <= few ? &sums_of_digits<uint64_t, 1>
-                       : weighted    ? &sums_of_digits<uint64_t, 4>
-                                     : &sums_of_digits<uint32_t, 8>;
+      const auto many = weighted ? &sums_of_digits<uint64_t, 4> : &sums_of_digits<uint32_t, 8>;
+      const auto add = count_ <= few ? &sums_of_digits<uint64_t, 1> : many;
       const Sums sums = add(threshold, shift, keys_.get(), weighted ? weights_.get() : nullptr, count_);
       uint32_t bin = KeyDigits::bins - 1;
       while (!threshold.take(bin, sums[bin], shift)) {
         --bin;
       }
       threshold.exact = threshold.exact || count_alike(threshold.key, shift, keys_.get(), count_) == 1;
-      if (count_from(threshold.key, keys_.get(), count_) < count_ / 2) {  // else moving them takes longer than it saves
+      if (count_from(threshold.key, keys_.get(), count_) < count_ / 2) {  // moving more takes longer than it saves
         keep_from<weighted>(threshold.key);
       }
     }
@@ -183,7 +193,7 @@ class RowSampler {
     count_ = kept;
   }
 
-  /// The first place whose running sum of weights exceeds `drawn`.
+  /// Returns the first place whose running sum of weights exceeds `drawn`.
   int64_t find(uint64_t drawn) const {
     constexpr int64_t stretch = 64;
     const uint64_t* weights = weights_.get();
@@ -204,10 +214,10 @@ class RowSampler {
   const SampleSettings& settings_;
   int64_t count_ = 0;  // of ids that may still be drawn
   bool whole_ = true;  // none was cut: an id is its place
-  std::unique_ptr<uint32_t[]> keys_;
-  std::unique_ptr<int32_t[]> ids_;
-  std::unique_ptr<int32_t[]> places_;
-  std::unique_ptr<uint64_t[]> weights_;
+  Buffer<uint32_t> keys_;
+  Buffer<int32_t> ids_;
+  Buffer<int32_t> places_;
+  Buffer<uint64_t> weights_;
 };
 
 }  // namespace
@@ -233,9 +243,9 @@ at::Tensor sample_tokens_cpu(const at::Tensor& logits, const at::Tensor& ranges,
     RowSampler sampler(vocabulary, settings);
     for (int64_t row = begin; row < end; ++row) {
       const int64_t first = range[row * 2];
-      const int64_t at = sampler.draw(data + row * vocabulary + first, range[row * 2 + 1] - first,
-                                      random_bits(static_cast<uint64_t>(seed), static_cast<uint64_t>(stream[row]),
-                                                  static_cast<uint64_t>(at_step)));
+      const int64_t at = sampler.draw(
+          data + row * vocabulary + first, range[row * 2 + 1] - first,
+          random_bits(static_cast<uint64_t>(seed), static_cast<uint64_t>(stream[row]), static_cast<uint64_t>(at_step)));
       out[row] = at < 0 ? -1 : first + at;
     }
   });

@@ -1,11 +1,12 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "brain2music/kernels/sample_tokens_body.h"
 
-/// What a block of GPU threads does: one row. Plain C++: the CPU tests run it with a loop for the threads between two
-/// barriers.
+/// A block of GPU threads draws from one row. The code is plain C++: the CPU tests run it, with a loop over the threads
+/// between two barriers.
 namespace brain2music::kernels {
 
 struct SampleBlock {
@@ -14,12 +15,12 @@ struct SampleBlock {
   static constexpr int groups = 16;
   static constexpr int group = threads / groups;
 
-  /// Sums of weights in two halves: shared memory adds 32 bits at once, but not 64.
+  /// Shared memory of a block. Sums that threads add to are in two halves, since it adds 32 bits at once, but not 64.
   struct Memory {
-    std::uint32_t low[KeyDigits::bins * copies];
-    std::uint32_t high[KeyDigits::bins * copies];
-    std::uint64_t sums[threads];  ///< of digits, or of stretches of the row
-    std::uint64_t group_sums[groups];
+    std::array<std::uint32_t, KeyDigits::bins * copies> low;
+    std::array<std::uint32_t, KeyDigits::bins * copies> high;
+    std::array<std::uint64_t, threads> sums;  ///< of digits, or of stretches of the row
+    std::array<std::uint64_t, groups> group_sums;
     std::uint32_t total_low;
     std::uint32_t total_high;
     std::uint32_t greatest;
@@ -53,7 +54,7 @@ struct SampleBlock {
   }
 
  private:
-  /// The ids of one row that may be drawn.
+  /// Ids of one row that may be drawn.
   struct Ids {
     const float* logits;
     std::uint64_t* weights;
@@ -69,7 +70,7 @@ struct SampleBlock {
     const std::uint32_t before = low;
     low += low_half;
 #endif
-    // Exact in any order: each time that the lower half overflows, one thread sees it.
+    // The sum is exact in any order: whenever the lower half overflows, one thread sees it.
     const std::uint32_t carried = high_half + (before + low_half < before ? 1 : 0);
     if (carried != 0) {
 #if defined(__CUDA_ARCH__)
@@ -108,7 +109,8 @@ struct SampleBlock {
     if (first < 0 || first >= last || last > vocabulary) {
       return -1;
     }
-    const Ids ids{logits + row * vocabulary + first, weights + row * vocabulary + first, static_cast<int>(last - first)};
+    const Ids ids{logits + row * vocabulary + first, weights + row * vocabulary + first,
+                  static_cast<int>(last - first)};
     team.each([&](int thread) {
       if (thread == 0) {
         memory.total_low = 0;
@@ -160,7 +162,7 @@ struct SampleBlock {
     return static_cast<int>(memory.first_greatest);
   }
 
-  /// The greatest threshold for which `measure` of the ids whose keys are at or above it adds up to `needed`, or more.
+  /// Finds the greatest threshold for which `measure`, over the ids whose keys are at or above it, adds up to `needed`.
   template <class Team, class Measure>
   B2M_HOST_DEVICE static std::uint32_t find_threshold(const Team& team, const Ids& ids, std::uint64_t needed,
                                                       Memory& memory, const Measure& measure) {
@@ -216,7 +218,7 @@ struct SampleBlock {
     });
   }
 
-  /// Weights of the ids at or above the threshold, 0 of the others, and their total.
+  /// Writes the weights of the ids at or above the threshold, 0 for the others, and adds up their total.
   template <class Team>
   B2M_HOST_DEVICE void weigh(const Team& team, const Ids& ids, std::uint32_t greatest, std::uint32_t threshold,
                              Memory& memory) const {
@@ -233,8 +235,8 @@ struct SampleBlock {
     });
   }
 
-  /// Draws among the ids at or above the threshold: the row is cut into a stretch for each thread, the one where the
-  /// running sum exceeds the drawn weight is cut again, until a stretch is one id.
+  /// Draws among the ids at or above the threshold. The row is cut into a stretch for each thread; the stretch in which
+  /// the running sum exceeds the drawn weight is cut again, until a stretch is one id.
   template <class Team>
   B2M_HOST_DEVICE static int draw_above(const Team& team, const Ids& ids, std::uint32_t threshold, std::uint64_t random,
                                         Memory& memory) {
@@ -255,8 +257,8 @@ struct SampleBlock {
       add_groups(team, memory);
       if (begin == 0 && end == ids.count) {  // the first time
         std::uint64_t total = 0;
-        for (int at = 0; at < groups; ++at) {
-          total += memory.group_sums[at];
+        for (const std::uint64_t sum : memory.group_sums) {
+          total += sum;
         }
         drawn = drawn_weight(random, total);
       }

@@ -233,7 +233,7 @@ class Trial {
     const at::Tensor apart = (in_parts.to(at::kDouble) - expected).abs();
     const double allowed = tolerance() * expected.abs().max().item<double>();
     for (int64_t position = 0; position < length_; ++position) {
-      const double most = apart.select(-2, position).max().item<double>();
+      const auto most = apart.select(-2, position).max().item<double>();
       if (most > allowed) {
         fail(where, "stage '", stage_.name,
              "' must return from extend the logits of tokens at once when it is given them ", how, ", within ", allowed,
