@@ -149,7 +149,7 @@ def with_examples():
 
 
 @pytest.mark.parametrize("path", with_examples(), ids=lambda path: path.stem)
-@pytest.mark.filterwarnings("ignore:.*the grid of alphas:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*the grid of alphas:UserWarning", "ignore:.*torch.jit.*:DeprecationWarning")
 def test_examples_of_pages_give_what_they_show(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)

@@ -2,13 +2,13 @@
 
 import warnings
 
+import made_bundle
 import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
-import made_bundle
 from brain2music.bundles import Bundle, describe, write
 
 RATE = 300
