@@ -1,5 +1,7 @@
 """A small bundle of random networks that makes music: MusicLM's three stages, the last of them in parallel."""
 
+import warnings
+
 import torch
 from torch import nn
 
@@ -9,6 +11,13 @@ from brain2music.exporters import TransformerStage, script_stage
 
 CODES, STYLE_LEVELS, STYLE_CODES, D = 16, 3, 8, 12
 CARD = {"name": "Random", "source": "made by a test", "licence": "CC0-1.0", "replaces": "a trained network"}
+
+
+def scripted(module):
+    """Script a module; torch calls that deprecated, in favour of what C++ cannot load yet."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`torch.jit", category=DeprecationWarning)
+        return torch.jit.script(module.eval())
 
 
 class Embedder(nn.Module):
@@ -46,7 +55,10 @@ class Conditioner(nn.Module):
 
 
 class Codec(nn.Module):
-    """Levels are summed, a convolution over three frames follows, and a linear map to a frame's samples."""
+    """Levels are summed, a convolution over three frames follows, and a linear map to a frame's samples.
+
+    The last of four levels has half as many codes.
+    """
 
     def __init__(self, levels, channels, hop):
         super().__init__()
@@ -63,8 +75,9 @@ class Codec(nn.Module):
         rest = self.to_features(pieces.transpose(1, 2).flatten(2))
         codes: list[torch.Tensor] = []
         for level in range(self.levels):
-            code = torch.cdist(rest, self.books[level].unsqueeze(0)).argmin(2)
-            rest = rest - self.books[level][code]
+            book = self.books[level, : 8 if level == 3 else 16]
+            code = torch.cdist(rest, book.unsqueeze(0)).argmin(2)
+            rest = rest - book[code]
             codes.append(code)
         return torch.stack(codes, 1)
 
@@ -162,7 +175,7 @@ def write(folder, *, window=None, channels=1, context=True, entries=None, module
     torch.manual_seed(1)
     modules = networks() if modules is None else modules
     codec = {
-        "module": torch.jit.script(Codec(4, channels, 40).eval()),
+        "module": scripted(Codec(4, channels, 40).eval()),
         "methods": ["encode", "decode"],
         "sample_rate": 400,
         "frame_rate": 10,
@@ -174,7 +187,7 @@ def write(folder, *, window=None, channels=1, context=True, entries=None, module
     if context:
         codec["context"] = {"past": 1, "future": 1}
     embedder = {
-        "module": torch.jit.script(Embedder()),
+        "module": scripted(Embedder()),
         "methods": ["embed"],
         "sample_rate": 400,
         "window": 1.0,
@@ -182,7 +195,7 @@ def write(folder, *, window=None, channels=1, context=True, entries=None, module
         "card": CARD,
     }
     conditioner = {
-        "module": torch.jit.script(Conditioner()),
+        "module": scripted(Conditioner()),
         "methods": ["quantize", "dequantize"],
         "dimension": D,
         "levels": STYLE_LEVELS,

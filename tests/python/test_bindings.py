@@ -94,6 +94,10 @@ def test_dispatcher_and_bindings_agree():
     found = torch.ops.brain2music.cosine_top_k(x, x, 3), _core.kernels.cosine_top_k(x, x, 3)
     for operation, binding in zip(*found, strict=True):
         assert torch.equal(operation, binding)
+    rows = x, torch.tensor([[0, 7]] * 200), torch.arange(200), torch.tensor(1), 2
+    options = {"temperature": 0.8, "top_k": 5, "top_p": 0.9}
+    drawn = torch.ops.brain2music.sample_tokens(*rows, **options)
+    assert torch.equal(drawn, _core.kernels.sample_tokens(*rows, **options))
     with pytest.raises(ValueError, match="odd"):
         torch.ops.brain2music.median_filter(x, 160)
 

@@ -155,7 +155,9 @@ def test_no_text_is_cut_where_the_definition_does_not_cut_it(tmp_path, post):
     bundle = Bundle(bundle_of(tmp_path / "room", definition, longest), device="cpu")
     np.testing.assert_array_equal(bundle.embed("text_embedder", TEXTS).values[:, 0], expected(encoded))
     bundle = Bundle(bundle_of(tmp_path, definition, longest - 1), device="cpu")
-    with pytest.raises(ValueError, match=rf"a text must have at most {longest - 1} tokens \(max_length\); got {longest}"):
+    with pytest.raises(
+        ValueError, match=rf"a text must have at most {longest - 1} tokens \(max_length\); got {longest}"
+    ):
         bundle.embed("text_embedder", TEXTS)
 
 

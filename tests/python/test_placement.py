@@ -118,6 +118,25 @@ def test_a_search_stays_on_the_device_of_its_queries():
         assert there.stride() == here.stride() == meta.stride()
 
 
+def test_tokens_stay_on_the_device_of_the_logits():
+    def arguments(device):
+        integers = {"dtype": torch.int64, "device": device}
+        shapes = ((6, 2), (6,), ())
+        return [torch.ones(6, 40, device=device), *(torch.empty(shape, **integers) for shape in shapes)]
+
+    with FakeTensorMode():
+        there = _core.kernels.sample_tokens(*arguments("cuda:1"), 0, top_k=3)
+        for i in (1, 2):  # a tensor without dimensions may come from the CPU to a fake tensor
+            mixed = arguments("cuda:1")
+            mixed[i] = arguments("cpu")[i]
+            with pytest.raises((RuntimeError, ValueError), match="device"):
+                _core.kernels.sample_tokens(*mixed, 0)
+    assert there.device == torch.device("cuda:1")
+    for result in (there, _core.kernels.sample_tokens(*arguments("meta"), 0)):
+        assert result.shape == (6,)
+        assert result.dtype == torch.int64
+
+
 def test_the_method_catches_a_tensor_on_the_wrong_device():
     with FakeTensorMode(), pytest.raises(RuntimeError, match="device"):
         torch.empty(3, 3, device="cuda") + torch.eye(3)

@@ -94,7 +94,9 @@ void check_codes(const Role& role, const at::Tensor& result, const char* method)
   }
   const at::Tensor counts = code_counts(role, result.dim()).to(result.device());
   if (result.numel() > 0 && at::logical_or(result < 0, result >= counts).any().item<bool>()) {
-    fail(where, "role '", role.name, "' must return codes from 0 to ", role.vocabulary.value_or(1) - 1,
+    const bool alike = std::ranges::min(role.vocabularies) == role.vocabulary;
+    fail(where, "role '", role.name, "' must return codes from 0 to ",
+         alike ? std::to_string(role.vocabulary.value_or(1) - 1) : "below each level's number",
          " (field 'vocabulary') from ", method, "; got ", result.min().item<int64_t>(), " to ",
          result.max().item<int64_t>());
   }

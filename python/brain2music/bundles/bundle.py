@@ -293,9 +293,7 @@ def core_object(
     bundle: Bundle, kind: Any, device: str | torch.device | None = None, dtype: str | torch.dtype | None = None
 ) -> Any:
     """Make an object of the extension that runs a bundle's networks: by default where and how the bundle does."""
-    return kind(
-        bundle._core, bundle._device if device is None else _device(device), _dtype(dtype) or bundle._dtype
-    )
+    return kind(bundle._core, bundle._device if device is None else _device(device), _dtype(dtype) or bundle._dtype)
 
 
 def _device(device: str | torch.device) -> torch.device:

@@ -116,6 +116,8 @@ def _layout(bundle: Bundle, entry: dict[str, Any]) -> list[str]:
     sampling = ", ".join(f"{name} {value:g}" for name, value in entry["sampling"].items())
     return [
         f"reads    {', '.join(read) or 'nothing'}",
-        f"writes   {len(entry['codes'])} levels" + (f": {codec} of the codec" if codec else "") + f" ({entry['family']})",
+        f"writes   {len(entry['codes'])} levels"
+        + (f": {codec} of the codec" if codec else "")
+        + f" ({entry['family']})",
         f"draws    {sampling}",
     ]

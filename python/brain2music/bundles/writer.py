@@ -128,7 +128,9 @@ def _entry(role: str, given: dict[str, Any], folder: Path) -> dict[str, Any]:
 def _stage(number: int, given: dict[str, Any], folder: Path) -> dict[str, Any]:
     name = given.get("name")
     if not isinstance(name, str) or not name.isidentifier():
-        raise ValueError(f"[{_WHERE}] a stage must have a name of letters, digits and '_'; got {name!r} for stage {number}")
+        raise ValueError(
+            f"[{_WHERE}] a stage must have a name of letters, digits and '_'; got {name!r} for stage {number}"
+        )
     return _entry(name, {"methods": ["init_state", "extend"], **given}, folder)
 
 

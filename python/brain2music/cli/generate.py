@@ -26,7 +26,9 @@ def add_to(commands: Commands) -> None:
         type=Path,
         help="an array (d,), (q, d) or (q, r, d) in a .npy file, or what Embeddings.save wrote (.safetensors)",
     )
-    parser.add_argument("out", type=Path, metavar="OUT", help="a .wav or .flac file; of several pieces, their beginning")
+    parser.add_argument(
+        "out", type=Path, metavar="OUT", help="a .wav or .flac file; of several pieces, their beginning"
+    )
     parser.add_argument("--bundle", help="folder of trained networks; by default those that come with brain2music")
     parser.add_argument("--seconds", type=float, default=15.0, help="length of the music")
     parser.add_argument("--samples", type=int, default=1, help="pieces for each embedding")
@@ -76,7 +78,9 @@ def _embedding(options: argparse.Namespace, bundle: Any) -> Any:
     if options.audio is not None:
         roles = [role for role in bundle.space["roles"] if "sample_rate" in bundle.roles[role]]
         if not roles:
-            raise ValueError(f"[cli.generate] the bundle must have a role that embeds music into its space; got {bundle}")
+            raise ValueError(
+                f"[cli.generate] the bundle must have a role that embeds music into its space; got {bundle}"
+            )
         return bundle.embed(roles[0], [options.audio])
     if options.embedding.suffix == ".safetensors":
         return Embeddings.load(options.embedding)

@@ -84,7 +84,7 @@ class Audio:
         self,
         folder: str | os.PathLike[str],
         names: Sequence[str] | None = None,
-        format: str = "wav",  # noqa: A002  the name that users know from soundfile
+        format: str = "wav",
     ) -> list[Path]:
         """Write each piece as a file of 16 bits, and beside it a JSON file of what it was made with.
 

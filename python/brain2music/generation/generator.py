@@ -1,6 +1,7 @@
 """Music from embeddings, by a bundle's stages and codec."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -126,7 +127,15 @@ class MusicGenerator:
             If a network fails.
         """
         values, options = self._request(
-            embedding, seconds, samples, seed, hop, window, (temperature, top_k, top_p, guidance), normalize, memory_limit
+            embedding,
+            seconds,
+            samples,
+            seed,
+            hop,
+            window,
+            (temperature, top_k, top_p, guidance),
+            normalize,
+            memory_limit,
         )
         with _bar(progress) as on_step:
             waveform, rate = self._core.generate(values, {**options, "progress": on_step})
@@ -172,10 +181,18 @@ class MusicGenerator:
             If a network fails.
         """
         values, options = self._request(
-            embedding, seconds, samples, seed, hop, window, (temperature, top_k, top_p, guidance), normalize, memory_limit
+            embedding,
+            seconds,
+            samples,
+            seed,
+            hop,
+            window,
+            (temperature, top_k, top_p, guidance),
+            normalize,
+            memory_limit,
         )
         blocks = self._core.stream(values, float(block), {**options, "progress": None})
-        return iter(blocks.next, None)
+        return _until_none(blocks.next)
 
     def _request(
         self,
@@ -204,7 +221,7 @@ class MusicGenerator:
             if values.dtype.kind in "iu":
                 values = values.astype(np.float32)
         if window is None:
-            members = self._bundle.space["roles"]
+            members = (self._bundle.space or {}).get("roles", [])
             window = float(self._bundle.roles[members[0]].get("window", 0.0)) if members else 0.0
         options = {
             "seconds": float(seconds),
@@ -229,6 +246,11 @@ class MusicGenerator:
             about["embeddings"] = {"role": embedding.role, "hash": embedding.hash}
         kept = ("seconds", "seed", "window", "hop", "unit_length", "sampling", "stages")
         return {**about, **{key: options[key] for key in kept}}
+
+
+def _until_none(call: Callable[[], Any]) -> Iterator[Any]:
+    while (value := call()) is not None:
+        yield value
 
 
 def _whole(name: str, value: Any) -> int:
@@ -256,26 +278,18 @@ def _number(name: str, value: Any) -> float | int:
     return _whole(name, value) if name == "top_k" else float(value)
 
 
-class _bar:  # noqa: N801  used as a function
-    """A bar, a step a position, or nothing."""
+@contextmanager
+def _bar(shown: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """Show a bar, a step a position, or nothing."""
+    if not shown:
+        yield None
+        return
+    from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
-    def __init__(self, shown: bool) -> None:
-        self._shown = shown
-        self._bar: Any = None
-
-    def __enter__(self) -> Any:
-        if not self._shown:
-            return None
-        from tqdm.auto import tqdm  # type: ignore[import-untyped]
-
-        self._bar = tqdm(desc="music", unit="step")
+    with tqdm(desc="music", unit="step") as bar:
 
         def on_step(done: int, total: int) -> None:
-            self._bar.total = total
-            self._bar.update(done - self._bar.n)
+            bar.total = total
+            bar.update(done - bar.n)
 
-        return on_step
-
-    def __exit__(self, *error: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        yield on_step

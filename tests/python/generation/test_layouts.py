@@ -1,6 +1,7 @@
 """Sequences are laid out as the manifest says: MusicLM's as a table, others by hand."""
 
 import copy
+import itertools
 import json
 from pathlib import Path
 
@@ -185,7 +186,7 @@ def test_windows_tile_the_piece(tmp_path):
         spans = plan["windows"]
         assert spans[0][:2] == (0, 0)
         assert spans[-1][2] == int(np.ceil(seconds * 50 - 1e-9))
-        for (_, _, end), (first, fresh, _) in zip(spans, spans[1:], strict=False):
+        for (_, _, end), (first, fresh, _) in itertools.pairwise(spans):
             assert fresh == end
             assert fresh - first == 75
 
