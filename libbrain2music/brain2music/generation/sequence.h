@@ -33,9 +33,11 @@ struct SequenceStart {
 class Sequence {
  public:
   /// Makes the network's state and feeds it what is known.
-  /// @param name  of the stage, for messages
-  /// @param start what is written
-  /// @param other guidance's other half; none where guidance is 1
+  /// @param script the stage's network
+  /// @param name   of the stage, for messages
+  /// @param start  what is written
+  /// @param other  guidance's other half; none where guidance is 1
+  /// @param draw   how codes are drawn
   Sequence(std::shared_ptr<const models::Script> script, std::string name, SequenceStart start,
            std::optional<SequenceStart> other, Draw draw);
   ~Sequence();
