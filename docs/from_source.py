@@ -101,13 +101,13 @@ class SchemaTables(SphinxDirective):
         if "enum" in field.get("items", ()):
             return "list from " + ", ".join(field["items"]["enum"]), description
         if "items" in field:
-            return f"list of {self._described(field['items'])[0]}", description
+            return f"list of {plural(self._described(field['items'])[0])}", description
         if "oneOf" in field:
             return " or ".join(self._described(each)[0] for each in field["oneOf"]), description
         if "properties" in field:
             return "object with " + ", ".join(field["properties"]), description
         if "additionalProperties" in field:
-            return f"object of {self._described(field['additionalProperties'])[0]}", description
+            return f"object of {plural(self._described(field['additionalProperties'])[0])}", description
         limits = []
         for word, sign in (("minimum", "at least"), ("exclusiveMinimum", "above"), ("maximum", "at most")):
             if word in field and field[word] < 1_000_000_000:
@@ -126,6 +126,11 @@ class SchemaTables(SphinxDirective):
             contains = rule["if"]["properties"]["methods"]["contains"]
             methods = " or ".join(contains["enum"] if "enum" in contains else [contains["const"]])
             yield f"With the method {methods}, {' and '.join(rule['then']['required'])} must be given."
+
+
+def plural(kind):
+    """Several of "whole number (at least 0)", "text", "object with ..."."""
+    return re.sub(r"\b(number|text|object|list)\b", r"\1s", kind)
 
 
 class Roles(SchemaTables):

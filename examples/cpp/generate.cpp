@@ -41,7 +41,7 @@ int main(int argc, char** argv) {
       const float peak = std::max(sound.abs().max().item<float>(), 1.0F);  // beyond full scale: quieter as a whole
       const std::string number = waveform.size(0) > 1 ? "_" + std::to_string(clip) : "";
       const auto file = out.parent_path() / (out.stem().string() + number + out.extension().string());
-      b2m::io::save_audio(file, sound / peak, rate);
+      b2m::io::save_audio(file, sound.div(peak), rate);
       std::printf("%s: %.2f s, %ld Hz\n", file.c_str(), options.seconds, rate);
     }
   } catch (const std::exception& error) {
