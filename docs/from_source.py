@@ -19,6 +19,11 @@ from brain2music.report import GLOSSARY
 ROOT = Path(__file__).parents[1]
 XML = ROOT / "build" / "docs" / "xml"
 SCHEMA = ROOT / "python" / "brain2music" / "bundles" / "schema.json"
+PATTERNS = {
+    "^[0-9a-f]{64}": "64 hexadecimal digits",
+    "^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}": "a plain file name",
+    "^[a-z][a-z0-9_]{0,49}": "small letters, digits and _",
+}
 
 
 class ReportGlossary(SphinxDirective):
@@ -59,21 +64,18 @@ class SettingsTable(SphinxDirective):
         return [table(["key", "type", "default"], rows)]
 
 
-class Roles(SphinxDirective):
-    """``.. bundle-roles::`` lists what each role of a bundle's manifest must and may have, from its schema."""
+class SchemaTables(SphinxDirective):
+    """Tables of what a bundle's manifest must and may have, from its schema."""
 
     def run(self):
-        schema = json.loads(SCHEMA.read_text())
-        self.named = schema["$defs"]
-        found = []
-        roles = schema["properties"]["roles"]["properties"]
-        kinds = {}
-        for role, entry in roles.items():
-            kinds.setdefault(entry["$ref"].rpartition("/")[2], []).append(role)
-        for title, kind in [("Every role", "role"), *((", ".join(names), kind) for kind, names in kinds.items())]:
-            found += [nodes.rubric(text=title), self._fields(self.named[kind])]
-            found += [nodes.paragraph(text=rule) for rule in self._rules(self.named[kind])]
-        return found
+        self.schema = json.loads(SCHEMA.read_text())
+        self.named = self.schema["$defs"]
+        return self.tables()
+
+    def titled(self, title, entry):
+        """A table below its title, and the rules of one field with another."""
+        rules = [nodes.paragraph(text=rule) for rule in self._rules(entry)]
+        return [nodes.rubric(text=title), self._fields(entry), *rules]
 
     def _fields(self, entry):
         rows = []
@@ -99,11 +101,13 @@ class Roles(SphinxDirective):
         if "enum" in field.get("items", ()):
             return "list from " + ", ".join(field["items"]["enum"]), description
         if "items" in field:
-            return f"list of {self._described(field['items'])[0]}", description
+            return f"list of {plural(self._described(field['items'])[0])}", description
         if "oneOf" in field:
             return " or ".join(self._described(each)[0] for each in field["oneOf"]), description
         if "properties" in field:
             return "object with " + ", ".join(field["properties"]), description
+        if "additionalProperties" in field:
+            return f"object of {plural(self._described(field['additionalProperties'])[0])}", description
         limits = []
         for word, sign in (("minimum", "at least"), ("exclusiveMinimum", "above"), ("maximum", "at most")):
             if word in field and field[word] < 1_000_000_000:
@@ -112,16 +116,60 @@ class Roles(SphinxDirective):
             field.get("type"), field.get("type", "any")
         )
         if "pattern" in field:
-            limits.append("64 hexadecimal digits" if "64" in field["pattern"] else "a plain file name")
+            limits.append(PATTERNS[field["pattern"].removesuffix(r"(?![\s\S])")])
         return kind + (f" ({', '.join(limits)})" if limits else ""), description
 
     def _rules(self, entry):
         for rule in [*entry.get("allOf", []), *([entry] if "if" in entry else [])]:
-            if "if" not in rule:
+            if "if" not in rule or "methods" not in rule["if"]["properties"]:
                 continue
             contains = rule["if"]["properties"]["methods"]["contains"]
             methods = " or ".join(contains["enum"] if "enum" in contains else [contains["const"]])
             yield f"With the method {methods}, {' and '.join(rule['then']['required'])} must be given."
+
+
+def plural(kind):
+    """Several of "whole number (at least 0)", "text", "object with ..."."""
+    return re.sub(r"\b(number|text|object|list)\b", r"\1s", kind)
+
+
+class Roles(SchemaTables):
+    """``.. bundle-roles::`` lists what every role has, then each."""
+
+    def tables(self):
+        kinds = {}
+        for role, entry in self.schema["properties"]["roles"]["properties"].items():
+            kinds.setdefault(entry["$ref"].rpartition("/")[2], []).append(role)
+        found = self.titled("Every role, every stage", self.named["role"])
+        for kind, names in kinds.items():
+            found += self.titled(", ".join(names), self.named[kind])
+        return found
+
+
+class Stages(SchemaTables):
+    """``.. bundle-stages::`` lists what a stage has, and the parts of each family's layout."""
+
+    def tables(self):
+        token, codes = self.named["parts"]["items"]["oneOf"]
+        given = self.named["delayed_layout"]["properties"]["given"]["items"]
+        condition, sampling = (self.named["stage"]["properties"][name] for name in ("condition", "sampling"))
+        return [
+            *self.titled("A stage, beside what every role has", self.named["stage"]),
+            *self.titled("sampling", sampling),
+            *self.titled("condition", condition),
+            *self.titled("layout of the family tokens", self.named["token_layout"]),
+            *self.titled("A special token in a prefix", token),
+            *self.titled("Codes in a prefix", codes),
+            *self.titled("layout of the family parallel", self.named["delayed_layout"]),
+            *self.titled("Given levels", given),
+        ]
+
+
+class Space(SchemaTables):
+    """``.. bundle-space::`` lists what the space of embeddings has."""
+
+    def tables(self):
+        return [self._fields(self.schema["properties"]["space"])]
 
 
 class Headers(SphinxDirective):
@@ -229,6 +277,8 @@ def setup(app):
     app.add_directive("columns-of", Columns)
     app.add_directive("settings-table", SettingsTable)
     app.add_directive("bundle-roles", Roles)
+    app.add_directive("bundle-stages", Stages)
+    app.add_directive("bundle-space", Space)
     app.add_directive("public-headers", Headers)
     app.connect("doctree-read", no_links_to_lesser_names)
     app.connect("source-read", notebook_depends_on_all)

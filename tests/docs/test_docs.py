@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import made_bundle
 import numpy as np
 import pytest
 from public_rooms import ROOMS
@@ -148,13 +149,17 @@ def with_examples():
 
 
 @pytest.mark.parametrize("path", with_examples(), ids=lambda path: path.stem)
-@pytest.mark.filterwarnings("ignore:.*the grid of alphas:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*the grid of alphas:UserWarning", "ignore:.*torch.jit.*:DeprecationWarning")
 def test_examples_of_pages_give_what_they_show(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     X, W = rng.standard_normal((200, 20)), rng.standard_normal((20, 50))
     Y = X @ W + rng.standard_normal((200, 50))
     names = {"b2m": b2m, "np": np, "X": X, "Y": Y, "runs": np.repeat(np.arange(10), 20)}
+    if "predicted, seconds" in path.read_text():
+        bundle = made_bundle.write(tmp_path / "bundle", window=2.0)
+        noise = rng.uniform(-0.1, 0.1, (3, 4 * 400))
+        names["predicted"] = bundle.embed("music_embedder", (noise, 400), ids=["clip 0", "clip 1", "clip 2"], hop=1.0)
     failed, tried = doctest.testfile(str(path), module_relative=False, globs=names, optionflags=OPTIONS)
     assert tried
     assert not failed
@@ -198,7 +203,7 @@ def test_command_lines_are_understood(line, capsys):
 
 PAGE = DOCS / "howto" / "troubleshooting.rst"
 #: Rooms whose messages users meet with files and arrays of their own.
-ROOMS = ("study", "bundles", "ridge", "retrieval", "decoding", "io", "models")
+ROOMS = ("study", "bundles", "ridge", "retrieval", "decoding", "generation", "exporters", "cli", "io", "models")
 
 
 def constants(path):

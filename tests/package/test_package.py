@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import ndimage
+from scipy.io import wavfile
 from sklearn.linear_model import Ridge
 
 ROOT = Path(__file__).parents[2]
@@ -97,8 +98,37 @@ def library(tmp_path_factory):
     return folder, [(q, i + 1, cosines[q, row], f"track {row}") for q in range(3) for i, row in enumerate(best[q])]
 
 
+#: Writes a bundle of random networks, a decoder of its embeddings, responses, and the music that Python makes of them.
+MUSIC = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import numpy as np, brain2music as b2m, made_bundle
+rng = np.random.default_rng(0)
+bundle = made_bundle.write("bundle", window=2.0)
+music = bundle.embed("music_embedder", (rng.uniform(-0.1, 0.1, (24, 1600)), 400), hop=1.0)
+brain = rng.standard_normal((24, 8, 30)).astype(np.float32)
+decoder = b2m.BrainDecoder(n_rois=1, tr=0.5, alphas=[1.0, 10.0, 100.0], device="cpu")
+decoder.fit(brain, music, rois=np.repeat([1, 2], 15), groups=np.repeat([1, 2, 3], 8))
+decoder.save("decoder.safetensors")
+decoder.space_ = b2m.bundles.EmbeddingSpace("music_embedder", "e" * 64, 1.0, 1.0)
+decoder.save("another_space.safetensors")
+decoder.space_ = music.space
+np.save("responses.npy", brain[:2])
+predicted = decoder.predict_embeddings(brain[:2], ["a", "b"])
+np.save("waveform.npy", b2m.MusicGenerator(bundle, device="cpu").generate(predicted, seconds=3).waveform)
+"""
+
+
+@pytest.fixture(scope="module")
+def music(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("music")
+    status, printed = run([PYTHON, "-W", "ignore", "-c", MUSIC, ROOT / "tests" / "python"], cwd=folder)
+    assert status == 0, printed
+    return folder
+
+
 @pytest.mark.parametrize("install", ["wheel", "prefix", "prefix without CUDA"])
-def test_cpp_programs_build_and_run_against(install, run_of_bold, library, tmp_path):
+def test_cpp_programs_build_and_run_against(install, run_of_bold, library, music, tmp_path):
     folder, expected = run_of_bold
     prefix = {
         "wheel": wheel_prefix,
@@ -141,6 +171,22 @@ def test_cpp_programs_build_and_run_against(install, run_of_bold, library, tmp_p
     status, printed = run([tmp_path / "search", folder, folder / "queries.npy"])
     assert status == 1
     assert "[retrieval.Index.open]" in printed
+    cpp_makes_the_music_of_python(tmp_path / "generate", music, tmp_path)
+
+
+def cpp_makes_the_music_of_python(program, folder, out):
+    files = [folder / "bundle", folder / "decoder.safetensors", folder / "responses.npy"]
+    status, printed = run([program, *files, out / "music.wav", "3"])
+    assert status == 0, printed
+    for clip, expected in enumerate(np.load(folder / "waveform.npy")[:, 0]):
+        rate, sound = wavfile.read(out / f"music_{clip}.wav")
+        assert rate == 400
+        np.testing.assert_allclose(sound / 32768, expected[0], atol=2 / 32768)
+    files[1] = folder / "another_space.safetensors"
+    status, printed = run([program, *files, out / "refused.wav"])
+    assert status == 1
+    assert "embeddings must be of the space that the bundle 'Random' makes music from" in printed
+    assert not list(out.glob("refused*"))
 
 
 def tutorial_prints_what_it_says(program, folder):

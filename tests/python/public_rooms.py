@@ -1,6 +1,6 @@
 """The rooms of the package that take a user's arrays; the documentation has a page for each."""
 
 ROOMS = (
-    *("bundles", "decoding", "distributed", "evaluation", "metrics", "plotting", "report", "retrieval", "ridge"),
-    *("signal", "study"),
+    *("bundles", "decoding", "distributed", "evaluation", "generation", "metrics", "plotting", "report", "retrieval"),
+    *("ridge", "signal", "study"),
 )

@@ -2,6 +2,7 @@
 
 import warnings
 
+import made_bundle
 import numpy as np
 import pytest
 import torch
@@ -342,6 +343,16 @@ def test_the_graphs_of_stages_and_generators_are_read(tmp_path):
         RuntimeError, match=r"role 'generator' \(generator\.pt\) must draw no random numbers; got aten::r"
     ):
         write(tmp_path / "bad", name="x", description="y", roles=roles)
+
+
+def test_stages_are_tried_before_the_bundle_appears(tmp_path):
+    made_bundle.write(tmp_path / "good")
+    assert "\nstage fine: init_state, extend, in float32" in describe.verify(tmp_path / "good")
+    modules = made_bundle.networks()
+    modules["coarse"] = modules["semantic"]  # of 43 ids, not 48
+    with pytest.raises(RuntimeError, match=r"stage 'coarse'.* must return shape \[3, \d, 48\] from extend"):
+        made_bundle.write(tmp_path / "bad", modules=modules)
+    assert not (tmp_path / "bad").exists()
 
 
 def test_texts_are_tried_twice(tmp_path):

@@ -40,7 +40,10 @@ models::SamplingDefaults sampling_of(const models::Stage& stage, const Generatio
 /// The codes of a batch of pieces while they are written, stage by stage, as far as they are asked for.
 class Piece {
  public:
-  /// @param samples (B,) numbers of the samples: each has random numbers of its own
+  /// @param networks what writes; held by reference
+  /// @param track    embeddings of B pieces
+  /// @param samples  (B,) numbers of the samples: each has random numbers of its own
+  /// @param options  length and sampling; held by reference
   Piece(const Networks& networks, StyleTrack track, const std::vector<int64_t>& samples,
         const GenerationOptions& options);
 

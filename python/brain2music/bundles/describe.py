@@ -24,7 +24,7 @@ _UNITS = {
 
 
 def info(path: str | os.PathLike[str]) -> str:
-    """Describe a bundle: its roles, the networks in them, what they stand in for and under which licence.
+    """Describe a bundle: its roles and stages, the networks in them, what they stand in for and under which licence.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def verify(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> 
     Returns
     -------
     str
-        What was checked, a line a role.
+        What was checked, a line for each role and stage.
 
     Raises
     ------
@@ -77,10 +77,11 @@ def verified(path: str | os.PathLike[str], device: str | torch.device = "cpu") -
     """Yield the lines of :func:`verify`, each once what it says has been checked."""
     bundle = Bundle(path, device)
     yield f"{bundle.name}: schema and hashes as they should be ({bundle.hash})"
-    for role, entry in bundle.roles.items():
-        for dtype in entry["dtypes"]:
-            bundle.load(role, getattr(torch, dtype))
-        yield f"{role}: {', '.join(entry['methods'])}, in {', '.join(entry['dtypes'])}"
+    for kind, entries in (("", bundle.roles), ("stage ", bundle.stages)):
+        for name, entry in entries.items():
+            for dtype in entry["dtypes"]:
+                bundle.load(name, getattr(torch, dtype))
+            yield f"{kind}{name}: {', '.join(entry['methods'])}, in {', '.join(entry['dtypes'])}"
 
 
 def _role(bundle: Bundle, entry: dict[str, Any]) -> list[str]:
