@@ -283,8 +283,10 @@ def test_texts(tmp_path):
         **TEXT,
     }
     bundle = Bundle(write_tiny(tmp_path / "b", text_embedder=role))
-    embeddings = bundle.embed("text_embedder", ["jazz", "slow blues", "blues blues blues blues", "polka"])
+    embeddings = bundle.embed("text_embedder", ["jazz", "slow blues", "blues blues blues", "polka"])
     np.testing.assert_array_equal(embeddings.values[:, 0], [[5, 1], [18, 2], [33, 3], [1, 1]])
+    with pytest.raises(ValueError, match=r"a text must have at most 3 tokens \(max_length\); got 4 for 'blues blues"):
+        bundle.embed("text_embedder", ["jazz", "blues blues blues blues"])
 
 
 def test_opening_checks_hashes_and_loads_nothing(tmp_path):

@@ -262,7 +262,7 @@ def test_state_that_calls_change_is_refused(tmp_path, body, rule):
         written(tmp_path, module)
 
 
-CODES = {"levels": 2, "vocabulary": 16, "frame_rate": 10}
+CODES = {"levels": 2, "vocabulary": 16, "frame_rate": 10, "channels": 1}
 METHODS = {
     "codec": (
         {"methods": ["encode", "decode"], "sample_rate": RATE, **CODES},
@@ -320,16 +320,46 @@ def test_every_method_is_held_to_the_rules(tmp_path, role, method, change, rule)
         write_role(tmp_path, role, method, change)
 
 
-def test_a_codec_of_two_channels_is_tried_with_two(tmp_path):
+def write_codec(folder, decode="", **fields):
     entry, source = METHODS["codec"]
     source = source.replace("def encode(self, wave):\n", "def encode(self, wave):\n  assert wave.size(1) == 2\n")
-    module = scripted_of(source.format(encode="", decode=""))
-    write(
-        tmp_path / "b",
-        name="x",
-        description="y",
-        roles={"codec": {"module": module, "card": CARD, **entry}},
-    )
+    source = source.replace("repeat_interleave(30, 2)", "repeat_interleave(30, 2).repeat(1, 2, 1)")
+    role = {"module": scripted_of(source.format(encode="", decode=decode)), "card": CARD, **entry, **fields}
+    return write(folder, name="x", description="y", roles={"codec": role})
+
+
+def test_a_codec_is_tried_with_the_channels_that_it_tells(tmp_path):
+    write_codec(tmp_path / "two", channels=2)
+    with pytest.raises(RuntimeError, match=r"role 'codec' \(codec\.pt\) must run encode; got"):
+        write_codec(tmp_path / "one")
+    with pytest.raises(RuntimeError, match=r"role 'codec' must return shape \[2, 2, any\] from decode; got \[2, 1"):
+        write_codec(tmp_path / "mono", "[:, :1]", channels=2)
+
+
+@pytest.mark.parametrize(
+    ("decode", "context", "rule"),
+    [
+        ("", (0, 0), None),
+        (
+            ".cumsum(2)",
+            (0, 0),
+            r"'context': as many frames as a frame's sound depends on is expected; got 0 before and 0",
+        ),
+        (".roll(30, 2)", (1, 0), None),
+        (".roll(30, 2)", (0, 0), "got 0 before and 0 after, with which a block's sound is"),
+        (".roll(-90, 2)", (1, 2), "got 1 before and 2 after"),
+        (".roll(-90, 2)", (0, 3), None),
+        ("[:, :, :-1]", (2, 2), r"as many samples for every frame from decode, where 'context' is told; got"),
+    ],
+)
+def test_the_context_of_a_codec_is_tried(tmp_path, decode, context, rule):
+    past, future = context
+    fields = {"channels": 2, "context": {"past": past, "future": future}}
+    if rule is None:
+        write_codec(tmp_path / "b", decode, **fields)
+        return
+    with pytest.raises(RuntimeError, match=rf"role 'codec'.*{rule}"):
+        write_codec(tmp_path / "b", decode, **fields)
 
 
 def test_the_graphs_of_stages_and_generators_are_read(tmp_path):
@@ -337,12 +367,13 @@ def test_the_graphs_of_stages_and_generators_are_read(tmp_path):
     entry = {"methods": ["generate"], "sample_rate": RATE, "dimension": 2, "card": CARD}
     body = "def generate(self, embedding, noise):\n  return embedding.sum() + noise{}\n"
     roles = {"generator": {"module": scripted_of(body.format("")), **entry}}
-    write(tmp_path / "good", name="x", description="y", roles=roles)
+    space = {"dimension": 2, "roles": [], "hashes": ["0" * 64]}
+    write(tmp_path / "good", name="x", description="y", roles=roles, space=space)
     roles["generator"]["module"] = scripted_of(body.format(" + torch.randn_like(noise)"))
     with pytest.raises(
         RuntimeError, match=r"role 'generator' \(generator\.pt\) must draw no random numbers; got aten::r"
     ):
-        write(tmp_path / "bad", name="x", description="y", roles=roles)
+        write(tmp_path / "bad", name="x", description="y", roles=roles, space=space)
 
 
 def test_stages_are_tried_before_the_bundle_appears(tmp_path):
