@@ -64,10 +64,11 @@ class Sequence {
  private:
   struct Pass;
 
-  void write();
-  void check_drawn() const;
-
   void feed_known();
+  at::Tensor drawn(const std::vector<at::Tensor>& fed, const at::Tensor& ranges);
+  void write_on_device();
+  void write_on_host();
+  [[noreturn]] void failed() const;
 
   LoadedStage stage_;
   SequencePlan plan_;
