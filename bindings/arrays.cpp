@@ -82,8 +82,7 @@ at::Tensor view_of(py::array array, const char* where) {
     const py::gil_scoped_acquire locked;
     delete held;
   });
-  return at::from_blob(
-      data, shape, strides, [owner](void*) {}, at::TensorOptions().dtype(type));
+  return at::from_blob(data, shape, strides, [owner](void*) {}, at::TensorOptions().dtype(type));
 }
 
 }  // namespace

@@ -43,7 +43,8 @@ B2M_API Audio load_audio(const std::filesystem::path& path, const AudioSpan& spa
 
 /// Writes (channels, samples) as 16-bit integers, through a temporary name that is then renamed: WAV or FLAC, as the
 /// path ends in `.wav` or `.flac`.
-/// @throws std::invalid_argument on another ending, and on values that are not finite or lie outside [-1, 1]: nothing is
+/// @throws std::invalid_argument on another ending, and on values that are not finite or lie outside [-1, 1]: nothing
+/// is
 ///         clipped in silence. std::runtime_error when the file cannot be written.
 B2M_API void save_audio(const std::filesystem::path& path, const at::Tensor& waveform, int64_t rate);
 

@@ -156,8 +156,8 @@ class Header {
     const uint64_t width = (bits + 7) / 8;
     constexpr uint64_t widest = 8;
     if (channels == 0 || block % channels != 0 || block / channels < width || block / channels > widest) {
-      fail(where, "a sample's bytes must be channels x bytes of a value; got a block of ", block, " bytes for ", channels,
-           " channels of ", bits, " bits in ", file_.name());
+      fail(where, "a sample's bytes must be channels x bytes of a value; got a block of ", block, " bytes for ",
+           channels, " channels of ", bits, " bits in ", file_.name());
     }
     return block == channels * width ? std::optional(block) : std::nullopt;
   }

@@ -139,10 +139,10 @@ struct GenerationSpace {
 struct Manifest {
   std::string name;
   std::string description;
-  std::vector<Role> roles;              ///< by name
-  std::vector<Stage> stages;            ///< in the order in which they run
+  std::vector<Role> roles;               ///< by name
+  std::vector<Stage> stages;             ///< in the order in which they run
   std::optional<GenerationSpace> space;  ///< where the bundle generates
-  std::string text;                     ///< the file as it is
+  std::string text;                      ///< the file as it is
 };
 
 /// The name of a type in the manifest.
