@@ -10,14 +10,11 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 VENV := $(CURDIR)/.venv
 export PATH := $(VENV)/bin:$(PATH)
-JOBS := $(shell nproc)
 
 # Found, not asked of git: an unpacked archive is tested as a clone is.
 CPP := $(shell find libbrain2music bindings examples/cpp cmake -type f) CMakeLists.txt
 SOURCES := $(CPP) $(shell find python -type f -not -name '*.pyc' -not -name '*.so') pyproject.toml
 FORMATTED := $(shell find libbrain2music bindings examples/cpp tests -name '*.h' -o -name '*.cpp' -o -name '*.cu')
-TIDIED := $(filter libbrain2music/%.cpp bindings/%.cpp,$(FORMATTED))
-HEADERS := $(filter libbrain2music/%.h bindings/%.h,$(FORMATTED))
 CMAKE_ARGS = -G Ninja -DPython_EXECUTABLE=$(VENV)/bin/python
 
 # The library is built several times (for Python, for the tests, for an outside program): what is alike is compiled once.
@@ -93,9 +90,7 @@ demo: build/setup/package
 # ---- tests -----------------------------------------------------------------------------------------------------------
 
 # The steps of a test one after the other, so that what they print can be read; make 4.3 takes that for all targets.
-ifneq ($(MAKECMDGOALS),tidy)
 .NOTPARALLEL:
-endif
 .PHONY: test
 test: check test-cpp test-sanitized test-python test-package
 	$(call say,All checks and tests passed)
@@ -160,24 +155,21 @@ check: build/setup/package
 	@python .ci/constraints --check --installed
 	$(call say,Stubs of the extension)
 	.ci/stubs --check
-	$(call say,clang-tidy on files changed since it last passed here)
-	@$(MAKE) --jobs=$(JOBS) tidy
+	$(call say,clang-tidy on files that it has not passed as they are)
+	@$(MAKE) tidy
 	$(call say,Documentation, without warnings)
 	@$(MAKE) docs
 
+# What passed as it is stands in .ci/tidied.txt, to be committed; `.ci/tidy --all` looks at everything.
 .PHONY: tidy
-tidy: $(TIDIED:%=build/tidy/%.ok)
+tidy: build/setup/venv
+	@test "$$(.ci/tidy --count)" = 0 || $(MAKE) build/tidy/build.ninja
+	@.ci/tidy
 
 # Configured, never built: how each file is compiled, without the precompiled headers that would hide a missing include.
 build/tidy/build.ninja: build/setup/venv $(wildcard cmake/*) $(shell find . -name CMakeLists.txt -not -path './build/*' -not -path './.venv/*')
 	@cmake -S . -B build/tidy $(CMAKE_ARGS) -DB2M_PYTHON=ON -DB2M_CUDA=ON -DB2M_TESTS=OFF \
 	  -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON > /dev/null
-	@touch $@
-
-build/tidy/%.ok: % $(HEADERS) .clang-tidy | build/tidy/build.ninja
-	@echo $<
-	@mkdir -p $(@D)
-	@clang-tidy -p build/tidy --quiet --extra-arg=-fno-openmp $< > $@.log 2>&1 || { cat $@.log; exit 1; }
 	@touch $@
 
 .PHONY: docs

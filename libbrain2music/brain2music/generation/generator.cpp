@@ -249,6 +249,9 @@ MusicGenerator::MusicGenerator(const models::Bundle& bundle, at::Device device, 
   state->levels.resize(static_cast<std::size_t>(state->codec.role().levels.value_or(0)));
   for (std::size_t i = 0; i < manifest.stages.size(); ++i) {
     const models::Stage& about = state->bundle.manifest().stages[i];
+    require(std::max<int64_t>(about.levels(), std::ssize(manifest.stages)) <= most_numbered, where,
+            "a bundle must have at most ", most_numbered, " stages, and a stage as many levels; got ",
+            manifest.stages.size(), " stages and ", about.levels(), " levels of stage '", about.name, "'");
     const models::StageFacts& facts = bundle.stage_facts(about.name, device, dtype);
     state->networks.stages.push_back({&about, bundle.stage_script(about.name, device, dtype), facts.capturable});
     state->rows_independent = state->rows_independent && facts.rows_independent;

@@ -14,9 +14,6 @@
 namespace brain2music::generation {
 namespace {
 
-constexpr int64_t most_stages = 64;
-constexpr int64_t most_rows = 64;
-
 bool reads_conditioner(const models::Stage& stage) {
   const auto is_conditioner = [](const auto& each) { return each.from == "conditioner"; };
   return std::ranges::any_of(stage.prefix, is_conditioner) || std::ranges::any_of(stage.given, is_conditioner);
@@ -195,7 +192,7 @@ void Piece::begin(std::size_t stage) {
   const int64_t rows = start.plan.known.size(0);
   for (const int64_t sample : samples_) {
     for (int64_t row = 0; row < rows; ++row) {
-      streams.push_back((sample * most_stages + static_cast<int64_t>(stage)) * most_rows + row);
+      streams.push_back((sample * most_numbered + static_cast<int64_t>(stage)) * most_numbered + row);
     }
   }
   draw.streams = at::tensor(streams, at::kLong).to(networks_.device);

@@ -16,6 +16,9 @@
 
 namespace brain2music::generation {
 
+/// Stages, and levels of a stage, have random numbers of their own as long as they are no more than this.
+constexpr int64_t most_numbered = 64;
+
 /// The networks that write codes.
 struct Networks {
   std::vector<LoadedStage> stages;
