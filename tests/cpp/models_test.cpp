@@ -67,7 +67,8 @@ TEST_CASE("good manifests are read and others refused, with role and field", "[m
 
 TEST_CASE("a manifest's fields arrive", "[models]") {
   const Manifest manifest = read_manifest(manifests / "good" / "every_role.json");
-  REQUIRE(manifest.roles.size() == 10);
+  REQUIRE(manifest.roles.size() == 6);
+  REQUIRE(manifest.stages.size() == 3);
   const auto role = [&](const std::string& name) {
     return *std::ranges::find_if(manifest.roles, [&](const Role& each) { return each.name == name; });
   };
@@ -77,7 +78,40 @@ TEST_CASE("a manifest's fields arrive", "[models]") {
   CHECK(role("codec").frame_rate == 50);
   CHECK(role("codec").has("decode"));
   CHECK(role("text_embedder").tokenizer->name == "tokenizer.json");
-  CHECK(role("stage_fine").max_length == 4096);
+  CHECK(role("codec").channels == 1);
+  CHECK(role("codec").context->past == 4);
+  CHECK(role("conditioner").vocabularies == std::vector<int64_t>(12, 1024));
+  CHECK(manifest.space->dimension == 128);
+  CHECK(manifest.space->hashes.front() == std::string(64, 'f'));
+  CHECK(manifest.space->hashes.size() == 3);  // one is named, and two are those of roles
+}
+
+TEST_CASE("the fields of stages arrive", "[models]") {
+  const Manifest manifest = read_manifest(manifests / "good" / "every_role.json");
+  const auto& semantic = manifest.stages[0];
+  CHECK(semantic.name == "semantic");
+  CHECK(semantic.family == brain2music::models::Family::tokens);
+  CHECK(semantic.window == 30);
+  CHECK(semantic.overlap == 15);
+  REQUIRE(semantic.prefix.size() == 3);
+  CHECK(semantic.prefix[0].token == 13312);
+  CHECK(semantic.prefix[1].from == "conditioner");
+  CHECK(semantic.prefix[1].order == brain2music::models::CodeOrder::levels);
+  CHECK(semantic.prefix[1].offsets.back() == 12288);
+  CHECK(semantic.unconditional->at(1).count == 12);
+  CHECK(semantic.sampling.top_k == 250);
+  CHECK(semantic.sampling.guidance == 3);
+  CHECK(manifest.stages[1].codec_levels == std::vector<int64_t>{0, 1, 2, 3});
+  CHECK(manifest.stages[1].sampling.top_p == 1);
+  const auto& fine = manifest.stages[2];
+  CHECK(fine.family == brain2music::models::Family::parallel);
+  CHECK(fine.codes.back() == 512);
+  CHECK(fine.delays == std::vector<int64_t>{0, 1, 2, 3, 4, 5, 6, 7});
+  CHECK(fine.given.at(1).delay == 1);
+  CHECK(fine.pad == 1024);
+  CHECK(!fine.condition->codes);
+  CHECK(fine.condition->unconditional == 0);
+  CHECK(fine.max_length == 200);
 }
 
 TEST_CASE("a file that is not the one that was hashed is never loaded", "[models]") {
