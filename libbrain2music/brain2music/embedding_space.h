@@ -11,7 +11,7 @@ struct EmbeddingSpace {
   double window = 0;  ///< seconds that an embedding is made of
   double hop = 0;     ///< seconds from the start of a window to the start of the next
 
-  /// Whether role, hash, window and hop agree.
+  /// True if role, hash, window and hop agree.
   bool operator==(const EmbeddingSpace&) const = default;
 };
 

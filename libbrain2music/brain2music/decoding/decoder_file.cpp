@@ -40,7 +40,7 @@ std::string wrong(const std::string& field, const Parts&... rest) {
   return text.str();
 }
 
-/// What contradicts the rest of a region's model, as "field 'coef.1' must ...; got ..."; empty: nothing.
+/// Names what contradicts the rest of a region's model, as "field 'coef.1' must ...; got ..."; empty: nothing.
 std::string contradiction(const RoiModel& roi, std::size_t number, const BrainDecoder& decoder) {
   const at::Tensor& first = decoder.rois.front().coef;
   const auto named = [&](const char* part) { return part_name(part, number); };
@@ -86,7 +86,7 @@ std::string contradiction(const RoiModel& roi, std::size_t number, const BrainDe
   return {};
 }
 
-/// What contradicts itself in a decoder, as "field 'coef.1' must ...; got ..."; empty: nothing.
+/// Names what contradicts itself in a decoder, as "field 'coef.1' must ...; got ..."; empty: nothing.
 std::string contradiction(const BrainDecoder& decoder) {
   const at::Tensor& windows = decoder.members;
   if (decoder.voxels < 1) {

@@ -50,7 +50,7 @@ class B2M_API Codec {
   /// Samples of sound that a frame of codes stands for.
   int64_t samples_a_frame() const { return samples_; }
 
-  /// What the manifest says.
+  /// The codec's entry in the manifest.
   const models::Role& role() const { return role_; }
 
  private:

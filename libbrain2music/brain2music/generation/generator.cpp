@@ -58,7 +58,7 @@ int64_t state_bytes(const models::Script& script, int64_t length, const std::opt
   return all + (all - half) * (length - some) / std::max<int64_t>(some - some / 2, 1);
 }
 
-/// What was asked for, checked.
+/// A request that was checked.
 struct Request {
   at::Tensor track;  // (q, r, d) float32 on the device
   GenerationOptions options;

@@ -16,7 +16,7 @@ struct Sampling {
   std::optional<double> guidance;     ///< logits = unconditional + guidance (conditional - unconditional); 1 for none
 };
 
-/// What music is made.
+/// Options of generation.
 struct GenerationOptions {
   double seconds = 15;                     ///< length of the music
   int64_t samples = 1;                     ///< pieces for each embedding

@@ -27,7 +27,7 @@ at::Tensor StyleTrack::over(int64_t first, int64_t end, double frame_rate, bool 
   if (r == 1) {
     return each_frame ? values.expand({-1, frames, -1}) : values.select(1, 0);
   }
-  // Where the middle of each frame lies between the windows' middles, counted in windows.
+  // The middle of each frame, counted in windows from the middle of the first window.
   const at::Tensor time = (at::arange(first, end, at::TensorOptions().dtype(at::kDouble)) + 0.5) / frame_rate;
   const at::Tensor place = ((time - window / 2) / hop).clamp(0, static_cast<double>(r - 1));
   const at::Tensor distance = (place.unsqueeze(1) - at::arange(r, place.options())).abs();

@@ -159,7 +159,7 @@ void Sequence::write_on_device() {
   }
 }
 
-/// What write_on_device() does, with positions that the host knows: some ten operations fewer.
+/// Does what write_on_device() does with positions that the host knows: some ten operations fewer.
 void Sequence::write_on_host() {
   std::vector<at::Tensor> fed;
   fed.reserve(passes_.size());

@@ -32,7 +32,7 @@ class B2M_API StepGraph {
   /// One step, on the current stream.
   void operator()() const;
 
-  /// Whether steps are replayed.
+  /// True if steps are replayed.
   bool captured() const { return graph_ != nullptr; }
 
  private:
