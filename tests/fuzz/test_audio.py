@@ -178,16 +178,24 @@ def test_mutated_audio_is_refused_or_read_whole(mutations, tmp_path, kind):
         finally:
             assert time.monotonic() - started < 10
         got, truth = waveform.T, truths[number]
-        theirs = read_by_soundfile(bytes(data))
+        readings = [read_by_soundfile(bytes(data))]
         if kind in BEGINNINGS:
             parts = [part for part in map(read_by_soundfile, links(bytes(data), kind)) if part is not None]
-            theirs = (np.concatenate([samples for samples, _ in parts]), parts[0][1]) if parts else None
-        if got.shape == truth.shape and np.allclose(got, truth, atol=1e-6):
+            if len({(rate, samples.shape[1]) for samples, rate in parts}) == 1:
+                readings.insert(0, (np.concatenate([samples for samples, _ in parts]), parts[0][1]))
+        if got.shape == truth.shape and np.allclose(got, truth, atol=1e-6, equal_nan=True):
             return True  # as it was made
-        if theirs is not None and theirs[0].shape == got.shape:
-            assert rate == theirs[1]
-            np.testing.assert_allclose(got, theirs[0], atol=1e-6)
+        alike = [each for each in readings if each is not None and each[0].shape == got.shape]
+        if any(
+            rate == their_rate and np.allclose(got, samples, atol=1e-6, equal_nan=True) for samples, their_rate in alike
+        ):
             return True
+        if kind == "mp3" and len(parts) > 1 and np.array_equal(got[-len(parts[-1][0]) :], parts[-1][0]):
+            # soundfile guesses the length of a stream that lost the frame which counts the others
+            assert len(got) - len(parts[-1][0]) in lengths_of_frames(bytes(data))
+            return True
+        assert not alike, f"{len(got)} samples as soundfile, but others"
+        theirs = readings[0]
         if kind in ("wav", "aiff"):
             assert len(got) in lengths_of_samples(bytes(data)), (len(got), theirs and theirs[0].shape)
         elif kind == "mp3":
