@@ -78,10 +78,7 @@ struct MusicGenerator::State {
   bool rows_independent = true;
   int64_t dimension = 0;
 
-  State(const models::Bundle& from, at::Device device, std::optional<at::ScalarType> dtype)
-      : bundle(from), codec(from, device, dtype) {
-    networks.device = device;
-  }
+  State(const models::Bundle& from, at::Device device) : bundle(from), codec(from, device) { networks.device = device; }
 
   /// Longest sequence of a stage, in positions.
   int64_t positions(std::size_t stage, double seconds) const;
@@ -241,7 +238,7 @@ MusicGenerator::MusicGenerator(const models::Bundle& bundle, at::Device device, 
   const models::Manifest& manifest = bundle.manifest();
   require(!manifest.stages.empty(), where, "the bundle must have stages to make music; got none in ",
           bundle.path().string());
-  auto state = std::make_shared<State>(bundle, device, dtype);
+  auto state = std::make_shared<State>(bundle, device);
   state->dimension = manifest.space.value_or(models::GenerationSpace{}).dimension;
   require(state->codec.role().has("decode"), where, "role 'codec' must declare the method decode; got ",
           state->codec.role().methods.front());
@@ -268,7 +265,7 @@ MusicGenerator::MusicGenerator(const models::Bundle& bundle, at::Device device, 
   require(!state->acoustic.empty(), where, "a stage must make the codec's codes (field 'codec_levels'); got none in ",
           bundle.path().string());
   if (conditioned) {
-    state->networks.conditioner = bundle.script("conditioner", device, dtype);
+    state->networks.conditioner = bundle.script("conditioner", device);
   }
   state_ = std::move(state);
 }

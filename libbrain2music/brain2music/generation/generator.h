@@ -44,7 +44,8 @@ class B2M_API MusicGenerator {
   /// Loads the bundle's stages, codec and, where a stage reads it, conditioner.
   /// @param bundle where from.
   /// @param device where the networks run.
-  /// @param dtype  of their weights; each manifest entry's first when it is not given.
+  /// @param dtype  of the stages' weights; each stage's first when it is not given. Conditioner and codec run in the
+  ///               first type that the manifest declares for them.
   /// @throws std::invalid_argument when the bundle has no stages, or they do not make the codec's codes; otherwise as
   ///         Bundle::script() does.
   explicit MusicGenerator(const models::Bundle& bundle, at::Device device = at::kCPU,

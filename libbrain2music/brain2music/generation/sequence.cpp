@@ -117,7 +117,7 @@ at::Tensor Sequence::drawn(const std::vector<at::Tensor>& fed, const at::Tensor&
   at::Tensor unconditional;
   for (std::size_t i = 0; i < passes_.size(); ++i) {
     at::Tensor all = passes_[i]->feed(*stage_.script, fed[i]);
-    all = all.reshape({all.size(0), rows_, all.size(-1)});
+    all = all.reshape({all.size(0), rows_, all.size(-1)}).to(at::kFloat);
     if (i > 0) {
       unconditional = all;
     } else if (all.size(0) > batch_) {

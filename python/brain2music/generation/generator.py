@@ -28,8 +28,8 @@ class MusicGenerator:
     device : str or torch.device, default "auto"
         Where the networks run; "auto" takes CUDA where there is one.
     dtype : str or torch.dtype, optional
-        Type of the weights: "float32", "bfloat16" or "float16", of those that the manifest declares; by default the
-        first of these.
+        Type of the stages' weights: "float32", "bfloat16" or "float16", of those that each stage declares; by default
+        the first of these. Conditioner and codec run in the first type that the manifest declares for them.
 
     Attributes
     ----------

@@ -175,6 +175,18 @@ def test_stereo(tmp_path, embedding):
     assert (sound.shape, rate) == ((400, 2), 400)
 
 
+def test_stages_run_in_the_type_asked_for(tmp_path, embedding):
+    entries = [{**entry, "dtypes": ["float32", "bfloat16"]} for entry in made_bundle.stages()]
+    bundle = made_bundle.write(tmp_path / "b", entries=entries)
+    audio = b2m.MusicGenerator(bundle, device="cpu", dtype="bfloat16").generate(embedding, seconds=2, temperature=0)
+    assert audio.settings["dtype"] == "bfloat16"
+    assert np.isfinite(audio.waveform).all()
+    whole = b2m.MusicGenerator(bundle, device="cpu").generate(embedding, seconds=2, temperature=0)
+    assert (audio.waveform != whole.waveform).any()
+    with pytest.raises(ValueError, match=r"stage 'semantic' runs in float32, bfloat16; got float16"):
+        b2m.MusicGenerator(bundle, device="cpu", dtype="float16")
+
+
 # ---- the space of embeddings -------------------------------------------------------------------------------------
 
 
