@@ -167,8 +167,8 @@ class Decoder {
     decoded_.length = before + at;
     const std::optional<int64_t> promised = link.samples ? link.samples : std::optional<int64_t>(info.frames);
     const bool certain = link.samples || !link.open;
-    if (ended && certain && at != *promised) {
-      fail(loading, "the file must be whole; got ", at, " of ", *promised, " samples in ", source_.name());
+    if (!error_.empty() || (ended && certain && at != *promised)) {
+      fail(loading, "the file must be whole; got ", at, " of ", *promised, " samples", error_, " in ", source_.name());
     }
   }
 
@@ -190,8 +190,9 @@ class Decoder {
       const at::Tensor block = at::empty({wanted, decoded_.channels}, at::kFloat);
       const sf_count_t got = sf_readf_float(file, block.mutable_data_ptr<float>(), wanted);
       if (sf_error(file) != SF_ERR_NO_ERROR) {  // asked now: the next read forgets the error
-        fail(loading, "the file must be whole; got '", sf_strerror(file), "' behind sample ",
-             at + std::max<int64_t>(got, 0), " in ", source_.name());
+        error_ = std::string(" and '") + sf_strerror(file) + "'";
+        at += std::max<sf_count_t>(got, 0);
+        return true;
       }
       if (got <= 0) {
         return true;
@@ -240,6 +241,7 @@ class Decoder {
   const Layout& layout_;
   const AudioSpan& span_;
   Decoded decoded_;
+  std::string error_;  // of the decoder
   int64_t first_ = 0;
   std::optional<int64_t> last_;
 };
