@@ -85,7 +85,6 @@ struct MusicGenerator::State {
   int64_t bytes_a_row(const GenerationOptions& options, const at::Tensor& embedding) const;
   /// How many of `total` pieces fit into memory together, beside `sound` bytes for the music of each.
   int64_t rows_at_once(const Request& request, int64_t total, int64_t sound) const;
-  int64_t frames_ready(const Piece& piece) const;
   at::Tensor codes(const Piece& piece, int64_t frames) const;
   /// Lets a piece be written until so many frames of sound are ready.
   void write(Piece& piece, int64_t frames, const std::function<void()>& after_step) const;
@@ -146,14 +145,6 @@ int64_t MusicGenerator::State::rows_at_once(const Request& request, int64_t tota
           static_cast<double>(free.value_or(0)) / mebibyte, " MiB; got ", total, " pieces of ",
           static_cast<double>(sound) / mebibyte, " MiB: ask for fewer at a time");
   return rows_independent || !networks.device.is_cpu() ? std::min(total, most / bytes) : 1;
-}
-
-int64_t MusicGenerator::State::frames_ready(const Piece& piece) const {
-  int64_t ready = piece.frames_ready(acoustic.front());
-  for (const std::size_t stage : acoustic) {
-    ready = std::min(ready, piece.frames_ready(stage));
-  }
-  return ready;
 }
 
 at::Tensor MusicGenerator::State::codes(const Piece& piece, int64_t frames) const {

@@ -52,7 +52,6 @@ class Piece {
 
   /// Codes of a stage that are written.
   int64_t frames_ready(std::size_t stage) const { return writings_[stage].ready; }
-  int64_t frames(std::size_t stage) const { return writings_[stage].codes.size(2); }
   const at::Tensor& codes(std::size_t stage) const { return writings_[stage].codes; }
 
   /// Does one step for a stage that is not finished: of that stage, or of one that it reads.

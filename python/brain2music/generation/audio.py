@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from brain2music import _core
 from brain2music.files import write_json
-from brain2music.generation.codec import as_numpy
 
 __all__ = ["Audio"]
 
@@ -75,7 +75,7 @@ class Audio:
     def _encoded(self, i: int, j: int) -> str:
         import soundfile  # type: ignore[import-untyped]
 
-        sound, _ = _within_full_scale(as_numpy(self.waveform[i, j]))
+        sound, _ = _within_full_scale(_as_numpy(self.waveform[i, j]))
         buffer = io.BytesIO()
         soundfile.write(buffer, sound.T, self.rate, format="FLAC")
         return base64.b64encode(buffer.getvalue()).decode()
@@ -146,7 +146,7 @@ class Audio:
             If a file cannot be written; then neither is left.
         """
         path = Path(path)
-        sound, gain = _within_full_scale(as_numpy(self.waveform[embedding, sample]))
+        sound, gain = _within_full_scale(_as_numpy(self.waveform[embedding, sample]))
         if gain < 1:
             warnings.warn(
                 f"[{_WHERE}.save] {path.name} exceeds full scale: it is written at {gain:.3g} of its loudness",
@@ -159,6 +159,11 @@ class Audio:
         except Exception:
             path.unlink(missing_ok=True)
             raise
+
+
+def _as_numpy(values: Any) -> Any:
+    """Return a waveform as a NumPy array."""
+    return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
 
 
 def _within_full_scale(sound: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], float]:

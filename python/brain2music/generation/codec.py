@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import torch
 
 from brain2music import _core
 from brain2music.bundles import Bundle
@@ -113,8 +112,3 @@ class Codec:
             As :meth:`decode`, and if the block lies outside the codes or the manifest tells no context.
         """
         return self._core.decode_block(codes, int(start), int(stop))
-
-
-def as_numpy(values: Any) -> Any:
-    """Return a waveform or embedding as a NumPy array."""
-    return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
