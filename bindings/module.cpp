@@ -14,7 +14,8 @@ PYBIND11_MODULE(_core, core) {
   b2m::bindings::bind_kernels(core);
   b2m::bindings::bind_metrics(core);
   b2m::bindings::bind_models(core);
-  b2m::bindings::bind_generation(core);  // it takes a Bundle
+  b2m::bindings::bind_embedding(core);   // it takes a Bundle
+  b2m::bindings::bind_generation(core);  // so does this
   b2m::bindings::bind_ridge(core);
   b2m::bindings::bind_retrieval(core);
   b2m::bindings::bind_signal(core);

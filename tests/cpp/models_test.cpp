@@ -15,14 +15,15 @@
 #include <thread>
 #include <vector>
 
+#include "brain2music/embedding/embedder.h"
+#include "brain2music/embedding/windows.h"
 #include "brain2music/models/bundle.h"
-#include "brain2music/models/embedder.h"
 #include "brain2music/models/manifest.h"
-#include "brain2music/models/windows.h"
 #include "catch.h"
 #include "oracle.h"
 
-using namespace brain2music::models;  // NOLINT(google-build-using-namespace)
+using namespace brain2music::embedding;  // NOLINT(google-build-using-namespace)
+using namespace brain2music::models;     // NOLINT(google-build-using-namespace)
 namespace fs = std::filesystem;
 
 namespace {
@@ -200,7 +201,7 @@ TEST_CASE("a network is loaded once for a device and type, also by threads", "[m
   CHECK(bundle.script("music_embedder", at::kCPU, at::kBFloat16) != scripts.front());
 }
 
-TEST_CASE("windows are counted as the study counts them", "[models]") {
+TEST_CASE("windows are counted as the study counts them", "[embedding]") {
   CHECK(window_count(15, 1.5, 1.5) == 10);
   CHECK(window_count(15, 5, 1.5) == 7);
   CHECK(window_count(15, 10, 1.5) == 4);
@@ -210,10 +211,10 @@ TEST_CASE("windows are counted as the study counts them", "[models]") {
     CHECK(window_count(14.89, window, 1.5) == window_count(15, window, 1.5));
   }
   CHECK(window_count(14.8, 15, 1.5) == 0);
-  CHECK_THROWS_WITH(window_count(1, 0, 1), ContainsSubstring("[models.window_count]"));
+  CHECK_THROWS_WITH(window_count(1, 0, 1), ContainsSubstring("[embedding.window_count]"));
 }
 
-TEST_CASE("a clip is embedded window by window", "[models]") {
+TEST_CASE("a clip is embedded window by window", "[embedding]") {
   const Embedder embedder(tiny("good"), "music_embedder");
   const Clip first = clip("first", 2.5);
   const Clip second = clip("second", 2.49);
@@ -232,7 +233,7 @@ TEST_CASE("a clip is embedded window by window", "[models]") {
   }
 }
 
-TEST_CASE("frames are averaged, channels too, and rates brought to the role's", "[models]") {
+TEST_CASE("frames are averaged, channels too, and rates brought to the role's", "[embedding]") {
   const Embedder embedder(tiny("frames"), "codec");
   const at::Tensor wave = at::rand({2, 600}) - 0.5;
   const at::Tensor result = embedder.embed({{"stereo", wave, 300}}, {1, 4});
@@ -243,7 +244,7 @@ TEST_CASE("frames are averaged, channels too, and rates brought to the role's", 
   CHECK(at::allclose(constant[0][3], at::full({3}, 0.5), 0, 1e-3));
 }
 
-TEST_CASE("narrow weights give what wide ones do, within their precision", "[models]") {
+TEST_CASE("narrow weights give what wide ones do, within their precision", "[embedding]") {
   const Clip music = clip("clip", 3);
   const at::Tensor wide = Embedder(tiny("good"), "music_embedder").embed({music});
   const at::Tensor narrow = Embedder(tiny("good"), "music_embedder", at::kCPU, at::kBFloat16).embed({music});
@@ -251,10 +252,10 @@ TEST_CASE("narrow weights give what wide ones do, within their precision", "[mod
   CHECK(at::allclose(narrow, wide, 1e-2, 1e-2));
 }
 
-TEST_CASE("clips that cannot be embedded are named", "[models]") {
+TEST_CASE("clips that cannot be embedded are named", "[embedding]") {
   const Embedder embedder(tiny("good"), "music_embedder");
   const auto refused = [&](const std::vector<Clip>& clips, const std::string& message, EmbedOptions options = {}) {
-    CHECK_THROWS_WITH(embedder.embed(clips, options), ContainsSubstring("[models.embed] " + message));
+    CHECK_THROWS_WITH(embedder.embed(clips, options), ContainsSubstring("[embedding.embed] " + message));
   };
   refused({clip("good", 3), clip("short", 0.5)}, "a clip must last at least one window of 1 s; got 0.5 s for short");
   refused({clip("a", 3), clip("b", 5)}, "every clip must give as many windows; got 2 for a and 3 for b");

@@ -145,7 +145,7 @@ def test_music_of_another_rate_is_resampled_as_audio_does(tiny, rng):
 @pytest.mark.parametrize("seconds", [15.0, 14.99, 14.89])
 def test_as_many_windows_as_the_study_counts(window, r, seconds):
     """The clip of ds003720 that is cut to 14.99 s, of a track that lacks 0.1 s too, has the windows of the others."""
-    windows = _core.models.clip_windows(np.ones(round(seconds * RATE), np.float32), RATE, RATE, window, 1.5)
+    windows = _core.embedding.clip_windows(np.ones(round(seconds * RATE), np.float32), RATE, RATE, window, 1.5)
     assert len(windows) == r == Windows(window).count
     assert {len(each) for each in windows} == {round(window * RATE)}
     missing = max(0, round(((r - 1) * 1.5 + window - seconds) * RATE))
@@ -159,7 +159,7 @@ def test_as_many_windows_as_the_study_counts(window, r, seconds):
 
 def test_windows_stay_on_the_device_of_the_music():
     with FakeTensorMode():
-        windows = _core.models.clip_windows(torch.empty(2, 3 * 882, device="cuda:1"), 882, RATE, 1.0, 0.5)
+        windows = _core.embedding.clip_windows(torch.empty(2, 3 * 882, device="cuda:1"), 882, RATE, 1.0, 0.5)
     assert [each.device for each in windows] == [torch.device("cuda:1")] * 5
     assert [tuple(each.shape) for each in windows] == [(RATE,)] * 5
 

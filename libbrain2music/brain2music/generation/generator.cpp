@@ -261,10 +261,6 @@ MusicGenerator::MusicGenerator(const models::Bundle& bundle, at::Device device, 
   state_ = std::move(state);
 }
 
-MusicGenerator::~MusicGenerator() = default;
-MusicGenerator::MusicGenerator(MusicGenerator&&) noexcept = default;
-MusicGenerator& MusicGenerator::operator=(MusicGenerator&&) noexcept = default;
-
 int64_t MusicGenerator::rate() const { return state_->codec.role().sample_rate.value_or(0); }
 
 int64_t MusicGenerator::dimension() const { return state_->dimension; }
@@ -314,10 +310,7 @@ struct MusicStream::State {
   int64_t done = 0;  // steps
 };
 
-MusicStream::MusicStream(std::unique_ptr<State> state) : state_(std::move(state)) {}
-MusicStream::~MusicStream() = default;
-MusicStream::MusicStream(MusicStream&&) noexcept = default;
-MusicStream& MusicStream::operator=(MusicStream&&) noexcept = default;
+MusicStream::MusicStream(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
 std::optional<Music> MusicStream::next() {
   const c10::InferenceMode inference;
@@ -349,7 +342,7 @@ MusicStream MusicGenerator::stream(const at::Tensor& embeddings, double block, c
   require(std::isfinite(block) && block > 0, where, "block must be a positive number of seconds; got ", block);
   require(state_->codec.role().context.has_value(), where,
           "role 'codec' must have the field 'context' to make music block by block; got none");
-  auto state = std::make_unique<MusicStream::State>();
+  auto state = std::make_shared<MusicStream::State>();
   state->generator = state_;
   state->request =
       checked(embeddings, options, state_->dimension, state_->networks.device, state_->networks, state_->codec);

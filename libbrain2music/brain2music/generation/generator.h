@@ -9,34 +9,10 @@
 
 #include "brain2music/export.h"
 #include "brain2music/generation/options.h"
+#include "brain2music/generation/stream.h"
 #include "brain2music/models/bundle.h"
 
 namespace brain2music::generation {
-
-/// Music that was made.
-struct Music {
-  at::Tensor waveform;  ///< (q, samples, channels, time) float32; full scale is 1, which it may exceed
-  int64_t rate = 0;     ///< samples a second
-};
-
-/// Music that is made block by block.
-class B2M_API MusicStream {
- public:
-  ~MusicStream();
-  MusicStream(MusicStream&&) noexcept;
-  MusicStream& operator=(MusicStream&&) noexcept;
-
-  /// Makes the next block.
-  /// @return it, or nothing behind the end.
-  /// @throws what MusicGenerator::generate() does.
-  std::optional<Music> next();
-
- private:
-  friend class MusicGenerator;
-  struct State;
-  explicit MusicStream(std::unique_ptr<State> state);
-  std::unique_ptr<State> state_;
-};
 
 /// Turns embeddings into music: conditioner, stages and codec of a bundle, as its manifest lays them out.
 class B2M_API MusicGenerator {
@@ -50,9 +26,6 @@ class B2M_API MusicGenerator {
   ///         Bundle::script() does.
   explicit MusicGenerator(const models::Bundle& bundle, at::Device device = at::kCPU,
                           std::optional<at::ScalarType> dtype = std::nullopt);
-  ~MusicGenerator();
-  MusicGenerator(MusicGenerator&&) noexcept;
-  MusicGenerator& operator=(MusicGenerator&&) noexcept;
 
   /// Makes music.
   ///

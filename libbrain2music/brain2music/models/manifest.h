@@ -126,6 +126,7 @@ struct Stage {
   std::vector<int64_t> delays;     ///< of each level: frame f stands at position f + 1 + delay
   int64_t pad = 0;                 ///< id that stands wherever no code does
 
+  /// Levels of codes of a frame.
   int64_t levels() const { return static_cast<int64_t>(codes.size()); }
 };
 

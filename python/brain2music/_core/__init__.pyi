@@ -8,11 +8,12 @@ from . import io
 from . import kernels
 from . import metrics
 from . import models
+from . import embedding
 from . import generation
 from . import ridge
 from . import retrieval
 from . import signal
-__all__: list[str] = ['audio', 'cuda_architectures', 'decoding', 'generation', 'io', 'kernels', 'metrics', 'models', 'retrieval', 'ridge', 'signal', 'torch_version', 'version']
+__all__: list[str] = ['audio', 'cuda_architectures', 'decoding', 'embedding', 'generation', 'io', 'kernels', 'metrics', 'models', 'retrieval', 'ridge', 'signal', 'torch_version', 'version']
 def cuda_architectures() -> str:
     """
     CUDA architectures that the kernels were compiled for; empty in a CPU build.

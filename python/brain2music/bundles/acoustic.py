@@ -220,7 +220,7 @@ def fit(clips: Iterable[npt.NDArray[np.float32]]) -> tuple[MusicEmbedder, FrameE
     counts, sums, squares = 0, np.zeros(DIMENSION), np.zeros(DIMENSION)
     with torch.inference_mode(), _one_thread():
         for clip in clips:
-            windows = _core.models.clip_windows(clip, RATE, RATE, 10.0, 1.5)
+            windows = _core.embedding.clip_windows(clip, RATE, RATE, 10.0, 1.5)
             rows.append(statistics(torch.stack(windows)).numpy())
             mel = frames.embed(torch.from_numpy(clip)[None])[0].double().numpy()
             counts, sums, squares = counts + len(mel), sums + mel.sum(0), squares + np.square(mel).sum(0)

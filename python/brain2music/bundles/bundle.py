@@ -69,7 +69,7 @@ class Bundle:
         self._core = _core.models.Bundle(Path(path), sha256)
         self._device = _device(device)
         self._dtype = _dtype(dtype)
-        self._embedders: dict[str, _core.models.Embedder] = {}
+        self._embedders: dict[str, _core.embedding.Embedder] = {}
 
     @classmethod
     def default(cls, device: str | torch.device = "auto", dtype: str | torch.dtype | None = None) -> "Bundle":
@@ -214,13 +214,13 @@ class Bundle:
             values = _embed_music(embedder, clips, entry, hop, int(batch), progress)
         return Embeddings(values, names, float(entry["window"]), float(hop), role, entry["sha256"])
 
-    def _embedder(self, role: str) -> _core.models.Embedder:
+    def _embedder(self, role: str) -> _core.embedding.Embedder:
         if role not in self._embedders:
-            self._embedders[role] = _core.models.Embedder(self._core, role, self._device, self._dtype)
+            self._embedders[role] = _core.embedding.Embedder(self._core, role, self._device, self._dtype)
         return self._embedders[role]
 
     def _embed_texts(
-        self, embedder: _core.models.Embedder, texts: list[str], batch: int, progress: bool
+        self, embedder: _core.embedding.Embedder, texts: list[str], batch: int, progress: bool
     ) -> npt.NDArray[np.float32]:
         from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
@@ -264,7 +264,7 @@ def _chunks(clips: Music, window: float, hop: float, batch: int) -> Iterator[lis
         if rate < 1:
             raise ValueError(f"[{_WHERE}] rate must be a positive number of Hz; got {rate} for {name}")
         shape = np.shape(waveform)
-        count = _core.models.window_count(shape[-1] / rate if shape else 0.0, window, hop)
+        count = _core.embedding.window_count(shape[-1] / rate if shape else 0.0, window, hop)
         if held and windows + count > batch:
             yield held
             held, windows = [], 0

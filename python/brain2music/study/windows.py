@@ -30,7 +30,7 @@ class Windows:
     @property
     def count(self) -> int:
         """How many windows fit into the clip (r); one that ends after it by at most a tenth of a hop counts."""
-        return _core.models.window_count(self.clip, self.length, self.hop)
+        return _core.embedding.window_count(self.clip, self.length, self.hop)
 
     def scans(self, n_scans: int = 10, tr: float = 1.5) -> npt.NDArray[np.bool_]:
         """Return which of a clip's scans fall in which window: every scan that starts inside it.

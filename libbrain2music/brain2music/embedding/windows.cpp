@@ -1,4 +1,4 @@
-#include "brain2music/models/windows.h"
+#include "brain2music/embedding/windows.h"
 
 #include <ATen/ops/constant_pad_nd.h>
 #include <c10/core/ScalarType.h>
@@ -8,10 +8,10 @@
 #include "brain2music/audio/resample.h"
 #include "brain2music/check.h"
 
-namespace brain2music::models {
+namespace brain2music::embedding {
 namespace {
 
-constexpr auto where = "models.embed";
+constexpr auto where = "embedding.embed";
 
 /// Of a hop: a clip of the study may lack 0.01 s, and a track of GTZAN another 0.1 s.
 constexpr double shortfall = 0.1;
@@ -39,7 +39,7 @@ at::Tensor mono(const Clip& clip) {
 int64_t window_count(double seconds, double window, double hop) {
   require(
       std::isfinite(seconds) && seconds >= 0 && std::isfinite(window) && window > 0 && std::isfinite(hop) && hop > 0,
-      "models.window_count", "window and hop must be positive numbers of seconds; got ", seconds, ", ", window, ", ",
+      "embedding.window_count", "window and hop must be positive numbers of seconds; got ", seconds, ", ", window, ", ",
       hop);
   return std::max<int64_t>(0, static_cast<int64_t>(std::floor((seconds - window) / hop + shortfall)) + 1);
 }
@@ -66,4 +66,4 @@ std::vector<at::Tensor> clip_windows(const Clip& clip, const WindowOptions& opti
   return windows;
 }
 
-}  // namespace brain2music::models
+}  // namespace brain2music::embedding

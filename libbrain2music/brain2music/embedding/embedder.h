@@ -9,11 +9,11 @@
 #include <string_view>
 #include <vector>
 
+#include "brain2music/embedding/windows.h"
 #include "brain2music/export.h"
 #include "brain2music/models/bundle.h"
-#include "brain2music/models/windows.h"
 
-namespace brain2music::models {
+namespace brain2music::embedding {
 
 /// How clips are embedded.
 struct EmbedOptions {
@@ -30,7 +30,7 @@ class B2M_API Embedder {
   /// @param device where the network runs.
   /// @param dtype  of its weights; the manifest's first when it is not given.
   /// @throws std::invalid_argument when the role does not embed; otherwise as Bundle::script() does.
-  Embedder(const Bundle& bundle, std::string_view role, at::Device device = at::kCPU,
+  Embedder(const models::Bundle& bundle, std::string_view role, at::Device device = at::kCPU,
            std::optional<at::ScalarType> dtype = std::nullopt);
 
   /// Embeds the windows of clips (clip_windows()); frames of a role that has a frame rate are averaged.
@@ -57,11 +57,11 @@ class B2M_API Embedder {
   at::Tensor embed_ids(const at::Tensor& ids, const at::Tensor& mask) const;
 
   /// What the manifest says of the role.
-  const Role& role() const { return role_; }
+  const models::Role& role() const { return role_; }
 
  private:
-  Role role_;
-  std::shared_ptr<const Script> script_;
+  models::Role role_;
+  std::shared_ptr<const models::Script> script_;
 };
 
-}  // namespace brain2music::models
+}  // namespace brain2music::embedding

@@ -8,7 +8,7 @@
 
 #include "brain2music/export.h"
 
-namespace brain2music::models {
+namespace brain2music::embedding {
 
 /// Music to be embedded: one clip of it.
 struct Clip {
@@ -44,4 +44,4 @@ B2M_API int64_t window_count(double seconds, double window, double hop);
 /// type.
 B2M_API std::vector<at::Tensor> clip_windows(const Clip& clip, const WindowOptions& options);
 
-}  // namespace brain2music::models
+}  // namespace brain2music::embedding

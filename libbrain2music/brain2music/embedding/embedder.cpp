@@ -1,4 +1,4 @@
-#include "brain2music/models/embedder.h"
+#include "brain2music/embedding/embedder.h"
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/isfinite.h>
@@ -12,10 +12,10 @@
 #include "brain2music/models/embed_call.h"
 #include "brain2music/models/script.h"
 
-namespace brain2music::models {
+namespace brain2music::embedding {
 namespace {
 
-constexpr auto where = "models.embed";
+constexpr auto where = "embedding.embed";
 
 bool is_finite(const at::Tensor& values) { return at::isfinite(values).all().item<bool>(); }
 
@@ -23,7 +23,8 @@ void check_batch(int64_t batch) { require(batch > 0, where, "batch must be a pos
 
 }  // namespace
 
-Embedder::Embedder(const Bundle& bundle, std::string_view role, at::Device device, std::optional<at::ScalarType> dtype)
+Embedder::Embedder(const models::Bundle& bundle, std::string_view role, at::Device device,
+                   std::optional<at::ScalarType> dtype)
     : role_(bundle.role(role)) {
   require(role_.has("embed") || role_.has("embed_ids"), where, "role '", role, "' must declare the method embed; got ",
           role_.methods.front());
@@ -43,7 +44,7 @@ at::Tensor Embedder::embed(const std::vector<Clip>& clips, const EmbedOptions& o
   std::vector<at::Tensor> waiting;
   const auto run = [&](std::size_t count) {
     const at::Tensor windows = at::stack(at::TensorList(waiting).slice(0, count));
-    const at::Tensor embedded = embed_windows(role_, *script_, windows);
+    const at::Tensor embedded = models::embed_windows(role_, *script_, windows);
     const auto rows = static_cast<int64_t>(count);
     result.narrow(0, done, rows).copy_(embedded);
     if (!is_finite(result.narrow(0, done, rows))) {
@@ -110,4 +111,4 @@ at::Tensor Embedder::embed_ids(const at::Tensor& ids, const at::Tensor& mask) co
   return result;
 }
 
-}  // namespace brain2music::models
+}  // namespace brain2music::embedding
