@@ -13,6 +13,7 @@ import torch
 
 import brain2music as b2m
 from brain2music.bundles import Embeddings
+from brain2music.cli import main
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +183,14 @@ def test_embeddings_are_matched_before_music_is_made(generator, bundle, embeddin
     assert json.loads((tmp_path / "0.json").read_text())["normalize"] == audio.settings["normalize"] == recorded
     assert expected.settings["normalize"] is None
     assert generator.generate(embedding, seconds=1, normalize="unit").settings["normalize"] == "unit"
+
+
+def test_the_command_line_normalises(bundle, embedding, tmp_path):
+    predicted = tmp_path / "predicted.npy"
+    np.save(predicted, embedding[:1])
+    asked = ["generate", "--bundle", str(bundle.path), "--embedding", str(predicted), "--device", "cpu"]
+    main([*asked, "--seconds", "1", "--normalize", "unit", "--quiet", str(tmp_path / "one.wav")])
+    assert json.loads((tmp_path / "one.json").read_text())["normalize"] == "unit"
 
 
 def test_moments_of_another_space_are_refused(generator, bundle, embedding):
