@@ -20,8 +20,8 @@ except ImportError as error:
     ) from error
 
 from brain2music import evaluation, metrics, ridge, signal
-from brain2music.bundles import Bundle
-from brain2music.decoding import BrainDecoder
+from brain2music.bundles import Bundle, Embeddings
+from brain2music.decoding import BrainDecoder, MomentMatching
 from brain2music.generation import Audio, Codec, MusicGenerator
 from brain2music.model_files import load
 from brain2music.retrieval import Corpus
@@ -48,6 +48,8 @@ __all__ = [
     "Bundle",
     "Codec",
     "Corpus",
+    "Embeddings",
+    "MomentMatching",
     "MusicGenerator",
     "Study",
     "__version__",

@@ -3,6 +3,7 @@
 import json
 import re
 import warnings
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -259,6 +260,25 @@ def test_predicted_embeddings_know_their_space(rng, tmp_path):
     assert _core.decoding.load_decoder(tmp_path / "plain.safetensors")["space"] is None
 
 
+def test_embeddings_that_state_no_space_are_decoded_without_one(rng, tmp_path):
+    brain, music, labels = simulated(rng, windows=7)
+    ids = tuple(f"blues.{number:05}" for number in range(len(music)))
+    targets = Embeddings.from_arrays(music, ids, 5.0, 1.5)
+    model = fit(decoder(), brain, targets, rois=labels, groups=RUNS)
+    stated = fit(decoder(), brain, replace(targets, role="mine", hash="0f" * 32), rois=labels, groups=RUNS)
+    assert model.space_ is None
+    model.save(tmp_path / "decoder.safetensors")
+    assert _core.decoding.load_decoder(tmp_path / "decoder.safetensors")["space"] is None
+    for each in (model, b2m.load(tmp_path / "decoder.safetensors")):
+        predicted = each.predict_embeddings(brain, ids)
+        assert (predicted.space, predicted.role, predicted.hash) == (None, None, None)
+        assert (predicted.window, predicted.hop, each.window_, each.hop_) == (5.0, 1.5, 5.0, 1.5)
+        np.testing.assert_array_equal(predicted.values, stated.predict_embeddings(brain, ids).values)
+    stated.save(tmp_path / "stated.safetensors")
+    read = b2m.load(tmp_path / "stated.safetensors")
+    assert (read.space_, read.window_, read.hop_) == (stated.space_, 5.0, 1.5)
+
+
 def test_a_file_of_before_spaces_is_read(rng, tmp_path):
     brain, music, labels = simulated(rng)
     model = fit(decoder(), brain, music, rois=labels, groups=RUNS)
@@ -266,7 +286,8 @@ def test_a_file_of_before_spaces_is_read(rng, tmp_path):
     model.save(path)
     tensors, metadata = _core.io.load_safetensors(path)
     described = json.loads(metadata["brain2music"])
-    del described["fitted"]["space"]
+    for field in ("space", "window", "hop"):
+        del described["fitted"][field]
     _core.io.save_safetensors(path, tensors, {"brain2music": json.dumps(described)})
     assert b2m.load(path).space_ is None
     described["fitted"]["n_voxels"] = 7

@@ -173,11 +173,12 @@ def test_embeddings_of_another_space_are_refused(library, tmp_path):
 
     assert search() == search(hop=1.0) == [[0], [1]]  # windows are averaged, wherever they start
     assert search(bundle, role="text_embedder", hash="T" * 64, window=15.0) == [[0], [1]]
+    # a space that is not stated is not compared, as that of a plain array
+    assert search(role=None, hash=None) == search(bundle, role=None, hash=None, window=9.0) == [[0], [1]]
     expected = "queries must lie in the space of the corpus, music_embedder of network AAAAAAAAAAAA with windows of 2 s"
     for change, got in (
         ({"role": "codec"}, "codec of network AAAAAAAAAAAA with windows of 2 s"),
         ({"hash": "B" * 64}, "music_embedder of network BBBBBBBBBBBB with windows of 2 s"),
-        ({"hash": ""}, "music_embedder of network unknown with windows of 2 s"),
         ({"window": 3.0}, "music_embedder of network AAAAAAAAAAAA with windows of 3 s"),
     ):
         with pytest.raises(ValueError, match=f"{expected}; got {got}"):
@@ -194,7 +195,8 @@ def test_embeddings_of_another_space_are_refused(library, tmp_path):
     assert corpus.network_hash is None
     assert search(hash="B" * 64) == [[0], [1]]
     with pytest.raises(ValueError, match="of network unknown with windows of 2 s; got codec"):
-        search(role="codec", hash="")
+        search(role="codec", hash="C" * 64)
+    assert search(role=None, hash=None) == [[0], [1]]
 
 
 def test_another_bundle_is_refused(library, tmp_path):

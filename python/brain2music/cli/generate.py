@@ -34,6 +34,7 @@ def add_to(commands: Commands) -> None:
     parser.add_argument("--samples", type=int, default=1, help="pieces for each embedding")
     parser.add_argument("--dtype", help="type of the weights: float32, bfloat16 or float16")
     parser.add_argument("--hop", type=float, help="seconds between the embeddings of a style track (q, r, d)")
+    parser.add_argument("--normalize", choices=["unit"], help="unit: scale each embedding to length 1 first")
     parser.add_argument("--temperature", type=float, help="0 takes the most probable code; by default the bundle's")
     parser.add_argument("--top-k", type=int, help="draw among so many codes; by default the bundle's")
     parser.add_argument("--top-p", type=float, help="draw among the codes of this probability; by default the bundle's")
@@ -59,6 +60,7 @@ def _generate(options: argparse.Namespace) -> None:
         top_k=options.top_k,
         top_p=options.top_p,
         guidance=options.guidance,
+        normalize=options.normalize,
         progress=not options.quiet,
     )
     pieces = len(audio.waveform)

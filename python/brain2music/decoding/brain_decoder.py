@@ -1,7 +1,6 @@
 """Ridge regression a region of the brain, the best regions averaged: the decoder of Brain2Music."""
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted  # type: ignore[import-unty
 
 from brain2music import _core
 from brain2music.bundles import Embeddings, EmbeddingSpace
+from brain2music.bundles.embeddings import clip_ids_of
 from brain2music.model_files import save_model
 from brain2music.ridge.folds import held_out_rows
 from brain2music.study.windows import Windows
@@ -65,8 +65,9 @@ class BrainDecoder(BaseEstimator):  # type: ignore[misc]
     notes_ : tuple of str
         What was left out, one sentence each.
     space_ : EmbeddingSpace or None
-        Identity of the space of the targets, where these were :class:`~brain2music.bundles.Embeddings`; None for other
-        targets.
+        Identity of the space of the targets, where these were :class:`~brain2music.bundles.Embeddings` that state it.
+    window_, hop_ : float or None
+        Windows of the targets in seconds, where the targets know them.
 
     References
     ----------
@@ -174,6 +175,7 @@ class BrainDecoder(BaseEstimator):  # type: ignore[misc]
         self.roi_names_ = None if names is None else {int(label): str(name) for label, name in dict(names).items()}
         self.notes_ = _notes(result, self.min_voxels)
         self.space_ = targets.space if isinstance(targets, Embeddings) else None
+        self.window_, self.hop_ = _seconds(None if plain else targets)
         edges = result["at_lower_edge"], result["at_upper_edge"]
         if any(edges):
             warnings.warn(
@@ -225,26 +227,29 @@ class BrainDecoder(BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         Embeddings
-            ``values`` of shape (n, r, d), float32, in the space of the targets that the decoder was fitted to.
+            ``values`` of shape (n, r, d), float32, in the space of the targets that the decoder was fitted to; without
+            a stated space where these stated none.
 
         Raises
         ------
         ValueError
-            If the decoder was not fitted to :class:`~brain2music.bundles.Embeddings`, so that its space is not known;
-            if there are not as many ids as clips; and as in :meth:`predict`.
+            If the decoder was not fitted to :class:`~brain2music.bundles.Embeddings`, so that its windows are not
+            known; if there are not as many ids as clips; and as in :meth:`predict`.
         """
         check_is_fitted(self, "rois_")
         where = "decoding.BrainDecoder.predict_embeddings"
-        if self.space_ is None:
+        if self.window_ is None or self.hop_ is None:
             raise ValueError(
-                f"[{where}] the decoder must be fitted to Embeddings, which tell their space; got one fitted to a "
+                f"[{where}] the decoder must be fitted to Embeddings, which know their windows; got one fitted to a "
                 "plain array: fit it to Embeddings, or call predict"
             )
-        ids = _clip_ids(clip_ids, where)
+        ids = clip_ids_of(clip_ids, where)
         values = torch.as_tensor(self.predict(responses)).cpu().numpy().astype(np.float32, copy=False)
         if len(ids) != len(values):
             raise ValueError(f"[{where}] clip_ids must name each clip; got {len(ids)} ids for {len(values)} clips")
-        return Embeddings(values, ids, **asdict(self.space_))
+        space = self.space_
+        role, network = (None, None) if space is None else (space.role, space.hash)
+        return Embeddings(values, ids, self.window_, self.hop_, role, network)
 
     def save(self, path: str | Path) -> None:
         """Write the fitted decoder to a safetensors file, whole or not at all; :func:`brain2music.load` reads it.
@@ -269,6 +274,8 @@ class BrainDecoder(BaseEstimator):  # type: ignore[misc]
             "roi_names": None if self.roi_names_ is None else list(self.roi_names_.items()),
             "notes": list(self.notes_),
             "space": None if self.space_ is None else asdict(self.space_),
+            "window": self.window_,
+            "hop": self.hop_,
         }
         save_model(path, "BrainDecoder", tensors, {"parameters": parameters, "fitted": fitted})
 
@@ -287,7 +294,10 @@ class BrainDecoder(BaseEstimator):  # type: ignore[misc]
         names = fitted["roi_names"]
         decoder.roi_names_ = None if names is None else {int(label): name for label, name in names}
         decoder.notes_ = tuple(fitted["notes"])
-        decoder.space_ = None if core["space"] is None else EmbeddingSpace(*core["space"])
+        space = decoder.space_ = None if core["space"] is None else EmbeddingSpace(*core["space"])
+        # What C++ wrote knows the windows of a stated space alone.
+        decoder.window_ = fitted.get("window") if space is None else space.window
+        decoder.hop_ = fitted.get("hop") if space is None else space.hop
         return decoder
 
     def _folds(self, clips: int, groups: npt.ArrayLike | None) -> list[npt.NDArray[np.int64]]:
@@ -304,16 +314,6 @@ class BrainDecoder(BaseEstimator):  # type: ignore[misc]
                 raise ValueError(f"[{FIT}] cv='runs' needs two runs or more; got {runs}")
             cv = min(5, runs)
         return held_out_rows(cv, clips, groups, where=FIT)
-
-
-def _clip_ids(clips: Any, where: str) -> tuple[str, ...]:
-    ids = getattr(clips, "ids", clips)
-    if isinstance(ids, str) or not isinstance(ids, (Sequence, np.ndarray)):
-        raise TypeError(f"[{where}] clip_ids must be a sequence of str, or have one as ids; got {type(clips).__name__}")
-    odd = next((clip for clip in ids if not isinstance(clip, str)), None)
-    if odd is not None:
-        raise TypeError(f"[{where}] a clip id is text; got {odd!r}")
-    return tuple(str(clip) for clip in ids)
 
 
 def _as_real(array: Any) -> Any:
@@ -338,12 +338,18 @@ def _like(values: Any, responses: Any) -> Any:
     )
 
 
+def _seconds(targets: Any) -> tuple[float | None, float | None]:
+    """Window and hop of targets that know both."""
+    window, hop = getattr(targets, "window", None), getattr(targets, "hop", None)
+    return (None, None) if window is None or hop is None else (float(window), float(hop))
+
+
 def _windows(targets: Any, values: Any, scans: int, tr: float) -> npt.NDArray[np.bool_]:
     """Which of a clip's scans fall in which window."""
     count = values.shape[1]
-    length, hop = getattr(targets, "window", None), getattr(targets, "hop", None)
+    length, hop = _seconds(targets)
     if length is not None and hop is not None:
-        windows = Windows(float(length), float(hop), clip=scans * tr)
+        windows = Windows(length, hop, clip=scans * tr)
         if windows.count != count:
             raise ValueError(
                 f"[{FIT}] targets must hold the windows that fit into {scans} scans of {tr} s; got {count} in place of "

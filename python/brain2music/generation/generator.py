@@ -10,6 +10,7 @@ import torch
 from brain2music import _core
 from brain2music.bundles import Bundle, Embeddings
 from brain2music.bundles.bundle import core_object
+from brain2music.decoding.moment_matching import MomentMatching
 from brain2music.generation.audio import Audio
 
 __all__ = ["MusicGenerator"]
@@ -78,7 +79,7 @@ class MusicGenerator:
         top_k: int | Mapping[str, int] | None = None,
         top_p: float | Mapping[str, float] | None = None,
         guidance: float | Mapping[str, float] | None = None,
-        normalize: str | None = None,
+        normalize: str | MomentMatching | None = None,
         memory_limit: int | None = None,
         progress: bool = False,
     ) -> Audio:
@@ -92,7 +93,7 @@ class MusicGenerator:
         embedding : Embeddings, or array of shape (q, d) or (q, r, d)
             One embedding for each piece; or a style track, one for each window, that the music follows: each sequence
             of a stage is conditioned on the mean of the track over its time, in between two windows interpolated.
-            Embeddings of another space than the bundle's are refused.
+            Embeddings that state another space than the bundle's are refused.
         seconds : float, default 15
             Length of the music.
         samples : int, default 1
@@ -105,8 +106,9 @@ class MusicGenerator:
         temperature, top_k, top_p, guidance : number, or mapping from stage to number, optional
             How codes are drawn; by default as the manifest says. ``temperature`` 0 takes the most probable code;
             ``top_k`` 0 draws among all; ``guidance`` 1 is none.
-        normalize : {"unit"}, optional
-            "unit" scales each embedding to length 1 first: ridge regression shrinks what it predicts.
+        normalize : {"unit"} or MomentMatching, optional
+            Ridge regression shrinks what it predicts. "unit" scales each embedding to length 1 first;
+            :class:`~brain2music.MomentMatching` gives it the mean and the spread of real ones, dimension by dimension.
         memory_limit : int, optional
             Bytes that the networks' states may take; by default what is free. Pieces are made in several batches if
             they do not fit into one, which changes no sample (CPU, float32).
@@ -122,7 +124,7 @@ class MusicGenerator:
         ------
         ValueError
             If the embedding has another number of dimensions, is not finite, all zero, or of another space; if an
-            option is out of range; or if the states do not fit into memory.
+            option is out of range; if ``normalize`` is of another space; or if the states do not fit into memory.
         RuntimeError
             If a network fails.
         """
@@ -139,7 +141,7 @@ class MusicGenerator:
         )
         with _bar(progress) as on_step:
             waveform, rate = self._core.generate(values, {**options, "progress": on_step})
-        return Audio(waveform, rate, self._settings(embedding, options))
+        return Audio(waveform, rate, self._settings(embedding, normalize, options))
 
     def stream(
         self,
@@ -155,7 +157,7 @@ class MusicGenerator:
         top_k: int | Mapping[str, int] | None = None,
         top_p: float | Mapping[str, float] | None = None,
         guidance: float | Mapping[str, float] | None = None,
-        normalize: str | None = None,
+        normalize: str | MomentMatching | None = None,
         memory_limit: int | None = None,
     ) -> Iterator[Any]:
         """Make the music of :meth:`generate` block by block, as soon as its codes are written.
@@ -203,23 +205,30 @@ class MusicGenerator:
         hop: float | None,
         window: float | None,
         sampling: tuple[Any, ...],
-        normalize: str | None,
+        normalize: str | MomentMatching | None,
         memory_limit: int | None,
     ) -> tuple[Any, dict[str, Any]]:
         """Check what C++ cannot; the array, and what C++ is given."""
-        if normalize not in (None, "unit"):
-            raise ValueError(f"[{_WHERE}] normalize must be None or 'unit'; got {normalize!r}")
+        matching = normalize if isinstance(normalize, MomentMatching) else None
+        if matching is None and not (normalize is None or (isinstance(normalize, str) and normalize == "unit")):
+            raise ValueError(f"[{_WHERE}] normalize must be None, 'unit' or a MomentMatching; got {normalize!r}")
+        if matching is not None and matching.space is not None:
+            self._core.check_space(matching.space.hash)
         values = embedding
         if isinstance(embedding, Embeddings):
-            self._core.check_space(embedding.hash)
+            if embedding.hash is not None:
+                self._core.check_space(embedding.hash)
             for name, given, own in (("hop", hop, embedding.hop), ("window", window, embedding.window)):
                 if given is not None and given != own:
                     raise ValueError(f"[{_WHERE}] {name} must be that of the embeddings, {own:g} s; got {given:g} s")
-            values, hop, window = embedding.values, embedding.hop, embedding.window
+            matched = embedding if matching is None else matching.apply(embedding)
+            values, hop, window = matched.values, matched.hop, matched.window
         elif not isinstance(embedding, torch.Tensor):
             values = np.asarray(embedding)
             if values.dtype.kind in "iu":
                 values = values.astype(np.float32)
+        if matching is not None and not isinstance(embedding, Embeddings):
+            values = matching.apply(values)
         if window is None:
             members = (self._bundle.space or {}).get("roles", [])
             window = float(self._bundle.roles[members[0]].get("window", 0.0)) if members else 0.0
@@ -235,16 +244,21 @@ class MusicGenerator:
         }
         return values, options
 
-    def _settings(self, embedding: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    def _settings(
+        self, embedding: Any, normalize: str | MomentMatching | None, options: Mapping[str, Any]
+    ) -> dict[str, Any]:
         """Tell what a piece was made with, for the file beside it."""
         about: dict[str, Any] = {
             "brain2music": _core.version(),
             "bundle": {"name": self._bundle.name, "hash": self._bundle.hash},
             "dtype": self._dtype,
         }
-        if isinstance(embedding, Embeddings):
+        if isinstance(embedding, Embeddings) and embedding.space is not None:
             about["embeddings"] = {"role": embedding.role, "hash": embedding.hash}
-        kept = ("seconds", "seed", "window", "hop", "unit_length", "sampling", "stages")
+        about["normalize"] = (
+            {"kind": "moments", "sha256": normalize.sha256} if isinstance(normalize, MomentMatching) else normalize
+        )
+        kept = ("seconds", "seed", "window", "hop", "sampling", "stages")
         return {**about, **{key: options[key] for key in kept}}
 
 

@@ -183,8 +183,8 @@ class Corpus:
         embedding : array of shape (q, d) or (q, r, d), or Embeddings
             Queries; those with r windows are averaged over them, as the paper does. NumPy array or torch tensor of any
             real type and length; a tensor may lie on a CUDA device, to which the corpus is then copied, once.
-            ``Embeddings`` must be of the role, network and window of the corpus, where these are known; embeddings of
-            texts need ``bundle``. Hops may differ, since windows are averaged.
+            ``Embeddings`` must be of the role, network and window of the corpus, where both state these;
+            embeddings of texts need ``bundle``. Hops may differ, since windows are averaged.
         k : int, default 10
             Items for each query, from 1 to ``len(corpus)``.
         bundle : Bundle, optional
@@ -361,9 +361,9 @@ class Corpus:
             )
 
     def _check_space(self, queries: Any, bundle: Any) -> None:
-        """Refuse Embeddings of another space, where that of the corpus is known."""
+        """Refuse Embeddings of another space, where their space and that of the corpus are known."""
         where = "retrieval.Corpus.search"
-        if self.role is None:
+        if self.role is None or queries.hash is None:
             return
         if queries.role == "text_embedder" != self.role:
             if bundle is None:
@@ -373,16 +373,16 @@ class Corpus:
                 )
             expected = ("text_embedder", bundle.roles["text_embedder"]["sha256"], queries.window)
         else:
-            expected = (self.role, self.network_hash or queries.hash, self.window)
-        if (queries.role, queries.hash, queries.window) != expected:
+            expected = (self.role, self.network_hash, self.window)  # corpora of before networks were told have none
+        if (queries.role, queries.hash, queries.window) != (expected[0], expected[1] or queries.hash, expected[2]):
             raise ValueError(
                 f"[{where}] queries must lie in the space of the corpus, {_space(*expected)}; got "
                 f"{_space(queries.role, queries.hash, queries.window)}"
             )
 
 
-def _space(role: str, network_hash: str, window: float) -> str:
-    return f"{role} of network {network_hash[:12] or 'unknown'} with windows of {window:g} s"
+def _space(role: str, network_hash: str | None, window: float) -> str:
+    return f"{role} of network {(network_hash or 'unknown')[:12]} with windows of {window:g} s"
 
 
 def _texts(ids: Iterable[str], where: str) -> list[str]:

@@ -3,6 +3,7 @@
 import json
 import signal
 import threading
+from dataclasses import replace
 
 import made_bundle
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 
 import brain2music as b2m
 from brain2music.bundles import Embeddings
+from brain2music.cli import main
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +165,47 @@ def test_normalised_embeddings_forget_their_length(generator, embedding):
     np.testing.assert_array_equal(generator.generate(embedding * 4, seconds=1, normalize="unit").waveform, one)
 
 
+def test_embeddings_are_matched_before_music_is_made(generator, bundle, embedding, rng, tmp_path):
+    predicted, target = 0.2 * rng.standard_normal((50, made_bundle.D)), 3 + rng.standard_normal((50, made_bundle.D))
+    matching = b2m.MomentMatching.fit(predicted, target)
+    by_hand = (embedding - predicted.mean(0)) / predicted.std(0) * target.std(0) + target.mean(0)
+    expected = generator.generate(by_hand.astype(np.float32), seconds=1)
+    for kind in (np.asarray, torch.from_numpy):
+        audio = generator.generate(kind(embedding), seconds=1, normalize=matching)
+        np.testing.assert_array_equal(audio.waveform, expected.waveform)
+    streamed = list(generator.stream(embedding, seconds=1, normalize=matching))
+    np.testing.assert_allclose(np.concatenate(streamed, -1), expected.waveform, atol=1e-6)
+    track = Embeddings.from_arrays(np.stack([embedding, 2 * embedding], axis=1), ["a", "b", "c"], 1.0, 1.0)
+    matched = generator.generate(track, seconds=2, normalize=matching).waveform
+    np.testing.assert_array_equal(matched, generator.generate(matching.apply(track), seconds=2).waveform)
+    audio.save(tmp_path)
+    recorded = {"kind": "moments", "sha256": matching.sha256}
+    assert json.loads((tmp_path / "0.json").read_text())["normalize"] == audio.settings["normalize"] == recorded
+    assert expected.settings["normalize"] is None
+    assert generator.generate(embedding, seconds=1, normalize="unit").settings["normalize"] == "unit"
+
+
+def test_the_command_line_normalises(bundle, embedding, tmp_path):
+    predicted = tmp_path / "predicted.npy"
+    np.save(predicted, embedding[:1])
+    asked = ["generate", "--bundle", str(bundle.path), "--embedding", str(predicted), "--device", "cpu"]
+    main([*asked, "--seconds", "1", "--normalize", "unit", "--quiet", str(tmp_path / "one.wav")])
+    assert json.loads((tmp_path / "one.json").read_text())["normalize"] == "unit"
+
+
+def test_moments_of_another_space_are_refused(generator, bundle, embedding):
+    ours = music(bundle, clips=8)
+    matching = b2m.MomentMatching.fit(ours, ours)
+    assert matching.space == ours.space
+    one = ours[["0", "1"]]
+    assert generator.generate(one, seconds=1, normalize=matching).waveform.shape == (2, 1, 1, 400)
+    theirs = replace(matching, space=replace(ours.space, hash="e" * 64))
+    with pytest.raises(ValueError, match=r"of the space that the bundle 'Random' makes music from .* got .* eeeeeeeee"):
+        generator.generate(embedding, seconds=1, normalize=theirs)
+    with pytest.raises(ValueError, match="embeddings must be finite"):
+        generator.generate(np.where(embedding == embedding[0, 0], np.nan, embedding), seconds=1, normalize=matching)
+
+
 def test_stereo(tmp_path, embedding):
     audio = b2m.MusicGenerator(made_bundle.write(tmp_path / "b", channels=2), device="cpu").generate(
         embedding, seconds=1
@@ -214,6 +257,15 @@ def test_embeddings_of_another_space_are_refused(generator, bundle):
         generator.generate(theirs)
 
 
+def test_embeddings_that_state_no_space_are_taken_as_arrays_are(generator, bundle):
+    embedded = music(bundle)
+    unstated = replace(embedded, role=None, hash=None)
+    audio = generator.generate(unstated, seconds=2)
+    np.testing.assert_array_equal(audio.waveform, generator.generate(embedded, seconds=2).waveform)
+    assert "embeddings" not in audio.settings
+    json.dumps(audio.settings)
+
+
 # ---- bad requests ------------------------------------------------------------------------------------------------
 
 NAN = np.full((1, made_bundle.D), np.nan, np.float32)
@@ -248,7 +300,8 @@ NAN = np.full((1, made_bundle.D), np.nan, np.float32)
         ),
         ({"guidance": {"fine": -1.0}}, r"guidance must be a number from 0, .* got -1 for stage 'fine'"),
         ({"temperature": {"finest": 1.0}}, r"sampling must be for a stage of the bundle; got 'finest'"),
-        ({"normalize": "l1"}, r"normalize must be None or 'unit'; got 'l1'"),
+        ({"normalize": "l1"}, r"normalize must be None, 'unit' or a MomentMatching; got 'l1'"),
+        ({"normalize": np.ones(2)}, r"normalize must be None, 'unit' or a MomentMatching; got array"),
         ({"memory_limit": 0}, r"memory_limit must be a positive number of bytes; got 0"),
         ({"embedding": np.ma.masked_equal(np.ones((1, made_bundle.D)), 1)}, r"masked"),
     ],
