@@ -92,7 +92,7 @@ demo: build/setup/package
 # The steps of a test one after the other, so that what they print can be read; make 4.3 takes that for all targets.
 .NOTPARALLEL:
 .PHONY: test
-test: check test-cpp test-sanitized test-python test-package
+test: check test-cpp test-python-and-sanitized test-package
 	$(call say,All checks and tests passed)
 
 .PHONY: test-python
@@ -106,13 +106,24 @@ test-cpp: build/release/build.ninja
 	$(call quietly,release,cmake --build build/release)
 	@ctest --test-dir build/release --output-on-failure
 
+# Most Python tests keep one core busy: what the others have to spare compiles.
+.PHONY: test-python-and-sanitized
+test-python-and-sanitized: build/setup/package
+	$(call say,Python tests; beside them the C++ tests are compiled with sanitizers)
+	@nice -n 19 $(MAKE) sanitized & compiling=$$!; \
+	  python -m pytest || { kill $$compiling; exit 1; }; wait $$compiling
+	@$(MAKE) test-sanitized
+
 .PHONY: test-sanitized
-test-sanitized: build/setup/venv
+test-sanitized: sanitized
 	$(call say,C++ tests under AddressSanitizer and UndefinedBehaviorSanitizer)
+	@ASAN_OPTIONS=detect_leaks=0 ctest --test-dir build/sanitized --output-on-failure
+
+.PHONY: sanitized
+sanitized: build/setup/venv
 	$(call quietly,sanitized,cmake -S . -B build/sanitized $(CMAKE_ARGS) -DB2M_CUDA=OFF \
 	  -DB2M_SANITIZE=address$(comma)undefined -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG='-O1 -g1' \
 	  && cmake --build build/sanitized)
-	@ASAN_OPTIONS=detect_leaks=0 ctest --test-dir build/sanitized --output-on-failure
 
 build/release/build.ninja: build/setup/venv CMakeLists.txt $(wildcard cmake/*)
 	$(call say,Configuring the C++ library)

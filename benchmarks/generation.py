@@ -1,5 +1,7 @@
 """Tokens of a language model of 24 layers, d 1,024, with Llama's shapes; embeddings of 1,000 clips."""
 
+import os
+import subprocess
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -19,6 +21,8 @@ from brain2music.exporters import TransformerStage, export_llama
 
 LAYERS, DIMENSION, HEADS, FEED_FORWARD, CODES = 24, 1024, 16, 2816, 1024
 STEPS, RATE = 64, 50
+#: An interpreter that has llama-cpp-python and gguf (minutes to compile); without one, that rival is left out.
+LLAMA_CPP = "B2M_LLAMA_CPP_PYTHON"
 BATCHES = (1, 8, 32)
 CARD = {"name": "Random", "source": "a benchmark", "licence": "CC0-1.0", "replaces": "a trained network"}
 
@@ -121,6 +125,33 @@ def _written(folder: Path, model: Any, dimension: int) -> Path:
     )
 
 
+class _LlamaCpp:
+    """llama.cpp in a process of its own, at the same sizes; its weights are others, which is no matter for speed."""
+
+    def __init__(self, layers: int, dimension: int, batch: int, steps: int, kind: str) -> None:
+        heads, hidden = max(1, dimension * HEADS // DIMENSION), dimension * FEED_FORWARD // DIMENSION
+        sizes = (layers, dimension, heads, hidden, CODES + 1, batch, steps)
+        script = Path(__file__).with_name("llama_cpp_steps.py")
+        command = [os.environ[LLAMA_CPP], str(script), *map(str, sizes), kind]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._expect("ready")
+
+    def __call__(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        self._expect("done")
+
+    def close(self) -> None:
+        self.process.communicate()
+
+    def _expect(self, word: str) -> None:
+        assert self.process.stdout is not None
+        said = self.process.stdout.readline().strip()
+        if said != word:
+            raise RuntimeError(f"llama.cpp must say {word!r}; got {said!r} and status {self.process.poll()}")
+
+
 def _tokens(layers: int, dimension: int, steps: int, batch: int, device: torch.device) -> Case:
     temporary = tempfile.TemporaryDirectory(prefix="b2m-benchmark-generation-")
     model = _llama(layers, dimension)
@@ -169,19 +200,28 @@ def _tokens(layers: int, dimension: int, steps: int, batch: int, device: torch.d
                 assert float((best[:, 0] - best[:, 1]).min()) < 1e-3, f"tokens differ from step {differ[0]} on"
 
     on_gpu = device.type == "cuda"
+    kinds = ("f32", "f16") if LLAMA_CPP in os.environ and not on_gpu else ()
+    llama = {f"llama.cpp, {kind}": _LlamaCpp(layers, dimension, batch, steps, kind) for kind in kinds}
+
+    def close() -> None:
+        for rival in llama.values():
+            rival.close()
+        temporary.cleanup()
+
     return Case(
         unit="tokens",
         ours={"b2m.MusicGenerator": Contender(ours, steps * batch, on_gpu)},
         rivals={
             "transformers generate": Contender(transformers, steps * batch, on_gpu),
             "a bare loop over extend": Contender(bare_loop, steps * batch, on_gpu),
+            **{name: Contender(rival, steps * batch, on_gpu) for name, rival in llama.items()},
         },
         required={},
         compare=compare,
         packages=["transformers"],
         shape={"layers": layers, "dimension": dimension, "batch": batch, "steps": steps},
         most_rounds=3,
-        close=temporary.cleanup,
+        close=close,
     )
 
 
