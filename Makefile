@@ -106,13 +106,16 @@ test-cpp: build/release/build.ninja
 	$(call quietly,release,cmake --build build/release)
 	@ctest --test-dir build/release --output-on-failure
 
-# Most Python tests keep one core busy: what the others have to spare compiles.
+# Most Python tests keep one core busy: what the others have to spare builds what is tested next.
 .PHONY: test-python-and-sanitized
 test-python-and-sanitized: build/setup/package
-	$(call say,Python tests; beside them the C++ tests are compiled with sanitizers)
-	@nice -n 19 $(MAKE) sanitized & compiling=$$!; \
-	  python -m pytest || { kill $$compiling; exit 1; }; wait $$compiling
+	$(call say,Python tests; beside them what is tested next is built)
+	@mkdir -p build/log; nice -n 19 $(MAKE) tested-next > build/log/tested-next 2>&1 & building=$$!; \
+	  python -m pytest || { kill $$building; exit 1; }; wait $$building || { cat build/log/tested-next; exit 1; }
 	@$(MAKE) test-sanitized
+
+.PHONY: tested-next
+tested-next: sanitized build/package/installed build/cpu/installed
 
 .PHONY: test-sanitized
 test-sanitized: sanitized
