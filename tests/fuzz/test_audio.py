@@ -103,7 +103,7 @@ def seal(data, original):
 #: How a stream begins: the first page of an Ogg stream, and the MPEG frame that counts the others.
 BEGINNINGS = {
     "ogg": rb"(?s)OggS\0[\2\3\6\7]",
-    "mp3": rb"(?s)\xff[\xe2\xe3\xf2\xf3\xfa\xfb].{2}\0{9,32}(?:Xing|Info)",
+    "mp3": rb"(?s)\xff[\xe2\xe3\xf2\xf3\xfa\xfb].{2}(?:.{9}|.{17}|.{32})(?:Xing|Info)",
 }
 
 
