@@ -124,8 +124,8 @@ def export_musicnn(
             {
                 "name": checkpoint,
                 "source": "musicnn 0.1.0 on PyPI, https://github.com/jordipons/musicnn",
-                "licence": "ISC for the package; the weights are not named apart (models of these names carry CC BY-NC-SA "
-                "4.0 elsewhere): ask their authors before you pass them on",
+                "licence": "ISC for the package; the weights are not named apart (models of these names carry "
+                "CC BY-NC-SA 4.0 elsewhere): ask their authors before you pass them on",
                 "notes": f"The weights are not brain2music's. Trained on {CHECKPOINTS[checkpoint]} by Pons and Serra, "
                 "2019. Spectrograms in float32.",
             },
@@ -174,7 +174,7 @@ def _mel_bands() -> npt.NDArray[np.float64]:
 
 
 class _Weights:
-    """The weights of a checkpoint, taken by the names that ``tf.layers`` gives; the optimiser's numbers are left out."""
+    """The weights of a checkpoint, by the names that ``tf.layers`` gives; the optimiser's numbers are left out."""
 
     def __init__(self, tensors: dict[str, npt.NDArray[np.generic]]) -> None:
         self._left = {

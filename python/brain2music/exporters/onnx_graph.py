@@ -75,8 +75,8 @@ class OnnxGraph:
         content = message.last_blob(9)
         place = {entry.last_text(1): entry.last_text(2) for entry in message.messages(13)}
         if place:
-            start, length = int(place.get("offset", 0)), int(place["length"])
-            content = self._files.get(place["location"], b"")[start : start + length]
+            start, length = int(place.get("offset", 0)), int(place.get("length", 0))
+            content = self._files.get(place.get("location", ""), b"")[start : start + length]
         expected = 4 * int(torch.Size(shape).numel())
         if len(content) != expected:
             raise ValueError(f"[{_WHERE}] weight {name!r} must have {expected} bytes; got {len(content)}")

@@ -1,5 +1,6 @@
 """Taggers that look at short patches of a spectrogram: a window's tags and embedding are means over its patches."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -162,8 +163,6 @@ def roles(
 
 
 def _scripted(module: nn.Module) -> torch.jit.ScriptModule:
-    import warnings
-
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="`torch.jit", category=DeprecationWarning)
         script: torch.jit.ScriptModule = torch.jit.script(module.eval().requires_grad_(False))

@@ -4,8 +4,8 @@ A checkpoint is an index and a file of raw little-endian numbers. The index is a
 them: blocks of keys, each stored as what differs from the key before, then a block that says where these lie, then a
 footer of 48 bytes. A key is the name of a tensor, its value a ``BundleEntryProto``: type, shape, place and size.
 
-Sources: https://github.com/google/leveldb/blob/main/doc/table_format.md, and ``tensor_bundle.proto`` and ``types.proto``
-of TensorFlow.
+Sources: https://github.com/google/leveldb/blob/main/doc/table_format.md; ``tensor_bundle.proto`` and ``types.proto`` of
+TensorFlow.
 """
 
 import struct
@@ -107,7 +107,7 @@ def _tensor(name: str, entry: Message, data: bytes) -> npt.NDArray[np.generic]:
     dtype = np.dtype(_DTYPES[kind])
     if size != dtype.itemsize * int(np.prod(shape, dtype=np.int64)) or start + size > len(data):
         raise ValueError(
-            f"[{_WHERE}] a tensor must lie in the data file in full; got bytes {start} to {start + size} of {len(data)} "
-            f"for {name} of shape {tuple(shape)}"
+            f"[{_WHERE}] a tensor must lie in the data file in full; got bytes {start} to {start + size} of "
+            f"{len(data)} for {name} of shape {tuple(shape)}"
         )
     return np.frombuffer(data, dtype, size // dtype.itemsize, start).reshape(shape)

