@@ -115,7 +115,8 @@ class YamnetPatches(nn.Module):
         more = max(0, -((self.first - wave.size(1)) // self.step))
         filled = nn.functional.pad(wave, (0, self.first + more * self.step - wave.size(1)))
         mel = (self.spectrogram(filled) + 0.001).log()
-        return mel.unfold(1, self.patch, self.patch_hop).transpose(2, 3)
+        patches: Tensor = mel.unfold(1, self.patch, self.patch_hop).transpose(2, 3)
+        return patches
 
 
 def _mel_bands() -> npt.NDArray[np.float64]:
