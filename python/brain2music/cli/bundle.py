@@ -52,9 +52,9 @@ def _add_export(commands: Commands) -> None:
         if name == "musicnn":
             parser.add_argument(
                 "--checkpoint",
-                choices=("MSD_musicnn", "MTT_musicnn"),
-                default="MSD_musicnn",
-                help="MSD_musicnn knows genres and moods, MTT_musicnn instruments and fewer genres",
+                choices=("MTT_musicnn", "MSD_musicnn"),
+                default="MTT_musicnn",
+                help="MTT_musicnn knows instruments and some genres, MSD_musicnn more genres and moods",
             )
 
 

@@ -53,7 +53,7 @@ def export_musicnn(
     wheel: str | os.PathLike[str],
     folder: str | os.PathLike[str],
     *,
-    checkpoint: str = "MSD_musicnn",
+    checkpoint: str = "MTT_musicnn",
     sha256: str = SHA256,
     replace: bool = False,
 ) -> Path:
@@ -72,10 +72,10 @@ def export_musicnn(
         The wheel.
     folder : path
         The bundle to be made.
-    checkpoint : {"MSD_musicnn", "MTT_musicnn"}
-        Which network: the one trained on the Million Song Dataset knows genres and moods, the one trained on
-        MagnaTagATune instruments, fewer genres (no blues, disco, hip-hop, jazz or reggae) and no moods but tempo and
-        loudness.
+    checkpoint : {"MTT_musicnn", "MSD_musicnn"}
+        Which network: the one trained on MagnaTagATune knows instruments, some genres (no blues, disco, hip-hop, jazz
+        or reggae) and no moods but tempo and loudness; the one trained on the Million Song Dataset knows more genres
+        (no classical, disco or reggae) and moods, but no instruments.
     sha256 : str
         What the SHA-256 of the wheel must be; by default that of ``musicnn-0.1.0-py3-none-any.whl``.
     replace : bool, default False
