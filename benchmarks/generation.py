@@ -131,7 +131,7 @@ class _LlamaCpp:
     def __init__(self, layers: int, dimension: int, batch: int, steps: int, kind: str) -> None:
         heads, hidden = max(1, dimension * HEADS // DIMENSION), dimension * FEED_FORWARD // DIMENSION
         sizes = (layers, dimension, heads, hidden, CODES + 1, batch, steps)
-        script = Path(__file__).with_name("llama_cpp_steps.py")
+        script = Path(__file__).parent / "rivals" / "llama_cpp_steps.py"
         command = [os.environ[LLAMA_CPP], str(script), *map(str, sizes), kind]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._expect("ready")

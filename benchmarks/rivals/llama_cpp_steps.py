@@ -61,7 +61,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "random.gguf")
         write(path, layers, d, heads, hidden, vocabulary, sys.argv[8])
-        llama_cpp.llama_log_set(llama_cpp.llama_log_callback(lambda *_: None), None)
+        silent = llama_cpp.llama_log_callback(lambda *_: None)  # a name keeps it alive
+        llama_cpp.llama_log_set(silent, None)
+        llama_cpp.llama_backend_init()
         model = llama_cpp.llama_model_load_from_file(path.encode(), llama_cpp.llama_model_default_params())
     options = llama_cpp.llama_context_default_params()
     options.n_ctx, options.n_seq_max, options.n_batch = rows * (steps + 8), rows, max(rows, 32)
