@@ -203,7 +203,10 @@ def test_command_lines_are_understood(line, capsys):
 
 PAGE = DOCS / "howto" / "troubleshooting.rst"
 #: Rooms whose messages users meet with files and arrays of their own.
-ROOMS = ("study", "bundles", "ridge", "retrieval", "decoding", "generation", "exporters", "cli", "io", "models")
+ROOMS = (
+    *("study", "bundles", "ridge", "retrieval", "decoding", "generation", "exporters", "cli", "io", "models"),
+    "embedding",
+)
 
 
 def constants(path):

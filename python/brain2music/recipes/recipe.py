@@ -1,0 +1,340 @@
+"""The recipe: from excerpts of music to a bundle of trained networks, part by part, each resumed where it stopped."""
+
+import os
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from brain2music.bundles.writer import write
+from brain2music.exporters import script_stage
+from brain2music.recipes.codec import CodecNetwork
+from brain2music.recipes.codec_training import train_codec
+from brain2music.recipes.composed import composed_excerpt
+from brain2music.recipes.conditioner import Conditioner, fit_conditioner
+from brain2music.recipes.contrast import Contrast, known_words, train_embedder
+from brain2music.recipes.excerpts import RATE, Excerpts, write_excerpts
+from brain2music.recipes.language import AcousticLanguage, SemanticLanguage, train_language
+from brain2music.recipes.semantic import SemanticEncoder, fit_semantic_encoder
+from brain2music.recipes.tagger import Tagger, train_tagger
+from brain2music.recipes.tokens import Tokens, tokenize_excerpts
+from brain2music.recipes.towers import DIMENSION
+
+__all__ = ["TRAINING_STREAM", "VALIDATION_STREAM", "Plan", "Recipe"]
+
+#: Streams of the composer (:func:`brain2music.recipes.composed.stream_seed`).
+TRAINING_STREAM, VALIDATION_STREAM = 1, 2
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much of everything.
+
+    Attributes
+    ----------
+    excerpts, validation : int
+        Excerpts of 30 s to learn from, and to follow the learning on.
+    embedder, codec, semantic, acoustic, tagger : int
+        Steps of training of each part.
+    clusters : int
+        Semantic tokens.
+    codes : int
+        Codes of each of the codec's levels.
+    directions : int
+        Codes of each of the conditioner's levels.
+    """
+
+    excerpts: int = 3000
+    validation: int = 100
+    embedder: int = 3000
+    codec: int = 12_000
+    semantic: int = 6000
+    acoustic: int = 6000
+    tagger: int = 1500
+    clusters: int = 512
+    codes: int = 512
+    directions: int = 64
+
+
+class Recipe:
+    """Trains the parts of a bundle in a folder; every method goes on where a call before was stopped.
+
+    Parameters
+    ----------
+    folder : path
+        Excerpts, checkpoints and curves.
+    plan : Plan
+        How much of everything.
+    seed : int
+        Seeds all parts.
+    processes : int, optional
+        That compose and play; as many as there are cores by default.
+    progress : bool
+        Show bars.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        plan: Plan | None = None,
+        *,
+        seed: int = 0,
+        processes: int | None = None,
+        progress: bool = True,
+    ) -> None:
+        self.folder = Path(folder)
+        self.plan = plan or Plan()
+        self.seed, self.processes, self.progress = seed, processes, progress
+        self._deadline: float | None = None
+
+    # ---- music ------------------------------------------------------------------------------------------------------
+
+    def excerpts(self) -> tuple[Excerpts, Excerpts]:
+        """Return excerpts to learn from, and to follow the learning on."""
+        made = []
+        for name, count, stream in (
+            ("validation", self.plan.validation, VALIDATION_STREAM),
+            ("training", self.plan.excerpts, TRAINING_STREAM),
+        ):
+            make, identity = partial(composed_excerpt, stream), f"composer, stream {stream}"
+            made.append(write_excerpts(self.folder / name, count, make, identity, self.processes, self.progress))
+        return made[1], made[0]
+
+    # ---- parts, in the order in which they are trained --------------------------------------------------------------
+
+    def embedder(self) -> Contrast:
+        """Train the two towers."""
+        training, validation = self.excerpts()
+        tags = tag_names(training)
+        torch.manual_seed(self.seed)
+        network = Contrast(known_words(training), tags)
+        self._finished(
+            train_embedder(
+                network, tags, training, validation, self.folder / "embedder", steps=self.plan.embedder, **self._how()
+            )
+        )
+        return network
+
+    def semantic_encoder(self) -> SemanticEncoder:
+        """Fit the semantic tokens to the trained tower."""
+        encoder = SemanticEncoder(self.embedder().music, clusters=self.plan.clusters).eval()
+        self._fitted(
+            encoder, "semantic_encoder", lambda: fit_semantic_encoder(encoder, self.excerpts()[0], seed=self.seed)
+        )
+        return encoder
+
+    def codec(self) -> CodecNetwork:
+        """Train the codec."""
+        training, validation = self.excerpts()
+        torch.manual_seed(self.seed)
+        network = CodecNetwork(codes=self.plan.codes)
+        self._finished(
+            train_codec(network, training, validation, self.folder / "codec", steps=self.plan.codec, **self._how())
+        )
+        return network
+
+    def tagger(self) -> tuple[Tagger, list[str], dict[str, list[str]]]:
+        """Train the tagger; with its classes, and the classes of each group."""
+        training, validation = self.excerpts()
+        groups = tag_groups(tag_names(training))
+        classes = [name for names in groups.values() for name in names]
+        torch.manual_seed(self.seed)
+        network = Tagger([len(names) if group == "instruments" else -len(names) for group, names in groups.items()])
+        self._finished(
+            train_tagger(
+                network, classes, training, validation, self.folder / "tagger", steps=self.plan.tagger, **self._how()
+            )
+        )
+        return network, classes, groups
+
+    def tokens(self) -> tuple[Tokens, Tokens]:
+        """Make tokens of all excerpts."""
+        music, semantic, codec = self.embedder().music.eval(), self.semantic_encoder(), self.codec().eval()
+        made = [
+            tokenize_excerpts(excerpts, semantic, codec, music, self.folder / f"tokens_{name}", self.progress)
+            for name, excerpts in zip(("training", "validation"), self.excerpts(), strict=True)
+        ]
+        return made[0], made[1]
+
+    def conditioner(self) -> Conditioner:
+        """Fit the conditioner to embeddings of the training excerpts."""
+        conditioner = Conditioner(codes=self.plan.directions).eval()
+        self._fitted(
+            conditioner,
+            "conditioner",
+            lambda: fit_conditioner(conditioner, self.tokens()[0].embeddings.flatten(0, 1), seed=self.seed),
+        )
+        return conditioner
+
+    def semantic(self) -> SemanticLanguage:
+        """Train the stage of semantic tokens."""
+        network = SemanticLanguage(self.plan.clusters)
+        self._language(network, "semantic", self.plan.semantic)
+        return network
+
+    def acoustic(self) -> AcousticLanguage:
+        """Train the stage of the codec's codes."""
+        network = AcousticLanguage(self.plan.clusters, codes=self.plan.codes)
+        self._language(network, "acoustic", self.plan.acoustic)
+        return network
+
+    def _language(self, network: SemanticLanguage | AcousticLanguage, name: str, steps: int) -> None:
+        training, validation = self.tokens()
+        self._finished(train_language(network, training, validation, self.folder / name, steps=steps, **self._how()))
+
+    # ---- the bundle -------------------------------------------------------------------------------------------------
+
+    def bundle(self, out: str | os.PathLike[str], *, name: str, cards: dict[str, dict[str, str]]) -> Path:
+        """Train whatever is not trained yet, and write the bundle.
+
+        Parameters
+        ----------
+        out : path
+            The bundle's folder, to be made or replaced.
+        name : str
+            Its name.
+        cards : dict of dict
+            The model card of each role and stage.
+
+        Returns
+        -------
+        pathlib.Path
+            The folder.
+        """
+        towers, encoder, codec = self.embedder(), self.semantic_encoder(), self.codec()
+        conditioner, semantic, acoustic = self.conditioner(), self.semantic(), self.acoustic()
+        tagger, classes, groups = self.tagger()
+        frame_rate = RATE / (codec.hop * codec.stride)
+        sound = {"sample_rate": RATE, "dtypes": ["float32"]}
+        roles: dict[str, dict[str, Any]] = {
+            "music_embedder": {
+                "module": _scripted(towers.music),
+                "methods": ["embed"],
+                **sound,
+                "window": 10.0,
+                "dimension": DIMENSION,
+            },
+            "text_embedder": {
+                "module": _scripted(towers.text),
+                "methods": ["embed"],
+                "dtypes": ["float32"],
+                "window": 15.0,
+                "dimension": DIMENSION,
+            },
+            "semantic_encoder": {
+                "module": _scripted(encoder),
+                "methods": ["embed", "tokenize"],
+                **sound,
+                "frame_rate": 25,
+                "window": 5.0,
+                "dimension": encoder.tower.width,
+                "vocabulary": self.plan.clusters,
+            },
+            "codec": {
+                "module": _scripted(codec),
+                "methods": ["embed", "encode", "decode"],
+                **sound,
+                "frame_rate": frame_rate,
+                "window": 1.5,
+                "dimension": codec.latent,
+                "levels": codec.quantizer.levels,
+                "vocabulary": self.plan.codes,
+                "channels": 1,
+                "context": {"past": codec.context, "future": codec.context},
+            },
+            "conditioner": {
+                "module": _scripted(conditioner),
+                "methods": ["quantize", "dequantize"],
+                "dtypes": ["float32"],
+                "dimension": DIMENSION,
+                "levels": conditioner.quantizer.levels,
+                "vocabulary": conditioner.quantizer.codebooks.size(1),
+            },
+            "tagger": {
+                "module": _scripted(tagger),
+                "methods": ["tag"],
+                **sound,
+                "window": 10.0,
+                "classes": classes,
+                "groups": groups,
+            },
+        }
+        stages = [
+            {
+                "module": script_stage(_halved(network.stage)),
+                "dtypes": ["float32"],
+                **network.layout(rate),
+                "sampling": sampling,
+                "card": cards[network.layout(rate)["name"]],
+            }
+            for network, rate, sampling in (
+                (semantic, 25.0, {"temperature": 1.0, "top_k": min(100, self.plan.clusters), "guidance": 2.0}),
+                (acoustic, frame_rate, {"temperature": 0.8, "top_k": min(50, self.plan.codes), "guidance": 1.0}),
+            )
+        ]
+        return write(
+            out,
+            name=name,
+            description="Networks trained by the recipe on music of the composer: all of Brain2Music, offline.",
+            roles={role: {**entry, "card": cards[role]} for role, entry in roles.items()},
+            stages=stages,
+            space={"dimension": DIMENSION, "roles": ["music_embedder", "text_embedder"]},
+            replace=True,
+        )
+
+    # ---- resuming ---------------------------------------------------------------------------------------------------
+
+    def stop_after(self, seconds: float | None) -> None:
+        """Stop training so many seconds from now, at a checkpoint; what runs then raises :class:`TimeoutError`."""
+        self._deadline = None if seconds is None else time.monotonic() + seconds
+
+    def _how(self) -> dict[str, Any]:
+        left = None if self._deadline is None else max(self._deadline - time.monotonic(), 0.0)
+        return {"seed": self.seed, "stop_after": left, "progress": self.progress}
+
+    def _finished(self, whole: bool) -> None:
+        if not whole:
+            raise TimeoutError(f"[recipes.Recipe] time is up; what was done lies in {self.folder}: run it again")
+
+    def _fitted(self, module: torch.nn.Module, name: str, fit: Any) -> None:
+        path = self.folder / f"{name}.pt"
+        if path.exists():
+            module.load_state_dict(torch.load(path, weights_only=True))
+            return
+        fit()
+        torch.save(module.state_dict(), path)
+
+
+def tag_names(excerpts: Excerpts) -> list[str]:
+    """All tags of excerpts, in the order of the alphabet."""
+    return sorted({name for about in excerpts for _, _, names in about.tags for name in names})
+
+
+def tag_groups(tags: Sequence[str]) -> dict[str, list[str]]:
+    """Tags of the composer by group: genres and moods, of which a clip has one each, and instruments."""
+    from brain2music.simulation.music import GENRES
+
+    moods = [tag for tag in tags if " " in tag]
+    return {
+        "genres": [tag for tag in tags if tag in GENRES],
+        "instruments": [tag for tag in tags if tag not in GENRES and tag not in moods],
+        "moods": moods,
+    }
+
+
+def _halved(module: torch.nn.Module) -> torch.nn.Module:
+    """Keep weights in two bytes each; a bundle runs them in float32."""
+    for parameter in module.parameters():
+        parameter.data = parameter.data.half()
+    return module
+
+
+def _scripted(module: torch.nn.Module) -> Any:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`torch.jit", category=DeprecationWarning)
+        return torch.jit.script(_halved(module.eval()))
