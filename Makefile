@@ -188,7 +188,7 @@ build/tidy/build.ninja: build/setup/venv $(wildcard cmake/*) $(shell find . -nam
 
 .PHONY: docs
 docs: build/setup/package
-	@mkdir -p build/docs && doxygen docs/Doxyfile
+	@rm -rf build/docs/xml; mkdir -p build/docs && doxygen docs/Doxyfile
 	@python docs/draw_benchmarks.py build/docs/benchmarks.rst
 	@python docs/draw_windows.py build/docs/windows.svg
 	@rm -rf build/docs/html # pages that were moved would stay; what was read, the notebook run included, is kept
