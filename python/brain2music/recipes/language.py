@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from brain2music.exporters import DecoderLayer, EmbeddingCondition, Rotary, SelfAttention, Stage
-from brain2music.exporters.condition import ConditionTerm
+from brain2music.exporters import EmbeddingCondition, TransformerStage
 from brain2music.recipes.tokens import HOP, WINDOW, Tokens
 from brain2music.recipes.towers import DIMENSION
 from brain2music.recipes.training import train
@@ -24,47 +23,11 @@ _UNCONDITIONAL, _NOISE = 0.1, 0.3
 
 
 class Direction(nn.Module):
-    """The direction of an embedding, (B, d) to (B, size) through a linear map; an embedding of zeros stays zeros."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.project = nn.Linear(DIMENSION, size, bias=False)
+    """Keeps the direction of an embedding (B, d), whatever its length; an embedding of zeros stays zeros."""
 
     def forward(self, embedding: Tensor) -> Tensor:
-        """Map."""
-        mapped: Tensor = self.project(functional.normalize(embedding, dim=-1))
-        return mapped
-
-
-def _stage(ids: list[int], head: int, levels: int | None, dimension: int, layers: int, heads: int) -> Stage:
-    def layer() -> DecoderLayer:
-        return DecoderLayer(
-            dimension,
-            SelfAttention(dimension, heads),
-            nn.Sequential(
-                nn.Linear(dimension, 4 * dimension, bias=False),
-                nn.GELU(),
-                nn.Linear(4 * dimension, dimension, bias=False),
-            ),
-            condition=ConditionTerm(dimension, dimension),
-        )
-
-    direction = Direction(dimension)
-    stage = Stage(
-        embeddings=[nn.Embedding(count, dimension) for count in ids],
-        layers=[layer() for _ in range(layers)],
-        norm=nn.LayerNorm(dimension),
-        head=nn.Linear(dimension, head, bias=False),
-        levels=levels,
-        rotary=Rotary(dimension // heads),
-        condition=EmbeddingCondition(direction),
-    )
-    for name, weight in stage.named_parameters():
-        if weight.dim() > 1:
-            spread = 0.02 / (2 * layers) ** 0.5 if name.endswith(("out.weight", "feed_forward.2.weight")) else 0.02
-            nn.init.normal_(weight, std=spread)
-    nn.init.normal_(direction.project.weight, std=DIMENSION**-0.5)
-    return stage
+        """Scale to length 1."""
+        return functional.normalize(embedding, dim=-1)
 
 
 class SemanticLanguage(nn.Module):
@@ -81,7 +44,16 @@ class SemanticLanguage(nn.Module):
     def __init__(self, clusters: int = 512, dimension: int = 224, layers: int = 4, heads: int = 4) -> None:
         super().__init__()
         self.clusters = clusters
-        self.stage = _stage([clusters + 1], clusters + 1, None, dimension, layers, heads)
+        self.stage = TransformerStage(
+            dimension=dimension,
+            layers=layers,
+            heads=heads,
+            feed_forward=4 * dimension,
+            vocabulary=clusters + 1,
+            condition="embedding",
+            condition_dimension=DIMENSION,
+        )
+        self.stage.condition = EmbeddingCondition(Direction())
 
     def loss(self, semantic: Tensor, acoustic: Tensor, condition: Tensor) -> Tensor:
         """Cross-entropy of each token (B, frames), in nats."""
@@ -130,8 +102,18 @@ class AcousticLanguage(nn.Module):
     ) -> None:
         super().__init__()
         self.levels, self.codes, self.pad = levels, codes, max(clusters, codes)
-        ids = [self.pad + 1] * (1 + levels)
-        self.stage = _stage(ids, levels * codes, levels, dimension, layers, heads)
+        self.stage = TransformerStage(
+            dimension=dimension,
+            layers=layers,
+            heads=heads,
+            feed_forward=4 * dimension,
+            vocabulary=[codes] * levels,
+            family="parallel",
+            given=[clusters],
+            condition="embedding",
+            condition_dimension=DIMENSION,
+        )
+        self.stage.condition = EmbeddingCondition(Direction())
 
     def grid(self, semantic: Tensor, acoustic: Tensor) -> Tensor:
         """Lay out tokens (B, frames) and codes (B, levels, frames): (B, 1 + levels, frames + levels)."""
