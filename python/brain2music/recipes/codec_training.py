@@ -1,6 +1,7 @@
 """Training of the codec: sound that is encoded, rounded and decoded is to have the spectra of what went in."""
 
 import os
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from brain2music.recipes.training import train
 
 __all__ = ["codec_error", "train_codec"]
 
-#: Lengths of the Fourier transforms whose magnitudes are compared.
+#: Lengths of the Fourier transforms whose magnitudes are compared; two of them are drawn for each step.
 _LENGTHS = (256, 512, 1024, 2048)
 #: Seconds of a training clip, and clips a step.
 _CLIP, _BATCH = 1.6, 12
@@ -22,7 +23,7 @@ _FREE = 100
 
 
 class SpectralLoss(nn.Module):
-    """Distance of two sounds (B, samples): magnitudes of four spectra, in logarithms and in proportion, and log-mel."""
+    """Distance of two sounds (B, samples): magnitudes of spectra, in logarithms and in proportion, and log-mel."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,10 +31,10 @@ class SpectralLoss(nn.Module):
             self.register_buffer(f"window_{length}", torch.hann_window(length), persistent=False)
         self.mel = LogMel(RATE, 1024, 256, 80)
 
-    def forward(self, made: Tensor, true: Tensor) -> Tensor:
-        """Compare."""
-        total = 2 * functional.l1_loss(self.mel(made), self.mel(true))
-        for length in _LENGTHS:
+    def forward(self, made: Tensor, true: Tensor, lengths: Sequence[int] = _LENGTHS) -> Tensor:
+        """Compare, with spectra of some lengths."""
+        total = functional.l1_loss(self.mel(made), self.mel(true)) * len(lengths) / 2
+        for length in lengths:
             first, second = (self._magnitudes(sound, length) for sound in (made, true))
             total = total + functional.l1_loss(torch.log(first + 1e-3), torch.log(second + 1e-3))
             total = total + (first - second).abs().mean() / (second.mean() + 1e-3)
@@ -74,8 +75,9 @@ def train_codec(
         sound = batch(generator)
         latents = network.latents(sound)
         flat = latents.reshape(-1, network.latent)
+        lengths = [_LENGTHS[i] for i in torch.randperm(len(_LENGTHS), generator=generator)[:2].tolist()]
         if step < free:
-            error = compare(network.sound(latents), sound)
+            error = compare(network.sound(latents), sound, lengths)
             return {"loss": error, "spectra": error}
         quantizer = network.quantizer
         if step == free:
@@ -86,7 +88,7 @@ def train_codec(
         levels = quantizer.levels if torch.rand((), generator=generator) < 0.5 else levels
         rounded = flat + (totals[levels - 1] - flat).detach()
         near = functional.mse_loss(flat, totals[-1])
-        error = compare(network.sound(rounded.reshape(latents.shape)), sound)
+        error = compare(network.sound(rounded.reshape(latents.shape)), sound, lengths)
         return {"loss": error + 0.25 * near, "spectra": error, "near": near, "used": used.mean()}
 
     held_out = torch.stack(

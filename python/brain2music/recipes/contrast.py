@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from brain2music.recipes.excerpts import Excerpts
 from brain2music.recipes.towers import MusicTower, TextTower, words
-from brain2music.recipes.training import train
+from brain2music.recipes.training import mixed, train
 
 __all__ = ["Contrast", "known_words", "train_embedder"]
 
@@ -50,6 +50,7 @@ def train_embedder(
     *,
     steps: int,
     seed: int = 0,
+    dtype: str = "float32",
     stop_after: float | None = None,
     progress: bool = True,
 ) -> bool:
@@ -75,7 +76,9 @@ def train_embedder(
     def loss(_: int, generator: torch.Generator) -> dict[str, Tensor]:
         rows = torch.randperm(len(training), generator=generator)[:_BATCH].tolist()
         sound, texts, heard = pairs(training, rows, generator)
-        pooled = network.music.pooled(sound)
+        with mixed(dtype):
+            pooled = network.music.pooled(sound)
+        pooled = pooled.float()
         first = functional.normalize(network.music.leave(pooled), dim=-1)
         scores = network.scale.exp().clamp(max=50.0) * first @ network.text(texts).t()
         same = torch.arange(len(rows))

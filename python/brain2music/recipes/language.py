@@ -11,7 +11,7 @@ from torch.nn import functional
 from brain2music.exporters import EmbeddingCondition, TransformerStage
 from brain2music.recipes.tokens import HOP, WINDOW, Tokens
 from brain2music.recipes.towers import DIMENSION
-from brain2music.recipes.training import train
+from brain2music.recipes.training import mixed, train
 
 __all__ = ["AcousticLanguage", "SemanticLanguage", "bigram_losses", "train_language"]
 
@@ -59,7 +59,8 @@ class SemanticLanguage(nn.Module):
         """Cross-entropy of each token (B, frames), in nats."""
         begin = torch.full_like(semantic[:, :1], self.clusters)
         logits = self.stage(torch.cat([begin, semantic[:, :-1]], 1), condition)
-        return functional.cross_entropy(logits.transpose(1, 2), semantic, reduction="none")
+        losses = functional.cross_entropy(logits.flatten(0, 1), semantic.flatten(), reduction="none")
+        return losses.view(semantic.shape)
 
     def layout(self, frame_rate: float) -> dict[str, Any]:
         """Return the manifest's entry, without file and card."""
@@ -127,9 +128,13 @@ class AcousticLanguage(nn.Module):
     def loss(self, semantic: Tensor, acoustic: Tensor, condition: Tensor) -> Tensor:
         """Cross-entropy of each code (B, levels, frames), in nats."""
         levels, frames = acoustic.shape[1:]
-        logits = self.stage(self.grid(semantic, acoustic)[:, :, :-1], condition)
-        aligned = torch.stack([logits[:, level, level : level + frames] for level in range(levels)], 1)
-        return functional.cross_entropy(aligned.permute(0, 3, 1, 2), acoustic, reduction="none")
+        grid = self.grid(semantic, acoustic)
+        logits = self.stage(grid[:, :, :-1], condition)
+        true = grid[:, 1:, 1:]
+        losses = functional.cross_entropy(
+            logits.reshape(-1, self.codes), true.reshape(-1), reduction="none", ignore_index=self.pad
+        ).view(true.shape)
+        return torch.stack([losses[:, level, level : level + frames] for level in range(levels)], 1)
 
     def layout(self, frame_rate: float) -> dict[str, Any]:
         """Return the manifest's entry, without file and card."""
@@ -161,6 +166,7 @@ def train_language(
     steps: int,
     batch: int = 12,
     seed: int = 0,
+    dtype: str = "float32",
     stop_after: float | None = None,
     progress: bool = True,
 ) -> bool:
@@ -188,7 +194,8 @@ def train_language(
         noise = torch.randn(condition.shape, generator=generator) * DIMENSION**-0.5
         condition = functional.normalize(condition + size * noise, dim=-1)
         condition = condition * (torch.rand(batch, 1, generator=generator) >= _UNCONDITIONAL)
-        return {"loss": network.loss(semantic, acoustic, condition).mean()}
+        with mixed(dtype):
+            return {"loss": network.loss(semantic, acoustic, condition).mean()}
 
     def evaluate() -> Mapping[str, float]:
         generator = torch.Generator().manual_seed(0)

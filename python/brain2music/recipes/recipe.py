@@ -47,6 +47,8 @@ class Plan:
         Codes of each of the codec's levels.
     directions : int
         Codes of each of the conditioner's levels.
+    dtype : str
+        Type of linear maps while embedder, tagger and stages are trained (the codec's stay float32).
     """
 
     excerpts: int = 3000
@@ -59,6 +61,7 @@ class Plan:
     clusters: int = 512
     codes: int = 512
     directions: int = 64
+    dtype: str = "float32"
 
 
 class Recipe:
@@ -115,7 +118,14 @@ class Recipe:
         network = Contrast(known_words(training), tags)
         self._finished(
             train_embedder(
-                network, tags, training, validation, self.folder / "embedder", steps=self.plan.embedder, **self._how()
+                network,
+                tags,
+                training,
+                validation,
+                self.folder / "embedder",
+                steps=self.plan.embedder,
+                dtype=self.plan.dtype,
+                **self._how(),
             )
         )
         return network
@@ -147,7 +157,14 @@ class Recipe:
         network = Tagger([len(names) if group == "instruments" else -len(names) for group, names in groups.items()])
         self._finished(
             train_tagger(
-                network, classes, training, validation, self.folder / "tagger", steps=self.plan.tagger, **self._how()
+                network,
+                classes,
+                training,
+                validation,
+                self.folder / "tagger",
+                steps=self.plan.tagger,
+                dtype=self.plan.dtype,
+                **self._how(),
             )
         )
         return network, classes, groups
@@ -185,7 +202,11 @@ class Recipe:
 
     def _language(self, network: SemanticLanguage | AcousticLanguage, name: str, steps: int) -> None:
         training, validation = self.tokens()
-        self._finished(train_language(network, training, validation, self.folder / name, steps=steps, **self._how()))
+        self._finished(
+            train_language(
+                network, training, validation, self.folder / name, steps=steps, dtype=self.plan.dtype, **self._how()
+            )
+        )
 
     # ---- the bundle -------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from torch.nn import functional
 from brain2music.recipes.blocks import Block
 from brain2music.recipes.excerpts import Excerpts
 from brain2music.recipes.spectra import LogMel
-from brain2music.recipes.training import train
+from brain2music.recipes.training import mixed, train
 
 __all__ = ["Tagger", "train_tagger"]
 
@@ -67,6 +67,7 @@ def train_tagger(
     *,
     steps: int,
     seed: int = 0,
+    dtype: str = "float32",
     stop_after: float | None = None,
     progress: bool = True,
 ) -> bool:
@@ -98,7 +99,9 @@ def train_tagger(
     def loss(_: int, generator: torch.Generator) -> dict[str, Tensor]:
         rows = torch.randint(len(training), (_BATCH,), generator=generator).tolist()
         sound, heard = batch(training, rows, generator)
-        return {"loss": error(network.logits(sound), heard)}
+        with mixed(dtype):
+            logits = network.logits(sound)
+        return {"loss": error(logits.float(), heard)}
 
     def evaluate() -> dict[str, float]:
         sound, heard = batch(validation, list(range(len(validation))), torch.Generator().manual_seed(0))

@@ -13,7 +13,12 @@ from torch import Tensor, nn
 
 from brain2music.files import replacing
 
-__all__ = ["learning_rate", "train"]
+__all__ = ["learning_rate", "mixed", "train"]
+
+
+def mixed(dtype: str) -> torch.autocast:
+    """Linear maps in this type, all else and the weights in float32; "bfloat16" pays on CPUs with matrix units."""
+    return torch.autocast("cpu", getattr(torch, dtype), enabled=dtype != "float32")
 
 
 def learning_rate(step: int, steps: int, peak: float, warm_up: int = 100) -> float:
