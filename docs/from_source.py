@@ -110,9 +110,9 @@ class SchemaTables(SphinxDirective):
             return f"object of {plural(self._described(field['additionalProperties'])[0])}", description
         limits = []
         for word, sign in (("minimum", "at least"), ("exclusiveMinimum", "above"), ("maximum", "at most")):
-            if word in field and field[word] < 1_000_000_000:
+            if word in field and abs(field[word]) < 1_000_000_000:
                 limits.append(f"{sign} {field[word]:,}")
-        kind = {"string": "text", "integer": "whole number", "array": "list"}.get(
+        kind = {"string": "text", "integer": "whole number", "array": "list", "boolean": "true or false"}.get(
             field.get("type"), field.get("type", "any")
         )
         if "pattern" in field:
@@ -141,6 +141,8 @@ class Roles(SchemaTables):
         for role, entry in self.schema["properties"]["roles"]["properties"].items():
             kinds.setdefault(entry["$ref"].rpartition("/")[2], []).append(role)
         found = self.titled("Every role, every stage", self.named["role"])
+        found += self.titled("card", self.named["card"])
+        found += self.titled("A figure of a card", self.named["figure"])
         for kind, names in kinds.items():
             found += self.titled(", ".join(names), self.named[kind])
         return found

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from brain2music.cli.options import Commands, add_command
+from brain2music.cli.options import BUNDLE_HELP, Commands, add_command
 
 __all__ = ["add_to"]
 
@@ -29,7 +29,7 @@ def add_to(commands: Commands) -> None:
     parser.add_argument(
         "out", type=Path, metavar="OUT", help="a .wav or .flac file; of several pieces, their beginning"
     )
-    parser.add_argument("--bundle", help="folder of trained networks; by default those that come with brain2music")
+    parser.add_argument("--bundle", help=BUNDLE_HELP)
     parser.add_argument("--seconds", type=float, default=15.0, help="length of the music")
     parser.add_argument("--samples", type=int, default=1, help="pieces for each embedding")
     parser.add_argument("--dtype", help="type of the weights: float32, bfloat16 or float16")
@@ -43,12 +43,13 @@ def add_to(commands: Commands) -> None:
 
 def _generate(options: argparse.Namespace) -> None:
     from brain2music.bundles import Bundle
+    from brain2music.bundles.by_name import bundle_folder
     from brain2music.generation import MusicGenerator
 
     ending = options.out.suffix.lower().removeprefix(".")
     if ending not in ("wav", "flac"):
         raise ValueError(f"[cli.generate] OUT must end in .wav or .flac; got {options.out}")
-    bundle = Bundle.default(options.device) if options.bundle is None else Bundle(options.bundle, options.device)
+    bundle = Bundle(bundle_folder(options.bundle), options.device)
     generator = MusicGenerator(bundle, options.device, options.dtype)
     audio = generator.generate(
         _embedding(options, bundle),

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from brain2music.cli.options import Commands, add_command
+from brain2music.cli.options import BUNDLE_HELP, Commands, add_command
 
 __all__ = ["add_to"]
 
@@ -57,7 +57,7 @@ def _add_study(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("study", metavar="STUDY", nargs="?", help="BIDS folder; may stand in --config instead")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder of the results")
     parser.add_argument("--config", type=Path, help="JSON file of settings, as OUT/config.json of another run")
-    parser.add_argument("--bundle", help="folder of trained networks; by default those that come with brain2music")
+    parser.add_argument("--bundle", help=BUNDLE_HELP)
     parser.add_argument("--corpus", help="index of a music library, as 'brain2music corpus build' wrote it")
     parser.add_argument("--stimuli", help="GTZAN's folder; by default STUDY/stimuli")
     parser.add_argument("--derivatives", help="fMRIPrep's folder; by default STUDY/derivatives")

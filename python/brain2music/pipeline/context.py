@@ -7,6 +7,7 @@ from typing import Any
 
 from brain2music import _core
 from brain2music.bundles import Bundle
+from brain2music.bundles.by_name import bundle_folder
 from brain2music.files import digest_file, write_json
 from brain2music.pipeline.settings import Settings
 from brain2music.pipeline.store import Store
@@ -60,8 +61,7 @@ class Context:
     @cached_property
     def bundle(self) -> Bundle:
         """The networks; they fill every role that is asked for."""
-        path, device = self.settings.bundle, self.settings.device
-        bundle = Bundle.default(device) if path is None else Bundle(path, device)
+        bundle = Bundle(bundle_folder(self.settings.bundle), self.settings.device)
         missing = [role for role in self.settings.embeddings if role not in bundle.roles]
         if missing:
             raise ValueError(
