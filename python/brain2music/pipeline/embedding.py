@@ -9,8 +9,22 @@ __all__ = ["embed"]
 
 
 def embed(context: Context, role: str) -> tuple[Embeddings, Path]:
-    """Embed every clip of the study, once; the embeddings, and the file they are in."""
+    """Embed every clip of the study, once; the embeddings, and the file they are in.
+
+    A text embedder embeds the clips' captions, one embedding for the whole clip.
+    """
     study, entry = context.study, context.bundle.roles[role]
+    if role == "text_embedder":
+        captions = study.captions
+        about = {"role": role, "network": entry["sha256"], "captions": captions}
+        path = context.store.once(
+            "embed",
+            role,
+            about,
+            ".safetensors",
+            lambda path: context.bundle.embed(role, captions, progress=context.progress).save(path),
+        )
+        return Embeddings.load(path), path
     stimuli = study.stimuli
     inputs = {
         "role": role,

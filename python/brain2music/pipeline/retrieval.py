@@ -49,7 +49,7 @@ class Library:
 def library(context: Context) -> Library:
     """Open or build the music library, without the study's own tracks."""
     chosen = context.settings
-    role = chosen.embeddings[0]
+    role = context.embeddings[0]
     audio = None
     if chosen.corpus is not None:
         path = Path(chosen.corpus)
@@ -91,7 +91,7 @@ def _compose(context: Context) -> Path:
 
 def retrieve(context: Context, subject: str) -> tuple[Retrieved, Decoded]:
     """Search the library with each test clip's embedding averaged over its windows: decoded, and true."""
-    decoded = decode(context, subject, context.settings.embeddings[0])
+    decoded = decode(context, subject, context.embeddings[0])
     found = library(context)
     corpus = found.corpus
     count = min(context.settings.neighbours, len(corpus))
