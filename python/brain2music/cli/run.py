@@ -90,8 +90,8 @@ def _add_study(parser: argparse.ArgumentParser) -> None:
         "--conditioning",
         nargs="+",
         metavar="WAY",
-        help="what music is made from: clip (the decoded embedding of a clip), moments (that, brought to the moments of "
-        "real embeddings), track (one for each window); the report plays the first; by default all three",
+        help="what music is made from: clip (the decoded embedding of a clip), moments (that, brought to the moments "
+        "of real embeddings), track (one for each window); the report plays the first; by default all three",
     )
     parser.add_argument("--samples", type=int, help="pieces of music for each clip")
     parser.add_argument("--tagger", help="bundle whose tagger compares generated music with what was heard")
