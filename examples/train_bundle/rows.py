@@ -26,7 +26,7 @@ _Row = dict[str, Any] | None
 
 
 def _both_towers(material: Material) -> tuple[_Floats, _Floats]:
-    """Unit embeddings of all clips, and of their captions."""
+    """Embed all clips and their captions, to length 1."""
     context = material.context
     music = material.bundle.embed("music_embedder", context.study.stimuli)
     captions = context.study.captions
@@ -37,7 +37,7 @@ def _both_towers(material: Material) -> tuple[_Floats, _Floats]:
 
 
 def _truth(material: Material) -> list[tuple[str, ...]]:
-    """What the composer knows of each clip: tags, and a word for the tempo."""
+    """List what the composer knows of each clip: tags, and a word for the tempo."""
     from brain2music.simulation.music import compose, track_seed, truth
     from brain2music.simulation.music.vocabulary import TEMPI
 
@@ -52,7 +52,7 @@ def _truth(material: Material) -> list[tuple[str, ...]]:
 
 
 def caption_to_clip(material: Material) -> _Row:
-    """Captions whose clip is among the ten nearest; the oracle knows genre, instruments, mood and tempo of each."""
+    """Count captions whose clip is among the ten nearest; the oracle knows genre, instruments, mood and tempo."""
     music, texts = _both_towers(material)
     scores = texts @ music.T
     own = scores.diagonal()[:, None]
@@ -63,7 +63,7 @@ def caption_to_clip(material: Material) -> _Row:
 
 
 def genre_by_caption(material: Material) -> _Row:
-    """Clips whose nearest caption, of those of other clips, is of their genre."""
+    """Count clips whose nearest caption, of those of other clips, is of their genre."""
     music, texts = _both_towers(material)
     genre = np.array([clip.genre for clip in material.context.study.clips])
     scores = music @ texts.T
@@ -78,7 +78,7 @@ def genre_by_caption(material: Material) -> _Row:
 
 @torch.inference_mode()
 def codec_log_mel(material: Material) -> _Row:
-    """Log-mel error of decoded excerpts, as a share of predicting the mean spectrum; the oracle rounds nothing."""
+    """Compare the log-mel error of decoded excerpts with that of the mean spectrum; the oracle rounds nothing."""
     network, mel = material.recipe.codec().eval(), LogMel(16_000, 1024, 256, 80)
     training = material.recipe.excerpts()[0]
     some = range(0, len(training), max(len(training) // 200, 1))
@@ -92,7 +92,7 @@ def codec_log_mel(material: Material) -> _Row:
 
 
 def _musicnn_tags(material: Material) -> tuple[_Floats, _Floats] | None:
-    """Musicnn's tags of the test clips, and of what the codec makes of them."""
+    """Tag the test clips, and what the codec makes of them."""
     if material.musicnn is None:
         return None
     test = material.split[1]
@@ -105,13 +105,13 @@ def _musicnn_tags(material: Material) -> tuple[_Floats, _Floats] | None:
 
 
 def _top_in_first_three(original: _Floats, made: _Floats) -> npt.NDArray[np.bool_]:
-    """Whether the top tag of each row of ``made`` is among the first three of each original: (originals, made)."""
+    """Say whether the top tag of each row of ``made`` is among the first three of each original: (originals, made)."""
     first = np.argsort(-original, axis=1)[:, :3]
     return np.asarray((first[:, :, None] == made.argmax(axis=1)).any(axis=1))
 
 
 def codec_tag(material: Material) -> _Row:
-    """Clips whose reconstruction's top tag is among the first three of the original."""
+    """Count clips whose reconstruction's top tag is among the first three of the original."""
     tags = _musicnn_tags(material)
     if tags is None:
         return None
@@ -121,7 +121,7 @@ def codec_tag(material: Material) -> _Row:
 
 
 def codec_tag_margin(material: Material) -> _Row:
-    """``codec_tag`` less its chance: another clip, taken at random."""
+    """Take the chance of ``codec_tag`` off it."""
     row = codec_tag(material)
     if row is None:
         return None
@@ -132,7 +132,7 @@ def codec_tag_margin(material: Material) -> _Row:
 
 
 def _tokens(material: Material) -> Tokens:
-    """Tokens of the evaluation's excerpts."""
+    """Make tokens of the evaluation's excerpts."""
     recipe, folder = material.recipe, material.work / "tokens_evaluation"
     return Tokens(
         semantic_tokens(material.excerpts, recipe.semantic_encoder(), folder, False),
@@ -153,12 +153,12 @@ def _under_bigrams(material: Material, part: str) -> _Row:
 
 
 def semantic_under_bigrams(material: Material) -> _Row:
-    """Held-out loss of the semantic stage, less than that of the better bigram by this share."""
+    """Compare the semantic stage with bigrams."""
     return _under_bigrams(material, "semantic")
 
 
 def acoustic_under_bigrams(material: Material) -> _Row:
-    """Held-out loss of the acoustic stage, less than that of the better bigram by this share."""
+    """Compare the acoustic stage with bigrams."""
     return _under_bigrams(material, "acoustic")
 
 
@@ -166,7 +166,7 @@ def acoustic_under_bigrams(material: Material) -> _Row:
 
 
 def _oracle(material: Material) -> tuple[list[str], _Floats, dict[str, Any]]:
-    """Test clips, their true embeddings, and the music that was made of these."""
+    """Return the test clips, their true embeddings, and the music that was made of these."""
     from brain2music.pipeline import embed, generate_oracle
 
     made = generate_oracle(material.context)
@@ -175,7 +175,7 @@ def _oracle(material: Material) -> tuple[list[str], _Floats, dict[str, Any]]:
 
 
 def memorised(material: Material) -> _Row:
-    """Generated clips that lie nearer to training than the nearest hundredth of held-out clips does.
+    """Count generated clips that lie nearer to training than the nearest hundredth of held-out clips does.
 
     Windows of 10 s are compared by the acoustic statistics, which no part of the bundle was trained with.
     """
@@ -188,7 +188,7 @@ def memorised(material: Material) -> _Row:
     known = statistics([training.sound(i) for i in range(len(training))]).reshape(-1, 128)
 
     def nearest(windows: _Floats) -> npt.NDArray[np.float64]:
-        """Distance of each clip's nearest window to the nearest window of training."""
+        """Measure from each clip's nearest window to the nearest window of training."""
         squares = (known**2).sum(axis=1)
         return np.array([np.sqrt(max((squares - 2 * w @ known.T + (w**2).sum(1)[:, None]).min(), 0)) for w in windows])
 
@@ -200,7 +200,7 @@ def memorised(material: Material) -> _Row:
 
 
 def generated_identifies_condition(material: Material) -> _Row:
-    """Music of true embeddings, embedded again, against these embeddings; the oracle goes through the codec alone."""
+    """Embed music of true embeddings again, and identify these; the oracle is the clip, coded and decoded."""
     names, true, sounds = _oracle(material)
     again = material.embed(material.bundle, sounds)
     coded = material.embed(material.bundle, material.through_codec(names))
@@ -208,7 +208,7 @@ def generated_identifies_condition(material: Material) -> _Row:
 
 
 def generated_identifies_caption(material: Material) -> _Row:
-    """Music of captions, embedded again, against the captions' embeddings; the oracle is the clip itself."""
+    """Embed music of captions again, and identify the captions; the oracle is the clip itself."""
     names = material.split[1]
     captions = material.context.study.captions
     texts = material.bundle.embed("text_embedder", [captions[name] for name in names])
@@ -221,7 +221,7 @@ def generated_identifies_caption(material: Material) -> _Row:
 
 
 def _genre(material: Material, judge: b2m.Bundle | None) -> _Row:
-    """Generated clips that a judge finds nearest to the mean of training clips of their genre."""
+    """Count generated clips that a judge finds nearest to the mean of training clips of their genre."""
     if judge is None:
         return None
     train, _ = material.split
@@ -240,17 +240,17 @@ def _genre(material: Material, judge: b2m.Bundle | None) -> _Row:
 
 
 def generated_genre_acoustic(material: Material) -> _Row:
-    """The judge is the bundle of acoustic statistics."""
+    """Let the acoustic statistics judge."""
     return _genre(material, material.acoustic)
 
 
 def generated_genre_musicnn(material: Material) -> _Row:
-    """The judge is musicnn."""
+    """Let musicnn judge."""
     return _genre(material, material.musicnn)
 
 
 def generated_from_brain(material: Material) -> _Row:
-    """Music of decoded embeddings identifies the clip that was heard; mean over simulated brains."""
+    """Identify the clip that was heard by music of decoded embeddings; mean over simulated brains."""
     from brain2music.pipeline import evaluate
 
     rows, _ = evaluate(material.context)
@@ -262,7 +262,7 @@ def generated_from_brain(material: Material) -> _Row:
 
 
 def seconds_for_15(material: Material) -> _Row:
-    """Seconds from embedding to waveform, networks loaded, the median of five."""
+    """Time the way from embedding to waveform, networks loaded: the median of five."""
     generator = b2m.MusicGenerator(material.bundle)
     _, true, _ = _oracle(material)
     taken = []
