@@ -8,6 +8,7 @@ from typing import Any
 from brain2music import _core
 from brain2music.bundles import Bundle
 from brain2music.files import digest_file, write_json
+from brain2music.narration import tell
 from brain2music.pipeline.settings import Settings
 from brain2music.pipeline.store import Store
 from brain2music.study import Study
@@ -129,6 +130,10 @@ class Context:
         """SHA-256 of every track heard, by name: whoever swaps a track gets new results."""
         paths = sorted({self.study.stimuli.path(clip.clip) for clip in self.study.clips})
         return {path.stem: digest_file(path) for path in paths}
+
+    def tell(self, sentence: str) -> None:
+        """Say what is being done and why, where bars are shown."""
+        tell(sentence, self.progress)
 
     def write_config(self) -> None:
         """Write ``config.json``: with it, ``brain2music run --config`` does the same again."""

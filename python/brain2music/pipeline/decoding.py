@@ -74,6 +74,10 @@ def decode(context: Context, subject: str, role: str) -> Decoded:
     }
 
     def write(folder: Path) -> None:
+        held_out = ", and again without each genre" if chosen.held_out_genres else ""
+        context.tell(
+            f"sub-{subject}: a ridge regression for each region of the brain, from responses to {role}{held_out}."
+        )
         brain = context.study.responses(subject, chosen.delay_scans, progress=context.progress)
         if brain.rois is None:
             raise ValueError("[pipeline.decode] rois must be given; got None")

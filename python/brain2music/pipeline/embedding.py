@@ -17,13 +17,14 @@ def embed(context: Context, role: str) -> tuple[Embeddings, Path]:
     if role == "text_embedder":
         captions = study.captions
         about = {"role": role, "network": entry["sha256"], "captions": captions}
-        path = context.store.once(
-            "embed",
-            role,
-            about,
-            ".safetensors",
-            lambda path: context.bundle.embed(role, captions, progress=context.progress).save(path),
-        )
+
+        def write_texts(path: Path) -> None:
+            context.tell(
+                f"Embedding {len(captions)} captions ({entry['card']['name']}): points that decoding predicts."
+            )
+            context.bundle.embed(role, captions, progress=context.progress).save(path)
+
+        path = context.store.once("embed", role, about, ".safetensors", write_texts)
         return Embeddings.load(path), path
     stimuli = study.stimuli
     inputs = {
@@ -37,6 +38,7 @@ def embed(context: Context, role: str) -> tuple[Embeddings, Path]:
     }
 
     def write(path: Path) -> None:
+        context.tell(f"Embedding {len(stimuli.ids)} clips ({entry['card']['name']}): points that decoding predicts.")
         context.bundle.embed(role, stimuli, progress=context.progress).save(path)
 
     path = context.store.once("embed", role, inputs, ".safetensors", write)

@@ -64,7 +64,8 @@ def generate(context: Context, subject: str, way: str) -> tuple[Generated, Decod
         return _condition(decoded, way, space)
 
     inputs = {"decoded": decoded.folder.name, "way": way}
-    return _generate(context, f"sub-{subject}_{way}", inputs, decoded.test_clips.ids, condition), decoded
+    why = f"from what was decoded from sub-{subject} ({way})"
+    return _generate(context, f"sub-{subject}_{way}", inputs, decoded.test_clips.ids, condition, why), decoded
 
 
 def generate_oracle(context: Context) -> Generated:
@@ -76,7 +77,8 @@ def generate_oracle(context: Context) -> Generated:
         own = space[clips]
         return Embeddings(own.values.mean(axis=1, keepdims=True), own.clip_ids, own.window, own.hop, own.role, own.hash)
 
-    return _generate(context, "oracle", {"embeddings": path.name}, clips, condition)
+    why = "from their true embeddings, the best that generation can do"
+    return _generate(context, "oracle", {"embeddings": path.name}, clips, condition, why)
 
 
 def heard_tags(context: Context) -> Heard | None:
@@ -133,7 +135,12 @@ def _filled(predicted: _Floats) -> _Floats:
 
 
 def _generate(
-    context: Context, name: str, inputs: dict[str, Any], clips: npt.NDArray[np.str_], condition: Callable[[], Any]
+    context: Context,
+    name: str,
+    inputs: dict[str, Any],
+    clips: npt.NDArray[np.str_],
+    condition: Callable[[], Any],
+    why: str,
 ) -> Generated:
     """Make music once, and embed and tag it."""
     chosen, bundle, tagger = context.settings, context.bundle, context.tagger
@@ -152,6 +159,7 @@ def _generate(
     ids = [str(clip) for clip in clips]
 
     def write(folder: Path) -> None:
+        context.tell(f"Making music for {len(ids)} clips {why}, and listening to it.")
         generator = MusicGenerator(bundle, chosen.device)
         audio = generator.generate(
             condition(), seconds=seconds, samples=chosen.samples, seed=chosen.seed, progress=context.progress

@@ -64,6 +64,7 @@ def library(context: Context) -> Library:
         path = context.store.path("retrieve", "corpus", inputs, ".index")
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
+            context.tell("Embedding the music library: decoded embeddings fetch the nearest of its tracks.")
             Corpus.build(audio, context.bundle, path, role=role, seconds=_SECONDS, progress=context.progress)
     corpus = Corpus.open(path, context.bundle)
     if corpus.role != role:
@@ -84,6 +85,7 @@ def _compose(context: Context) -> Path:
     from brain2music.simulation.music import GENRES, write_tracks
 
     folder = context.out / "corpus"
+    context.tell("Composing a music library, since none was given: tracks that music is retrieved from.")
     tracks = [(genre, _FIRST_NUMBER + number) for genre in GENRES for number in range(_COMPOSED)]
     write_tracks(folder, tracks, 2 * context.settings.seed + 1, _SECONDS, context.progress)
     return folder
