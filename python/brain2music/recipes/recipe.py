@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from brain2music.bundles.writer import write
 from brain2music.exporters import script_stage
@@ -22,7 +23,7 @@ from brain2music.recipes.excerpts import RATE, Excerpts, write_excerpts
 from brain2music.recipes.language import AcousticLanguage, SemanticLanguage, train_language
 from brain2music.recipes.semantic import SemanticEncoder, fit_semantic_encoder
 from brain2music.recipes.tagger import Tagger, train_tagger
-from brain2music.recipes.tokens import Tokens, tokenize_excerpts
+from brain2music.recipes.tokens import Tokens, acoustic_tokens, embeddings, semantic_tokens
 from brain2music.recipes.towers import DIMENSION
 
 __all__ = ["TRAINING_STREAM", "VALIDATION_STREAM", "Plan", "Recipe"]
@@ -169,13 +170,29 @@ class Recipe:
         )
         return network, classes, groups
 
-    def tokens(self) -> tuple[Tokens, Tokens]:
-        """Make tokens of all excerpts."""
-        music, semantic, codec = self.embedder().music.eval(), self.semantic_encoder(), self.codec().eval()
-        made = [
-            tokenize_excerpts(excerpts, semantic, codec, music, self.folder / f"tokens_{name}", self.progress)
+    def embeddings(self) -> tuple[Tensor, Tensor]:
+        """Embed windows of all excerpts, (n, windows, 128): of those to learn from, and of the others."""
+        music = self.embedder().music.eval()
+        training, validation = (
+            embeddings(excerpts, music, self.folder / f"tokens_{name}", self.progress)
             for name, excerpts in zip(("training", "validation"), self.excerpts(), strict=True)
-        ]
+        )
+        return training, validation
+
+    def tokens(self, acoustic: bool = True) -> tuple[Tokens, Tokens]:
+        """Make tokens of all excerpts; codes of the codec only where they are asked for."""
+        encoder = self.semantic_encoder()
+        codec = self.codec().eval() if acoustic else None
+        made = []
+        for name, excerpts, embedded in zip(
+            ("training", "validation"), self.excerpts(), self.embeddings(), strict=True
+        ):
+            folder = self.folder / f"tokens_{name}"
+            semantic = semantic_tokens(excerpts, encoder, folder, self.progress)
+            codes = semantic[:, None, :].new_empty((len(semantic), 0, semantic.size(1)))
+            if codec is not None:
+                codes = acoustic_tokens(excerpts, codec, folder, self.progress)
+            made.append(Tokens(semantic, codes, embedded))
         return made[0], made[1]
 
     def conditioner(self) -> Conditioner:
@@ -184,7 +201,7 @@ class Recipe:
         self._fitted(
             conditioner,
             "conditioner",
-            lambda: fit_conditioner(conditioner, self.tokens()[0].embeddings.flatten(0, 1), seed=self.seed),
+            lambda: fit_conditioner(conditioner, self.embeddings()[0].flatten(0, 1), seed=self.seed),
         )
         return conditioner
 
@@ -201,7 +218,7 @@ class Recipe:
         return network
 
     def _language(self, network: SemanticLanguage | AcousticLanguage, name: str, steps: int) -> None:
-        training, validation = self.tokens()
+        training, validation = self.tokens(acoustic=isinstance(network, AcousticLanguage))
         self._finished(
             train_language(
                 network, training, validation, self.folder / name, steps=steps, dtype=self.plan.dtype, **self._how()

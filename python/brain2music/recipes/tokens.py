@@ -1,6 +1,7 @@
 """Music as the stages see it: semantic tokens, codes of the codec and embeddings of each excerpt, made once."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from brain2music.recipes.excerpts import RATE, SECONDS, Excerpts
 from brain2music.recipes.semantic import SemanticEncoder
 from brain2music.recipes.towers import MusicTower
 
-__all__ = ["Tokens", "tokenize_excerpts"]
+__all__ = ["HOP", "WINDOW", "Tokens", "acoustic_tokens", "embeddings", "semantic_tokens"]
 
 #: Seconds of the windows that are embedded, and from one to the next.
 WINDOW, HOP = 10.0, 1.0
@@ -27,45 +28,53 @@ class Tokens(NamedTuple):
 
     #: (n, frames) int16: one a frame.
     semantic: Tensor
-    #: (n, levels, frames) int16.
+    #: (n, levels, frames) int16; (n, 0, frames) where they are not needed.
     acoustic: Tensor
     #: (n, windows, 128) float32: windows of 10 s, one each second.
     embeddings: Tensor
 
 
+def semantic_tokens(
+    excerpts: Excerpts, encoder: SemanticEncoder, folder: str | os.PathLike[str], progress: bool = True
+) -> Tensor:
+    """Make semantic tokens of all excerpts, (n, frames) int16; what is in the folder already is kept."""
+    return _of_all(
+        excerpts, lambda sound: encoder.tokenize(sound[None])[0].to(torch.int16), Path(folder), "semantic", progress
+    )
+
+
+def acoustic_tokens(
+    excerpts: Excerpts, codec: CodecNetwork, folder: str | os.PathLike[str], progress: bool = True
+) -> Tensor:
+    """Make codes of all excerpts, (n, levels, frames) int16; what is in the folder already is kept."""
+    return _of_all(
+        excerpts, lambda sound: codec.encode(sound[None, None])[0].to(torch.int16), Path(folder), "acoustic", progress
+    )
+
+
+def embeddings(excerpts: Excerpts, music: MusicTower, folder: str | os.PathLike[str], progress: bool = True) -> Tensor:
+    """Embed windows of all excerpts, (n, windows, 128) float32; what is in the folder already is kept."""
+    starts = torch.arange(0.0, SECONDS - WINDOW + 1e-6, HOP).tolist()
+
+    def embed(sound: Tensor) -> Tensor:
+        windows = torch.stack([sound[round(start * RATE) : round((start + WINDOW) * RATE)] for start in starts])
+        return functional.normalize(music(windows), dim=-1)
+
+    return _of_all(excerpts, embed, Path(folder), "embeddings", progress)
+
+
 @torch.inference_mode()
-def tokenize_excerpts(
-    excerpts: Excerpts,
-    semantic: SemanticEncoder,
-    codec: CodecNetwork,
-    music: MusicTower,
-    folder: str | os.PathLike[str],
-    progress: bool = True,
-) -> Tokens:
-    """Make tokens of all excerpts; what is in the folder already is kept."""
+def _of_all(excerpts: Excerpts, make: Callable[[Tensor], Tensor], folder: Path, name: str, progress: bool) -> Tensor:
     from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
-    root = Path(folder)
-    root.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     parts = []
-    for first in tqdm(range(0, len(excerpts), _BLOCK), desc="tokens", unit="block", disable=not progress):
-        path = root / f"tokens.{first:06}.pt"
+    for first in tqdm(range(0, len(excerpts), _BLOCK), desc=name, unit="block", disable=not progress):
+        path = folder / f"{name}.{first:06}.pt"
         if not path.exists():
             rows = range(first, min(first + _BLOCK, len(excerpts)))
-            made = [_tokens(torch.from_numpy(excerpts.sound(row)), semantic, codec, music) for row in rows]
+            made = torch.stack([make(torch.from_numpy(excerpts.sound(row))) for row in rows])
             with replacing(path) as temporary:
-                torch.save([torch.stack(column) for column in zip(*made, strict=True)], temporary)
+                torch.save(made, temporary)
         parts.append(torch.load(path, weights_only=True))
-    return Tokens(*(torch.cat(column) for column in zip(*parts, strict=True)))
-
-
-def _tokens(
-    sound: Tensor, semantic: SemanticEncoder, codec: CodecNetwork, music: MusicTower
-) -> tuple[Tensor, Tensor, Tensor]:
-    starts = torch.arange(0.0, SECONDS - WINDOW + 1e-6, HOP).tolist()
-    windows = torch.stack([sound[round(start * RATE) : round((start + WINDOW) * RATE)] for start in starts])
-    return (
-        semantic.tokenize(sound[None])[0].to(torch.int16),
-        codec.encode(sound[None, None])[0].to(torch.int16),
-        functional.normalize(music(windows), dim=-1),
-    )
+    return torch.cat(parts)
