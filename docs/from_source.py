@@ -80,7 +80,8 @@ class ShippedBundle(SphinxDirective):
             networks.append([nodes.literal(text=name), *map(nodes.Text, (card["name"], card["replaces"], megabytes))])
             for figure in card.get("figures", ()):
                 numbers = (f"{figure[key]:.3f}" if key in figure else "" for key in ("value", "chance", "oracle"))
-                bound = "" if "goal" not in figure else f"{'at most' if figure.get('at_most') else 'from'} {figure['goal']:g}"
+                side = "at most" if figure.get("at_most") else "from"
+                bound = f"{side} {figure['goal']:g}" if "goal" in figure else ""
                 cells = (figure["of"], *numbers, bound, figure.get("reason", ""))
                 figures.append([nodes.literal(text=figure["name"]), *map(nodes.Text, cells)])
         result = [table(["role or stage", "network", "in place of", "size"], networks)]
