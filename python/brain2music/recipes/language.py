@@ -173,6 +173,7 @@ def train_language(
     """Train a stage on spans of 15 s; see :func:`brain2music.recipes.training.train`."""
     rate = training.semantic.size(1) / (WINDOW + HOP * (training.embeddings.size(1) - 1))
     frames = round(SEQUENCE * rate)
+    device = next(network.parameters()).device
 
     def spans(tokens: Tokens, rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         last = tokens.semantic.size(1) - frames
@@ -194,13 +195,17 @@ def train_language(
         noise = torch.randn(condition.shape, generator=generator) * DIMENSION**-0.5
         condition = functional.normalize(condition + size * noise, dim=-1)
         condition = condition * (torch.rand(batch, 1, generator=generator) >= _UNCONDITIONAL)
-        with mixed(dtype):
-            return {"loss": network.loss(semantic, acoustic, condition).mean()}
+        with mixed(dtype, device):
+            losses = network.loss(semantic.to(device), acoustic.to(device), condition.to(device))
+            return {"loss": losses.mean()}
 
     def evaluate() -> Mapping[str, float]:
         generator = torch.Generator().manual_seed(0)
         rows = torch.arange(len(validation.semantic))
-        parts = [network.loss(*spans(validation, some, generator)).flatten() for some in torch.split(rows, 20)]
+        parts = []
+        for some in torch.split(rows, 20):
+            semantic, acoustic, condition = (part.to(device) for part in spans(validation, some, generator))
+            parts.append(network.loss(semantic, acoustic, condition).flatten())
         return {"held_out": float(torch.cat(parts).mean())}
 
     return train(
