@@ -383,13 +383,13 @@ def _there(device: str | torch.device) -> torch.device:
     """Return the device, which must be of this machine."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    found = torch.device(device)
-    if found.type not in ("cpu", "cuda") or (found.type == "cuda" and not torch.cuda.is_available()):
+    kind = str(device).partition(":")[0]
+    if kind not in ("cpu", "cuda") or (kind == "cuda" and not torch.cuda.is_available()):
         raise ValueError(
             "[recipes.Recipe] device must be 'auto', 'cpu', or 'cuda' where PyTorch finds a GPU; got "
             f"{str(device)!r}, CUDA {'found' if torch.cuda.is_available() else 'not found'}"
         )
-    return found
+    return torch.device(device)
 
 
 def _halved(module: torch.nn.Module) -> torch.nn.Module:
