@@ -1,42 +1,70 @@
-"""Trains the bundle that comes with brain2music: ``python examples/train_bundle/train_bundle.py WORK OUT``.
+"""Trains the bundle that comes with brain2music, or one of your own.
+
+``python examples/train_bundle/train_bundle.py WORK OUT`` trains that of the composer's music.
 
 WORK keeps excerpts, checkpoints and curves: a run that was stopped goes on where it stopped. Each part takes about two
-hours or less on two cores.
+hours or less on two cores, minutes on a GPU. With ``--music FOLDER --captions captions.csv`` the networks learn from
+your own music; docs/howto/train.rst says what the tables hold.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-from brain2music.recipes import Plan, Recipe
+from brain2music.recipes import OwnMusic, Plan, Recipe
 
 PARTS = ("embedder", "semantic_encoder", "codec", "tagger", "conditioner", "semantic", "acoustic")
 
 
-def main() -> int:
+def main(words: list[str] | None = None) -> int:
     """Train."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("work", type=Path, metavar="WORK", help="folder of excerpts, checkpoints and curves")
     parser.add_argument("out", type=Path, metavar="OUT", help="the bundle, to be made or replaced")
+    parser.add_argument("--music", type=Path, metavar="FOLDER", help="learn from this folder, not from the composer")
+    parser.add_argument("--captions", type=Path, metavar="CSV", help="captions: file, caption[, start, stop]")
+    parser.add_argument("--tags", type=Path, metavar="CSV", help="tags, if there are any: file, group, tag")
+    parser.add_argument("--name", help="name of the bundle (default: composer, or the folder's name)")
+    parser.add_argument("--licence", help="licence of the networks (default with --music: not stated)")
     parser.add_argument("--part", choices=PARTS, help="train this part alone, and what it needs")
-    parser.add_argument("--excerpts", type=int, default=Plan.excerpts, help="excerpts of 30 s to learn from")
+    parser.add_argument("--excerpts", type=int, help=f"excerpts of 30 s to compose (default {Plan.excerpts})")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, or auto: cuda where there is one")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default=Plan.dtype, help="type of linear maps")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, help="stop after so many; the next call goes on")
-    options = parser.parse_args()
-    recipe = Recipe(options.work, Plan(excerpts=options.excerpts), seed=options.seed)
+    options = parser.parse_args(words)
+    if (options.music is None) != (options.captions is None) or (options.tags and not options.music):
+        parser.error("--music and --captions go together, and --tags with them")
+    if options.music and options.excerpts is not None:
+        parser.error("--excerpts is for the composer; --music is taken whole")
+    plan = Plan(excerpts=Plan.excerpts if options.excerpts is None else options.excerpts, dtype=options.dtype)
+    try:
+        source = OwnMusic(options.music, options.captions, options.tags, seed=options.seed) if options.music else None
+        recipe = Recipe(options.work, plan, source=source, seed=options.seed, device=options.device)
+    except ValueError as error:
+        parser.error(str(error))
     recipe.stop_after(None if options.minutes is None else 60 * options.minutes)
     try:
         if options.part:
             getattr(recipe, options.part)()
+            return 0
+        if options.music:
+            told = f"Trained on {len(recipe.excerpts()[0])} excerpts of 30 s of the folder {options.music.name}."
+            name, licence = options.music.resolve().name, "not stated"
+            description = f"Networks trained by the recipe on the music of {name}."
         else:
-            print(recipe.bundle(options.out, name="composer", cards=cards(options.excerpts)))
+            told = f"Trained on {plan.excerpts} excerpts of 30 s of the composer's training stream; no other."
+            name, licence = "composer", "Apache-2.0"
+            description = "Networks trained by the recipe on music of the composer: all of Brain2Music, offline."
+        described = cards(told, options.licence or licence)
+        print(recipe.bundle(options.out, name=options.name or name, cards=described, description=description))
     except TimeoutError as error:
         print(error)
         return 1
     return 0
 
 
-def cards(excerpts: int) -> dict[str, dict[str, str]]:
+def cards(notes: str, licence: str) -> dict[str, dict[str, str]]:
     """Return the model card of each role and stage."""
     names = {
         "music_embedder": ("Music tower", "MuLan's music tower"),
@@ -44,15 +72,11 @@ def cards(excerpts: int) -> dict[str, dict[str, str]]:
         "semantic_encoder": ("Lower blocks of the music tower, k-means", "w2v-BERT, layer 7, k-means"),
         "codec": ("Spectral codec", "SoundStream"),
         "conditioner": ("Residual k-means of embeddings", "MuLan's residual quantiser"),
-        "tagger": ("Tagger of the composer's music", "the LEAF classifier of the evaluation"),
+        "tagger": ("Tagger", "the LEAF classifier of the evaluation"),
         "semantic": ("Transformer of semantic tokens", "MusicLM's semantic stage"),
         "acoustic": ("Transformer of acoustic codes, levels in parallel", "MusicLM's coarse and fine stages"),
     }
-    common = {
-        "source": "examples/train_bundle",
-        "licence": "Apache-2.0",
-        "notes": f"Trained on {excerpts} excerpts of 30 s of the composer's training stream; it knows no other music.",
-    }
+    common = {"source": "examples/train_bundle", "licence": licence, "notes": notes}
     return {part: {"name": name, "replaces": replaces, **common} for part, (name, replaces) in names.items()}
 
 

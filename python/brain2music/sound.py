@@ -1,5 +1,6 @@
 """Audio files as the library hears them: decoded whole, mixed to mono, and judged for whether there is any sound."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +9,10 @@ import numpy.typing as npt
 
 from brain2music import _core
 
-__all__ = ["STEP_16_BITS", "Sound", "mix", "read_sound", "silence"]
+__all__ = ["ENDINGS", "STEP_16_BITS", "Sound", "find_audio", "mix", "read_mono", "read_sound", "silence"]
+
+#: Endings of audio files, in small or capital letters.
+ENDINGS = (".au", ".flac", ".mp3", ".ogg", ".wav")
 
 #: The step between two values of 16 bits, full scale being 1.
 STEP_16_BITS = 2.0**-15
@@ -47,6 +51,83 @@ def read_sound(path: str | Path, start: float = 0.0, stop: float | None = None) 
     """
     channels, rate, step = _core.io.load_audio_step(path, start, stop)
     return Sound(channels, rate, step)
+
+
+def find_audio(folder: Path, where: str) -> list[str]:
+    """List audio files at any depth, by path below ``folder`` with ``/``, sorted; links to folders are followed.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    where : str
+        Room and function that errors name.
+
+    Raises
+    ------
+    ValueError
+        If it is no folder, or holds no audio file.
+    OSError
+        If a folder cannot be read.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"[{where}] folder must be a folder of audio files; got {folder}")
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    found: list[str] = []
+    seen: set[str] = set()
+    for root, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        real = os.path.realpath(root)
+        if real in seen:  # a link back to a folder above, or to one that was seen
+            folders.clear()
+            continue
+        seen.add(real)
+        folders.sort()
+        below = Path(root).relative_to(folder)
+        found += [(below / name).as_posix() for name in names if name.lower().endswith(ENDINGS)]
+    if not found:
+        raise ValueError(f"[{where}] folder must hold audio files ({', '.join(ENDINGS)}); got none in {folder}")
+    return sorted(found)
+
+
+def read_mono(
+    folder: Path, file: str, seconds: float | None = None, channel: int | None = None
+) -> tuple[npt.NDArray[np.float32], int] | str:
+    """Decode a file of a folder, mixed to mono, or say why it cannot be used.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    file : str
+        Path below it, as :func:`find_audio` gives it.
+    seconds : float, optional
+        Decode so much of the beginning; the whole file by default.
+    channel : int, optional
+        Take this channel, from 0, instead of the mean of all.
+
+    Returns
+    -------
+    (array of shape (samples,), int) or str
+        Float32 samples and samples a second; or the reason, which names the file as ``file``.
+    """
+    if any(ord(c) < 32 or 0xD800 <= ord(c) <= 0xDFFF for c in file):
+        return "its name must be UTF-8 without control characters"
+    try:
+        sound = read_sound(folder / file, 0.0, seconds)
+    except (RuntimeError, OSError) as error:
+        return str(error).replace(str(folder / file), file)  # the same bytes wherever the library lies
+    if not np.isfinite(sound.channels).all():
+        return "samples must be finite; got NaN or Inf"
+    try:
+        if problem := silence(sound.channels, sound.step, channel):
+            return f"there must be sound; got {problem}" + ("" if seconds is None else f" for {seconds:g} s")
+        waveform: npt.NDArray[np.float32] = mix(sound.channels, channel).astype(np.float32, copy=False)
+    except ValueError as error:
+        return str(error)
+    return waveform, sound.rate
 
 
 def mix(channels: npt.NDArray[np.floating], channel: int | None = None) -> npt.NDArray[np.floating]:

@@ -25,7 +25,10 @@ DOCS, HTML, PYTHON = ROOT / "docs", ROOT / "build" / "docs" / "html", ROOT / "py
 sys.path.insert(0, str(DOCS))
 
 #: What users import; the rest of the package is reached through these.
-MODULES = ["brain2music", *(f"brain2music.{name}" for name in (*ROOMS, "exporters", "simulation", "simulation.music"))]
+MODULES = [
+    "brain2music",
+    *(f"brain2music.{name}" for name in (*ROOMS, "exporters", "recipes", "simulation", "simulation.music")),
+]
 OPTIONS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
@@ -206,6 +209,7 @@ PAGE = DOCS / "howto" / "troubleshooting.rst"
 ROOMS = (
     *("study", "bundles", "ridge", "retrieval", "decoding", "generation", "exporters", "cli", "io", "models"),
     "embedding",
+    "recipes",
 )
 
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from brain2music.retrieval.building import _decode
-from brain2music.sound import mix, read_sound, silence
+from brain2music.sound import mix, read_mono, read_sound, silence
 from brain2music.study.events import Event
 from brain2music.study.stimuli import Stimuli, load_audio, prepare_clip
 
@@ -34,7 +33,7 @@ def answers(tmp_path):
 
     def ask(sound, subtype="PCM_16", channel=None):
         soundfile.write(tmp_path / "a.wav", sound, RATE, subtype=subtype)
-        library = _decode(tmp_path, "a.wav", 4.0, channel)
+        library = read_mono(tmp_path, "a.wav", 4.0, channel)
         try:
             clip = clip_of(tmp_path, channel=channel)
         except ValueError as error:
@@ -120,7 +119,7 @@ def test_a_channel_must_be_there(tmp_path):
         load_audio(path, channel=2)
     with pytest.raises(ValueError, match=rf"channel must be from 0 to 1; got 2 for a_0.00 in {path}"):
         clip_of(tmp_path, channel=2)
-    assert _decode(tmp_path, "a.wav", 4.0, 2) == "[sound.mix] channel must be from 0 to 1; got 2"
+    assert read_mono(tmp_path, "a.wav", 4.0, 2) == "[sound.mix] channel must be from 0 to 1; got 2"
     with pytest.raises(ValueError, match="channel must be from 0 to 1; got -1"):
         mix(read_sound(path).channels, -1)
 

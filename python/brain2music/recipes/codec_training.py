@@ -61,15 +61,16 @@ def train_codec(
 
     The number of levels that a step rounds with is drawn, so that the first levels carry most.
     """
-    compare, free = SpectralLoss(), min(_FREE, steps // 2)
-    mel = LogMel(RATE, 1024, 256, 80)
+    device = network.enter.weight.device
+    compare, free = SpectralLoss().to(device), min(_FREE, steps // 2)
+    mel = LogMel(RATE, 1024, 256, 80).to(device)
 
     def batch(generator: torch.Generator) -> Tensor:
         rows = torch.randint(len(training), (_BATCH,), generator=generator).tolist()
         starts = torch.rand(_BATCH, generator=generator).mul(SECONDS - _CLIP).tolist()
         sound = [torch.from_numpy(training.sound(row, start, _CLIP)) for row, start in zip(rows, starts, strict=True)]
         gains = 10 ** (torch.rand(_BATCH, 1, generator=generator) * 0.6 - 0.4)
-        return torch.stack(sound) * gains
+        return (torch.stack(sound) * gains).to(device)
 
     def loss(step: int, generator: torch.Generator) -> dict[str, Tensor]:
         sound = batch(generator)
@@ -93,9 +94,9 @@ def train_codec(
 
     held_out = torch.stack(
         [torch.from_numpy(validation.sound(row, 5.0, 4.0)) for row in range(min(40, len(validation)))]
-    )
+    ).to(device)
     some = torch.stack([torch.from_numpy(training.sound(row, 5.0, 4.0)) for row in range(min(200, len(training)))])
-    mean = mel(some).mean((0, 2))
+    mean = mel(some.to(device)).mean((0, 2))
 
     def evaluate() -> dict[str, float]:
         made = network.decode(network.encode(held_out[:, None]))[:, 0]

@@ -1,11 +1,28 @@
 """Excerpts of the composer: a stream of tracks that no simulated study can contain."""
 
+import os
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 
-from brain2music.recipes.excerpts import RATE, SECONDS, Excerpt
+from brain2music.recipes.excerpts import RATE, SECONDS, Excerpt, Excerpts, write_excerpts
+from brain2music.recipes.source import TagGroup
 
-__all__ = ["FIRST_SEED", "composed_excerpt", "stream_seed", "tags_of"]
+__all__ = [
+    "FIRST_SEED",
+    "TRAINING_STREAM",
+    "VALIDATION_STREAM",
+    "Composer",
+    "composed_excerpt",
+    "stream_seed",
+    "tags_of",
+]
+
+#: Streams of the composer (:func:`stream_seed`).
+TRAINING_STREAM, VALIDATION_STREAM = 1, 2
 
 #: Seeds of the stream begin here: those of a simulated study (``music.track_seed``) are numbers of 32 bits.
 FIRST_SEED = 2**32
@@ -13,6 +30,62 @@ FIRST_SEED = 2**32
 #: Spans that are captioned, in seconds of the excerpt.
 _SPANS = ((0.0, 15.0), (5.0, 20.0), (10.0, 25.0), (15.0, 30.0))
 _WORDINGS = 2
+
+
+class Composer:
+    """Music of the composer as the source of a recipe: tracks that no simulated study can contain.
+
+    Parameters
+    ----------
+    training, validation : int
+        Excerpts of 30 s to learn from, and to follow the learning on.
+    """
+
+    identity = "composer"
+
+    def __init__(self, training: int = 3000, validation: int = 100) -> None:
+        self.training, self.validation = training, validation
+
+    def excerpts(
+        self, folder: str | os.PathLike[str], processes: int | None = None, progress: bool = True
+    ) -> tuple[Excerpts, Excerpts]:
+        """Compose and play the excerpts that are not there yet.
+
+        Parameters
+        ----------
+        folder : path
+            A recipe's folder; excerpts go into ``training`` and ``validation``.
+        processes : int, optional
+            As many as there are cores by default.
+        progress : bool, default True
+            Show a bar.
+
+        Returns
+        -------
+        tuple of Excerpts
+            Those to learn from, and those to follow the learning on.
+        """
+        made = []
+        for name, count, stream in (
+            ("validation", self.validation, VALIDATION_STREAM),
+            ("training", self.training, TRAINING_STREAM),
+        ):
+            make, identity = partial(composed_excerpt, stream), f"composer, stream {stream}"
+            made.append(write_excerpts(Path(folder) / name, count, make, identity, processes, progress))
+        return made[1], made[0]
+
+    def groups(self, tags: Sequence[str]) -> list[TagGroup]:
+        """Sort tags into genres and moods, of which a clip has one each, and instruments."""
+        from brain2music.simulation.music import GENRES
+
+        genres = tuple(tag for tag in tags if tag in GENRES)
+        moods = tuple(tag for tag in tags if " " in tag)
+        instruments = tuple(tag for tag in tags if tag not in genres and tag not in moods)
+        return [
+            TagGroup("genres", genres, True),
+            TagGroup("instruments", instruments, False),
+            TagGroup("moods", moods, True),
+        ]
 
 
 def stream_seed(stream: int, number: int) -> int:

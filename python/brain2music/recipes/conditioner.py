@@ -47,6 +47,11 @@ def fit_conditioner(conditioner: Conditioner, embeddings: Tensor, seed: int = 0)
     some = torch.randperm(len(embeddings), generator=torch.Generator().manual_seed(seed))[:_MOST]
     rest = functional.normalize(embeddings[some], dim=-1)
     books = conditioner.quantizer.codebooks
+    if len(rest) < books.size(1):
+        raise ValueError(
+            f"[recipes.fit_conditioner] embeddings must be as many as a level's codes, {books.size(1)}, or more; got "
+            f"{len(rest)}: give more music, or fewer codes"
+        )
     for level in range(len(books)):
         means = KMeans(books.size(1), n_init=1, random_state=seed).fit(rest.numpy())
         books[level] = torch.from_numpy(means.cluster_centers_)

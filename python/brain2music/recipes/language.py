@@ -171,6 +171,7 @@ def train_language(
     progress: bool = True,
 ) -> bool:
     """Train a stage on spans of 15 s; see :func:`brain2music.recipes.training.train`."""
+    device = next(network.parameters()).device
 
     def loss(_: int, generator: torch.Generator) -> Mapping[str, Tensor]:
         rows = torch.randint(len(training.semantic), (batch,), generator=generator)
@@ -179,8 +180,9 @@ def train_language(
         noise = torch.randn(condition.shape, generator=generator) * DIMENSION**-0.5
         condition = functional.normalize(condition + size * noise, dim=-1)
         condition = condition * (torch.rand(batch, 1, generator=generator) >= _UNCONDITIONAL)
-        with mixed(dtype):
-            return {"loss": network.loss(semantic, acoustic, condition).mean()}
+        with mixed(dtype, device):
+            losses = network.loss(semantic.to(device), acoustic.to(device), condition.to(device))
+            return {"loss": losses.mean()}
 
     def evaluate() -> Mapping[str, float]:
         return {"held_out": held_out_loss(network, validation)}
@@ -204,7 +206,11 @@ def held_out_loss(network: SemanticLanguage | AcousticLanguage, tokens: Tokens) 
     """Loss in nats a code, over a span of 15 s of each excerpt, under its own embedding."""
     generator = torch.Generator().manual_seed(0)
     rows = torch.arange(len(tokens.semantic))
-    parts = [network.loss(*_spans(tokens, some, generator)).flatten() for some in torch.split(rows, 20)]
+    device = next(network.parameters()).device
+    parts = []
+    for some in torch.split(rows, 20):
+        semantic, acoustic, condition = (part.to(device) for part in _spans(tokens, some, generator))
+        parts.append(network.loss(semantic, acoustic, condition).flatten())
     return float(torch.cat(parts).mean())
 
 

@@ -3,9 +3,7 @@
 import os
 import time
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +14,18 @@ from brain2music.bundles.writer import write
 from brain2music.exporters import script_stage
 from brain2music.recipes.codec import CodecNetwork
 from brain2music.recipes.codec_training import train_codec
-from brain2music.recipes.composed import composed_excerpt
+from brain2music.recipes.composed import Composer
 from brain2music.recipes.conditioner import Conditioner, fit_conditioner
 from brain2music.recipes.contrast import Contrast, known_words, train_embedder
-from brain2music.recipes.excerpts import RATE, Excerpts, write_excerpts
+from brain2music.recipes.excerpts import RATE, Excerpts, claim
 from brain2music.recipes.language import AcousticLanguage, SemanticLanguage, train_language
 from brain2music.recipes.semantic import SemanticEncoder, fit_semantic_encoder
+from brain2music.recipes.source import Source
 from brain2music.recipes.tagger import Tagger, train_tagger
 from brain2music.recipes.tokens import Tokens, acoustic_tokens, embeddings, semantic_tokens
 from brain2music.recipes.towers import DIMENSION
 
-__all__ = ["TRAINING_STREAM", "VALIDATION_STREAM", "Plan", "Recipe"]
-
-#: Streams of the composer (:func:`brain2music.recipes.composed.stream_seed`).
-TRAINING_STREAM, VALIDATION_STREAM = 1, 2
+__all__ = ["Plan", "Recipe"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +35,8 @@ class Plan:
     Attributes
     ----------
     excerpts, validation : int
-        Excerpts of 30 s to learn from, and to follow the learning on.
+        Excerpts of 30 s of the composer's music to learn from, and to follow the learning on. Music of one's own is
+        taken whole, whatever these say.
     embedder, codec, semantic, acoustic, tagger : int
         Steps of training of each part.
     clusters : int
@@ -74,12 +71,22 @@ class Recipe:
         Excerpts, checkpoints and curves.
     plan : Plan
         How much of everything.
+    source : Source, optional
+        The music: the composer's by default, or :class:`OwnMusic`.
     seed : int
         Seeds all parts.
     processes : int, optional
-        That compose and play; as many as there are cores by default.
+        That make excerpts; as many as there are cores by default.
+    device : {"auto", "cpu", "cuda"} or torch.device
+        Where networks are trained; "auto" takes CUDA where there is one. Random numbers are drawn on the CPU, so that a
+        seed means the same everywhere, and any device goes on from checkpoints of another.
     progress : bool
         Show bars.
+
+    Raises
+    ------
+    ValueError
+        If the device is not there.
     """
 
     def __init__(
@@ -87,12 +94,16 @@ class Recipe:
         folder: str | os.PathLike[str],
         plan: Plan | None = None,
         *,
+        source: Source | None = None,
         seed: int = 0,
         processes: int | None = None,
+        device: str | torch.device = "auto",
         progress: bool = True,
     ) -> None:
         self.folder = Path(folder)
         self.plan = plan or Plan()
+        self.source: Source = source or Composer(self.plan.excerpts, self.plan.validation)
+        self.device = _there(device)
         self.seed, self.processes, self.progress = seed, processes, progress
         self._deadline: float | None = None
 
@@ -100,14 +111,8 @@ class Recipe:
 
     def excerpts(self) -> tuple[Excerpts, Excerpts]:
         """Return excerpts to learn from, and to follow the learning on."""
-        made = []
-        for name, count, stream in (
-            ("validation", self.plan.validation, VALIDATION_STREAM),
-            ("training", self.plan.excerpts, TRAINING_STREAM),
-        ):
-            make, identity = partial(composed_excerpt, stream), f"composer, stream {stream}"
-            made.append(write_excerpts(self.folder / name, count, make, identity, self.processes, self.progress))
-        return made[1], made[0]
+        claim(self.folder, self.source.identity)
+        return self.source.excerpts(self.folder, self.processes, self.progress)
 
     # ---- parts, in the order in which they are trained --------------------------------------------------------------
 
@@ -116,7 +121,7 @@ class Recipe:
         training, validation = self.excerpts()
         tags = tag_names(training)
         torch.manual_seed(self.seed)
-        network = Contrast(known_words(training), tags)
+        network = Contrast(known_words(training), tags).to(self.device)
         self._finished(
             train_embedder(
                 network,
@@ -133,7 +138,7 @@ class Recipe:
 
     def semantic_encoder(self) -> SemanticEncoder:
         """Fit the semantic tokens to the trained tower."""
-        encoder = SemanticEncoder(self.embedder().music, clusters=self.plan.clusters).eval()
+        encoder = SemanticEncoder(self.embedder().music, clusters=self.plan.clusters).eval().to(self.device)
         self._fitted(
             encoder, "semantic_encoder", lambda: fit_semantic_encoder(encoder, self.excerpts()[0], seed=self.seed)
         )
@@ -143,19 +148,28 @@ class Recipe:
         """Train the codec."""
         training, validation = self.excerpts()
         torch.manual_seed(self.seed)
-        network = CodecNetwork(codes=self.plan.codes)
+        network = CodecNetwork(codes=self.plan.codes).to(self.device)
         self._finished(
             train_codec(network, training, validation, self.folder / "codec", steps=self.plan.codec, **self._how())
         )
         return network
 
     def tagger(self) -> tuple[Tagger, list[str], dict[str, list[str]]]:
-        """Train the tagger; with its classes, and the classes of each group."""
+        """Train the tagger; return it with its classes, and the classes of each group.
+
+        Raises
+        ------
+        ValueError
+            If the music has no tags.
+        """
         training, validation = self.excerpts()
-        groups = tag_groups(tag_names(training))
-        classes = [name for names in groups.values() for name in names]
+        groups = self.source.groups(tag_names(training))
+        if not groups:
+            raise ValueError(f"[recipes.Recipe] a tagger learns from tags; got none of {self.source.identity}")
+        classes = [name for group in groups for name in group.tags]
         torch.manual_seed(self.seed)
-        network = Tagger([len(names) if group == "instruments" else -len(names) for group, names in groups.items()])
+        network = Tagger([-len(group.tags) if group.exclusive else len(group.tags) for group in groups])
+        network.to(self.device)
         self._finished(
             train_tagger(
                 network,
@@ -168,7 +182,7 @@ class Recipe:
                 **self._how(),
             )
         )
-        return network, classes, groups
+        return network, classes, {group.name: list(group.tags) for group in groups}
 
     def embeddings(self) -> tuple[Tensor, Tensor]:
         """Embed windows of all excerpts, (n, windows, 128): of those to learn from, and of the others."""
@@ -207,13 +221,13 @@ class Recipe:
 
     def semantic(self) -> SemanticLanguage:
         """Train the stage of semantic tokens."""
-        network = SemanticLanguage(self.plan.clusters)
+        network = SemanticLanguage(self.plan.clusters).to(self.device)
         self._language(network, "semantic", self.plan.semantic)
         return network
 
     def acoustic(self) -> AcousticLanguage:
         """Train the stage of the codec's codes."""
-        network = AcousticLanguage(self.plan.clusters, codes=self.plan.codes)
+        network = AcousticLanguage(self.plan.clusters, codes=self.plan.codes).to(self.device)
         self._language(network, "acoustic", self.plan.acoustic)
         return network
 
@@ -227,7 +241,14 @@ class Recipe:
 
     # ---- the bundle -------------------------------------------------------------------------------------------------
 
-    def bundle(self, out: str | os.PathLike[str], *, name: str, cards: dict[str, dict[str, str]]) -> Path:
+    def bundle(
+        self,
+        out: str | os.PathLike[str],
+        *,
+        name: str,
+        cards: dict[str, dict[str, str]],
+        description: str = "Networks trained by the recipe.",
+    ) -> Path:
         """Train whatever is not trained yet, and write the bundle.
 
         Parameters
@@ -237,7 +258,9 @@ class Recipe:
         name : str
             Its name.
         cards : dict of dict
-            The model card of each role and stage.
+            The model card of each role and stage. The role ``tagger`` is there where the music has tags.
+        description : str
+            A sentence on what it is.
 
         Returns
         -------
@@ -246,7 +269,8 @@ class Recipe:
         """
         towers, encoder, codec = self.embedder(), self.semantic_encoder(), self.codec()
         conditioner, semantic, acoustic = self.conditioner(), self.semantic(), self.acoustic()
-        tagger, classes, groups = self.tagger()
+        tagged = bool(tag_names(self.excerpts()[0]))
+        tagger = self.tagger() if tagged else None
         frame_rate = RATE / (codec.hop * codec.stride)
         sound = {"sample_rate": RATE, "dtypes": ["float32"]}
         roles: dict[str, dict[str, Any]] = {
@@ -293,24 +317,26 @@ class Recipe:
                 "levels": conditioner.quantizer.levels,
                 "vocabulary": conditioner.quantizer.codebooks.size(1),
             },
-            "tagger": {
-                "module": _scripted(tagger),
+        }
+        if tagger is not None:
+            network, classes, groups = tagger
+            roles["tagger"] = {
+                "module": _scripted(network),
                 "methods": ["tag"],
                 **sound,
                 "window": 10.0,
                 "classes": classes,
                 "groups": groups,
-            },
-        }
+            }
         stages = [
             {
-                "module": script_stage(_halved(network.stage)),
+                "module": script_stage(_halved(part.stage)),
                 "dtypes": ["float32"],
-                **network.layout(rate),
+                **part.layout(rate),
                 "sampling": sampling,
-                "card": cards[network.layout(rate)["name"]],
+                "card": cards[part.layout(rate)["name"]],
             }
-            for network, rate, sampling in (
+            for part, rate, sampling in (
                 (semantic, 25.0, {"temperature": 1.0, "top_k": min(100, self.plan.clusters), "guidance": 2.0}),
                 (acoustic, frame_rate, {"temperature": 0.8, "top_k": min(50, self.plan.codes), "guidance": 1.0}),
             )
@@ -318,7 +344,7 @@ class Recipe:
         return write(
             out,
             name=name,
-            description="Networks trained by the recipe on music of the composer: all of Brain2Music, offline.",
+            description=description,
             roles={role: {**entry, "card": cards[role]} for role, entry in roles.items()},
             stages=stages,
             space={"dimension": DIMENSION, "roles": ["music_embedder", "text_embedder"]},
@@ -342,7 +368,7 @@ class Recipe:
     def _fitted(self, module: torch.nn.Module, name: str, fit: Any) -> None:
         path = self.folder / f"{name}.pt"
         if path.exists():
-            module.load_state_dict(torch.load(path, weights_only=True))
+            module.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
             return
         fit()
         torch.save(module.state_dict(), path)
@@ -353,20 +379,22 @@ def tag_names(excerpts: Excerpts) -> list[str]:
     return sorted({name for about in excerpts for _, _, names in about.tags for name in names})
 
 
-def tag_groups(tags: Sequence[str]) -> dict[str, list[str]]:
-    """Tags of the composer by group: genres and moods, of which a clip has one each, and instruments."""
-    from brain2music.simulation.music import GENRES
-
-    moods = [tag for tag in tags if " " in tag]
-    return {
-        "genres": [tag for tag in tags if tag in GENRES],
-        "instruments": [tag for tag in tags if tag not in GENRES and tag not in moods],
-        "moods": moods,
-    }
+def _there(device: str | torch.device) -> torch.device:
+    """Return the device, which must be of this machine."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind = str(device).partition(":")[0]
+    if kind not in ("cpu", "cuda") or (kind == "cuda" and not torch.cuda.is_available()):
+        raise ValueError(
+            "[recipes.Recipe] device must be 'auto', 'cpu', or 'cuda' where PyTorch finds a GPU; got "
+            f"{str(device)!r}, CUDA {'found' if torch.cuda.is_available() else 'not found'}"
+        )
+    return torch.device(device)
 
 
 def _halved(module: torch.nn.Module) -> torch.nn.Module:
-    """Keep weights in two bytes each; a bundle runs them in float32."""
+    """Keep weights on the CPU, in two bytes each; a bundle runs them in float32."""
+    module.cpu()
     for parameter in module.parameters():
         parameter.data = parameter.data.half()
     return module

@@ -61,9 +61,10 @@ def fit_semantic_encoder(encoder: SemanticEncoder, training: Excerpts, excerpts:
 
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.randperm(len(training), generator=generator)[:excerpts].tolist()
-    frames = torch.cat([encoder.embed(torch.from_numpy(training.sound(row))[None])[0] for row in chosen])
+    device = encoder.mean.device
+    frames = torch.cat([encoder.embed(torch.from_numpy(training.sound(row))[None].to(device))[0] for row in chosen])
     encoder.mean.copy_(frames.mean(0))
     encoder.scale.copy_(1 / frames.std(0).clamp_min(1e-4))
-    standard = ((frames - encoder.mean) * encoder.scale).numpy()
+    standard = ((frames - encoder.mean) * encoder.scale).cpu().numpy()
     means = MiniBatchKMeans(len(encoder.centroids), batch_size=8192, n_init=3, random_state=seed).fit(standard)
     encoder.centroids.copy_(torch.from_numpy(means.cluster_centers_))

@@ -7,13 +7,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from brain2music.recipes.blocks import Block
-from brain2music.recipes.excerpts import Excerpts
+from brain2music.recipes.excerpts import CLIP, Excerpts, draw_clips, heard
 from brain2music.recipes.spectra import LogMel
 from brain2music.recipes.training import mixed, train
 
 __all__ = ["Tagger", "train_tagger"]
 
-_CLIP, _BATCH = 10.0, 32
+#: Clips a step.
+_BATCH = 32
 
 
 class Tagger(nn.Module):
@@ -71,44 +72,44 @@ def train_tagger(
     stop_after: float | None = None,
     progress: bool = True,
 ) -> bool:
-    """Train the tagger on excerpts with tags; see :func:`brain2music.recipes.training.train`."""
-    column = {name: i for i, name in enumerate(tags)}
+    """Train the tagger; see :func:`brain2music.recipes.training.train`. Excerpts without tags are passed over."""
+    device = network.leave.weight.device
+    tagged, followed = _tagged(training), _tagged(validation)
 
     def batch(excerpts: Excerpts, rows: list[int], generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        sound, heard = [], torch.zeros(len(rows), len(tags))
-        for i, row in enumerate(rows):
-            about = excerpts[row]
-            start, stop, names = about.tags[int(torch.randint(len(about.tags), (), generator=generator))]
-            late = float(torch.rand((), generator=generator)) * max(stop - start - _CLIP, 0.0)
-            sound.append(torch.from_numpy(excerpts.sound(row, start + late, _CLIP)))
-            heard[i, [column[name] for name in names if name in column]] = 1
-        return torch.stack(sound), heard
+        sound, drawn = draw_clips(excerpts, rows, lambda about: about.tags, CLIP, generator)
+        return sound.to(device), heard([names for _, _, names in drawn], tags).to(device)
 
-    def error(logits: Tensor, heard: Tensor) -> Tensor:
-        total = torch.zeros(())
+    def error(logits: Tensor, true: Tensor) -> Tensor:
+        total = torch.zeros((), device=device)
         first = 0
         for count in network.groups:
-            part, true = logits[:, first : first + abs(count)], heard[:, first : first + abs(count)]
+            part, wanted = logits[:, first : first + abs(count)], true[:, first : first + abs(count)]
             if count < 0:
-                total = total + functional.cross_entropy(part, true)
+                total = total + functional.cross_entropy(part, wanted)
             else:
-                total = total + functional.binary_cross_entropy_with_logits(part, true)
+                total = total + functional.binary_cross_entropy_with_logits(part, wanted)
             first += abs(count)
         return total
 
     def loss(_: int, generator: torch.Generator) -> dict[str, Tensor]:
-        rows = torch.randint(len(training), (_BATCH,), generator=generator).tolist()
-        sound, heard = batch(training, rows, generator)
-        with mixed(dtype):
+        rows = torch.randint(len(tagged), (_BATCH,), generator=generator).tolist()
+        sound, true = batch(training, [tagged[row] for row in rows], generator)
+        with mixed(dtype, device):
             logits = network.logits(sound)
-        return {"loss": error(logits.float(), heard)}
+        return {"loss": error(logits.float(), true)}
 
     def evaluate() -> dict[str, float]:
-        sound, heard = batch(validation, list(range(len(validation))), torch.Generator().manual_seed(0))
+        if not followed:
+            return {}
+        sound, true = batch(validation, followed, torch.Generator().manual_seed(0))
         logits = torch.cat([network.logits(some) for some in torch.split(sound, 25)])
-        genres = abs(network.groups[0])
-        right = logits[:, :genres].argmax(1) == heard[:, :genres].argmax(1)
-        return {"held_out": float(error(logits, heard)), "genre": float(right.float().mean())}
+        figures = {"held_out": float(error(logits, true))}
+        if network.groups[0] < 0:
+            first = -network.groups[0]
+            right = logits[:, :first].argmax(1) == true[:, :first].argmax(1)
+            figures["genre"] = float(right.float().mean())
+        return figures
 
     return train(
         network,
@@ -121,3 +122,7 @@ def train_tagger(
         stop_after=stop_after,
         progress=progress,
     )
+
+
+def _tagged(excerpts: Excerpts) -> list[int]:
+    return [row for row, about in enumerate(excerpts) if about.tags]

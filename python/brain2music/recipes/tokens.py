@@ -38,18 +38,22 @@ def semantic_tokens(
     excerpts: Excerpts, encoder: SemanticEncoder, folder: str | os.PathLike[str], progress: bool = True
 ) -> Tensor:
     """Make semantic tokens of all excerpts, (n, frames) int16; what is in the folder already is kept."""
-    return _of_all(
-        excerpts, lambda sound: encoder.tokenize(sound[None])[0].to(torch.int16), Path(folder), "semantic", progress
-    )
+
+    def tokenize(sound: Tensor) -> Tensor:
+        return encoder.tokenize(sound[None].to(encoder.mean.device))[0].to(torch.int16)
+
+    return _of_all(excerpts, tokenize, Path(folder), "semantic", progress)
 
 
 def acoustic_tokens(
     excerpts: Excerpts, codec: CodecNetwork, folder: str | os.PathLike[str], progress: bool = True
 ) -> Tensor:
     """Make codes of all excerpts, (n, levels, frames) int16; what is in the folder already is kept."""
-    return _of_all(
-        excerpts, lambda sound: codec.encode(sound[None, None])[0].to(torch.int16), Path(folder), "acoustic", progress
-    )
+
+    def encode(sound: Tensor) -> Tensor:
+        return codec.encode(sound[None, None].to(codec.enter.weight.device))[0].to(torch.int16)
+
+    return _of_all(excerpts, encode, Path(folder), "acoustic", progress)
 
 
 def embeddings(excerpts: Excerpts, music: MusicTower, folder: str | os.PathLike[str], progress: bool = True) -> Tensor:
@@ -58,7 +62,7 @@ def embeddings(excerpts: Excerpts, music: MusicTower, folder: str | os.PathLike[
 
     def embed(sound: Tensor) -> Tensor:
         windows = torch.stack([sound[round(start * RATE) : round((start + WINDOW) * RATE)] for start in starts])
-        return functional.normalize(music(windows), dim=-1)
+        return functional.normalize(music(windows.to(music.enter.weight.device)), dim=-1)
 
     return _of_all(excerpts, embed, Path(folder), "embeddings", progress)
 
@@ -73,7 +77,7 @@ def _of_all(excerpts: Excerpts, make: Callable[[Tensor], Tensor], folder: Path, 
         path = folder / f"{name}.{first:06}.pt"
         if not path.exists():
             rows = range(first, min(first + _BLOCK, len(excerpts)))
-            made = torch.stack([make(torch.from_numpy(excerpts.sound(row))) for row in rows])
+            made = torch.stack([make(torch.from_numpy(excerpts.sound(row))).cpu() for row in rows])
             with replacing(path) as temporary:
                 torch.save(made, temporary)
         parts.append(torch.load(path, weights_only=True))

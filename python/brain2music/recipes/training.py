@@ -16,9 +16,9 @@ from brain2music.files import replacing
 __all__ = ["learning_rate", "mixed", "train"]
 
 
-def mixed(dtype: str) -> torch.autocast:
-    """Linear maps in this type, all else and the weights in float32; "bfloat16" pays on CPUs with matrix units."""
-    return torch.autocast("cpu", getattr(torch, dtype), enabled=dtype != "float32")
+def mixed(dtype: str, device: torch.device) -> torch.autocast:
+    """Linear maps in this type, all else and the weights in float32; "bfloat16" pays where there are matrix units."""
+    return torch.autocast(device.type, getattr(torch, dtype), enabled=dtype != "float32")
 
 
 def learning_rate(step: int, steps: int, peak: float, warm_up: int = 100) -> float:
@@ -48,11 +48,11 @@ def train(
     Parameters
     ----------
     network : Module
-        What is trained. Its buffers are kept in checkpoints as well.
+        What is trained, on the device where it lies. Its buffers are kept in checkpoints as well.
     loss : callable
-        Of the step and a generator that is seeded by it: terms by name; "loss" is what falls.
+        Of the step and a generator of the CPU that is seeded by it: terms by name; "loss" is what falls.
     checkpoint : path
-        A folder for ``checkpoint.pt`` and ``curve.jsonl``.
+        A folder for ``checkpoint.pt`` and ``curve.jsonl``. Any device opens what another has written.
     steps : int
         How many in all.
     peak : float
@@ -83,7 +83,7 @@ def train(
     optimizer = torch.optim.AdamW(network.parameters(), peak, betas=(0.9, 0.98), weight_decay=weight_decay)
     begun, spent = 0, 0.0
     if kept.exists():
-        state: dict[str, Any] = torch.load(kept, weights_only=True)
+        state: dict[str, Any] = torch.load(kept, map_location="cpu", weights_only=True)
         network.load_state_dict(state["network"])
         for name, value in state["extra"].items():
             network.get_buffer(name).copy_(value)

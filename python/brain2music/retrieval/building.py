@@ -18,11 +18,9 @@ import numpy.typing as npt
 from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
 from brain2music import _core
-from brain2music.sound import mix, read_sound, silence
+from brain2music.sound import find_audio, read_mono
 
-__all__ = ["ENDINGS", "build_index"]
-
-ENDINGS = (".au", ".flac", ".mp3", ".ogg", ".wav")
+__all__ = ["build_index"]
 
 #: Files of a part: what is lost at most when a build is interrupted. 32 of 15 s at 44.1 kHz take 85 MB, decoded.
 PART = 32
@@ -76,7 +74,7 @@ def build_index(
         raise ValueError(f"[{_WHERE}] jobs must be 1 or more; got {jobs}")
     _check_role(bundle, role, seconds)
     settings = _Settings(str(bundle.hash), role, float(seconds), channel)
-    files = find_audio(folder)
+    files = _audio_of(folder)
     if out.exists():
         _require_current(out, folder, files, settings)
         shutil.rmtree(_working(out), ignore_errors=True)  # of a process that was killed in its last moment
@@ -102,28 +100,9 @@ def _check_role(bundle: Any, role: str, seconds: float) -> None:
         raise ValueError(f"[{_WHERE}] seconds must be a window of the role or more, {window:g} s; got {seconds:g} s")
 
 
-def find_audio(folder: Path) -> list[str]:
-    """List audio files at any depth, by path below ``folder`` with ``/``, sorted; links to folders are followed."""
-    if not folder.is_dir():
-        raise ValueError(f"[{_WHERE}] folder must be a folder of audio files; got {folder}")
-
-    def refuse(error: OSError) -> None:
-        raise error
-
-    found: list[str] = []
-    seen: set[str] = set()
-    for root, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
-        real = os.path.realpath(root)
-        if real in seen:  # a link back to a folder above, or to one that was seen
-            folders.clear()
-            continue
-        seen.add(real)
-        folders.sort()
-        below = Path(root).relative_to(folder)
-        found += [(below / name).as_posix() for name in names if name.lower().endswith(ENDINGS)]
-    found.sort()
-    if not found:
-        raise ValueError(f"[{_WHERE}] folder must hold audio files ({', '.join(ENDINGS)}); got none in {folder}")
+def _audio_of(folder: Path) -> list[str]:
+    """List audio files, which must differ in more than their endings."""
+    found = find_audio(folder, _WHERE)
     owners: dict[str, str] = {}
     for file in found:
         name = id_of(file)
@@ -214,7 +193,7 @@ def _parts(
                 for ahead in missing[len(decoding) : turn + 2]:  # the next part is decoded while this one is embedded
                     decoding.append(
                         [
-                            pool.submit(_decode, folder, file, settings.seconds, settings.channel)
+                            pool.submit(read_mono, folder, file, settings.seconds, settings.channel)
                             for file in chunks[ahead]
                         ]
                     )
@@ -235,25 +214,6 @@ def _key(folder: Path, chunk: list[str], settings: _Settings) -> str:
     listing = [(file, _stat(folder / file)) for file in chunk]
     text = json.dumps([_core.version(), asdict(settings), listing])
     return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:32]
-
-
-def _decode(folder: Path, file: str, seconds: float, channel: int | None) -> tuple[Waveform, int] | str:
-    """Return the beginning of a file as mono and its rate, or why it cannot be used."""
-    if any(ord(c) < 32 or 0xD800 <= ord(c) <= 0xDFFF for c in file):
-        return "its name must be UTF-8 without control characters"
-    try:
-        sound = read_sound(folder / file, 0.0, seconds)
-    except (RuntimeError, OSError) as error:
-        return str(error).replace(str(folder / file), file)  # the same bytes wherever the library lies
-    if not np.isfinite(sound.channels).all():
-        return "samples must be finite; got NaN or Inf"
-    try:
-        if problem := silence(sound.channels, sound.step, channel):
-            return f"there must be sound; got {problem} for {seconds:g} s"
-        waveform: Waveform = mix(sound.channels, channel).astype(np.float32, copy=False)
-    except ValueError as error:
-        return str(error)
-    return waveform, sound.rate
 
 
 def _embed(chunk: list[str], sounds: list[tuple[Waveform, int] | str], bundle: Any, settings: _Settings) -> _Part:

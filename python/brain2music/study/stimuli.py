@@ -1,21 +1,18 @@
 """The music that was heard: GTZAN tracks cut, faded and normalised as in the scanner; captions joined by clip."""
 
-import csv
 import math
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from brain2music.sound import STEP_16_BITS, Sound, mix, read_sound, silence
+from brain2music.sound import ENDINGS, STEP_16_BITS, Sound, mix, read_sound, silence
 from brain2music.study.events import Event
+from brain2music.study.tables import read_csv
 
 __all__ = ["Stimuli", "load_audio", "prepare_clip", "read_captions"]
-
-EXTENSIONS = (".wav", ".au", ".flac", ".ogg", ".mp3")
 
 #: Seconds that a track may fall short of a clip's end, with a warning: GTZAN's tracks of 30 s are 29.9 s now and then.
 SHORTFALL = 0.1
@@ -220,7 +217,7 @@ def read_captions(path: Path, clips: Sequence[Event]) -> dict[str, str]:
         by_track.setdefault(clip.track, []).append(clip.clip)
     ids = {clip.clip for clip in clips}
     captions: dict[str, str] = {}
-    for number, row in enumerate(_csv_rows(path), start=1):
+    for number, row in enumerate(read_csv(path, ("clip", "caption"), "captions", "study.captions"), start=1):
         name, caption = row["clip"].strip().removesuffix(".wav"), row["caption"].strip()
         matching = [name] if name in ids else by_track.get(name, [])
         if len(matching) != 1 or matching[0] in captions or not caption:
@@ -245,24 +242,6 @@ def read_captions(path: Path, clips: Sequence[Event]) -> dict[str, str]:
     return {clip.clip: captions[clip.clip] for clip in clips}
 
 
-def _csv_rows(path: Path) -> list[dict[str, Any]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            rows, header = list(reader), list(reader.fieldnames or [])
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"[study.captions] captions must be CSV in UTF-8; got '{error}' in {path}") from error
-    if header.count("clip") != 1 or header.count("caption") != 1:
-        raise ValueError(f"[study.captions] columns clip and caption must be there once; got {header} in {path}")
-    for number, row in enumerate(rows, start=1):
-        if None in row or None in row.values():
-            raise ValueError(
-                f"[study.captions] a row must have {len(header)} fields, as the header; got another number in row "
-                f"{number} of {path}"
-            )
-    return rows
-
-
 def _track_file(folder: Path, clip: Event, listings: dict[Path, dict[str, list[Path]]]) -> Path:
     places = [
         folder / parent / child
@@ -283,9 +262,9 @@ def _track_file(folder: Path, clip: Event, listings: dict[Path, dict[str, list[P
 
 
 def _tracks_in(place: Path) -> dict[str, list[Path]]:
-    """Files of a folder by what a track may be called: their names with and without an ending of ``EXTENSIONS``."""
+    """Files of a folder by what a track may be called: their names with and without an ending of ``ENDINGS``."""
     tracks: dict[str, list[Path]] = {}
     for path in sorted(place.iterdir()) if place.is_dir() else ():
-        for name in dict.fromkeys((path.stem if path.suffix.lower() in EXTENSIONS else path.name, path.name)):
+        for name in dict.fromkeys((path.stem if path.suffix.lower() in ENDINGS else path.name, path.name)):
             tracks.setdefault(name, []).append(path)
     return {name: [path for path in paths if path.is_file()] for name, paths in tracks.items()}

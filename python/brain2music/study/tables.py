@@ -1,10 +1,11 @@
-"""Tables of text, as BIDS has them: tab-separated, one header line, no quoting."""
+"""Tables of text with one header line: as BIDS has them, tab-separated without quoting, and CSV."""
 
+import csv
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["read_table"]
+__all__ = ["read_csv", "read_table"]
 
 
 def read_table(path: Path, columns: Sequence[str], separator: str = "\t") -> list[dict[str, str]]:
@@ -51,4 +52,45 @@ def read_table(path: Path, columns: Sequence[str], separator: str = "\t") -> lis
                 f"{number} of {path}"
             )
         rows.append(dict(zip(header, fields, strict=True)))
+    return rows
+
+
+def read_csv(path: Path, columns: Sequence[str], name: str, where: str) -> list[dict[str, str]]:
+    """Read a table of CSV as text.
+
+    Parameters
+    ----------
+    path : path
+        UTF-8, with or without byte order mark; fields may be quoted.
+    columns : sequence of str
+        Columns that must be there; others may.
+    name : str
+        What errors call the table.
+    where : str
+        Room and function that errors name.
+
+    Returns
+    -------
+    list of dict
+        A row each, from column to text.
+
+    Raises
+    ------
+    ValueError
+        Naming the file, and the row or columns, that are not as they should be.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            rows, header = list(reader), list(reader.fieldnames or [])
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"[{where}] {name} must be CSV in UTF-8; got '{error}' in {path}") from error
+    if any(header.count(column) != 1 for column in columns):
+        raise ValueError(f"[{where}] columns {' and '.join(columns)} must be there once; got {header} in {path}")
+    for number, row in enumerate(rows, start=1):
+        if None in row or None in row.values():
+            raise ValueError(
+                f"[{where}] a row must have {len(header)} fields, as the header; got another number in row {number} "
+                f"of {path}"
+            )
     return rows

@@ -17,7 +17,6 @@ from brain2music.recipes import composed, excerpts, spectra, training  # noqa: E
 from brain2music.recipes.codec import CodecNetwork  # noqa: E402
 from brain2music.recipes.language import AcousticLanguage, SemanticLanguage, bigram_losses  # noqa: E402
 from brain2music.recipes.quantizer import ResidualQuantizer  # noqa: E402
-from brain2music.recipes.recipe import tag_groups  # noqa: E402
 from brain2music.recipes.semantic import SemanticEncoder  # noqa: E402
 from brain2music.recipes.towers import MusicTower, TextTower, words  # noqa: E402
 from brain2music.simulation import music  # noqa: E402
@@ -259,8 +258,8 @@ def test_a_tiny_bundle_is_trained_and_makes_music(tmp_path, one):
     assert audio.waveform.shape == (1, 2, 1, 16_000)
     assert np.isfinite(audio.waveform).all()
     assert np.abs(audio.waveform).max() > 0
-    assert tag_groups(["rock", "drums", "sad calm"]) == {
-        "genres": ["rock"],
-        "instruments": ["drums"],
-        "moods": ["sad calm"],
-    }
+    assert composed.Composer().groups(["rock", "drums", "sad calm"]) == [
+        ("genres", ("rock",), True),
+        ("instruments", ("drums",), False),
+        ("moods", ("sad calm",), True),
+    ]
