@@ -27,21 +27,16 @@ class Material:
         The recipe's folder, the bundle, and a bundle of musicnn, or None.
     goals : dict
         What ``goals.json`` says.
-    excerpts : int
-        Excerpts that were learned from.
     subjects : int
         Simulated brains.
     """
 
-    def __init__(
-        self, work: Path, bundle: Path, musicnn: Path | None, goals: dict[str, Any], *, excerpts: int, subjects: int
-    ) -> None:
+    def __init__(self, work: Path, bundle: Path, musicnn: Path | None, goals: dict[str, Any], subjects: int) -> None:
         self.work, self.goals, self.subjects = work, goals, subjects
         self.bundle = b2m.Bundle(bundle, device="cpu")
         self.acoustic = b2m.Bundle.shipped("acoustic", device="cpu")
         self.musicnn = None if musicnn is None else b2m.Bundle(musicnn, device="cpu")
-        plan = Plan(excerpts=excerpts, **_sizes(self.bundle))
-        self.recipe = Recipe(work, plan, processes=1, progress=False)
+        self.recipe = Recipe(work, Plan(), processes=1, device="cpu", progress=False)
 
     @cached_property
     def context(self) -> Context:
@@ -109,13 +104,3 @@ class Material:
             decoded = codec.decode(codec.encode(waveform[None], rate))[0, 0]
             sounds[name] = (np.asarray(decoded, np.float32), codec.rate)
         return sounds
-
-
-def _sizes(bundle: b2m.Bundle) -> dict[str, int]:
-    """Sizes of the networks' codes, as the manifest states them."""
-    roles = bundle.roles
-    return {
-        "clusters": roles["semantic_encoder"]["vocabulary"],
-        "codes": roles["codec"]["vocabulary"],
-        "directions": roles["conditioner"]["vocabulary"],
-    }

@@ -23,17 +23,15 @@ def main() -> int:
     parser.add_argument("work", type=Path, metavar="WORK", help="folder of excerpts, checkpoints and curves")
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="the bundle that was trained there")
     parser.add_argument("--musicnn", type=Path, help="what 'brain2music bundle export musicnn' wrote, for its rows")
-    parser.add_argument("--excerpts", type=int, required=True, help="excerpts of 30 s that were learned from")
     parser.add_argument("--subjects", type=int, default=2, help="simulated brains")
     parser.add_argument("--row", action="append", choices=[*rows.ROWS], help="measure this alone; may be repeated")
     options = parser.parse_args()
-    material = Material(
-        options.work, options.bundle, options.musicnn, GOALS, excerpts=options.excerpts, subjects=options.subjects
-    )
+    material = Material(options.work, options.bundle, options.musicnn, GOALS, options.subjects)
     out = options.work / "figures.json"
     found = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
-    if found.get("bundle") != material.bundle.hash:
-        found = {"bundle": material.bundle.hash, "rows": {}}
+    networks = {name: entry["sha256"] for name, entry in {**material.bundle.roles, **material.bundle.stages}.items()}
+    if found.get("networks") != networks:
+        found = {"networks": networks, "rows": {}}
     for name in options.row or rows.ROWS:
         measured = rows.ROWS[name](material)
         goal = GOALS["rows"][name]
