@@ -244,7 +244,8 @@ def bigram_losses(training: Tensor, validation: Tensor, codes: int) -> dict[str,
     Returns
     -------
     dict of float
-        "frame", and with several levels "level". Counts are smoothed: a tenth is added to each.
+        "frame", and with several levels "level". Each row of a bigram is mixed with the frequencies of single codes, by
+        the weight that suits the held-out codes best: the bigrams are at their best.
     """
     first, second = (
         tokens.long() if tokens.dim() == 3 else tokens.long().unsqueeze(1) for tokens in (training, validation)
@@ -255,11 +256,21 @@ def bigram_losses(training: Tensor, validation: Tensor, codes: int) -> dict[str,
     return losses
 
 
+#: How many observations the frequencies of single codes count for, in a row of a bigram.
+_WEIGHTS = (0.1, 1.0, 10.0, 100.0, 1000.0, 10_000.0)
+
+
 def _bigram(before: Tensor, after: Tensor, before_held: Tensor, after_held: Tensor, codes: int) -> float:
     losses = []
     for level in range(before.size(1)):
         pairs = (before[:, level] * codes + after[:, level]).flatten()
-        counts = torch.bincount(pairs, minlength=codes * codes).view(codes, codes) + 0.1
-        log = (counts / counts.sum(1, keepdim=True)).log()
-        losses.append(-log[before_held[:, level], after_held[:, level]].mean())
+        counts = torch.bincount(pairs, minlength=codes * codes).view(codes, codes).double()
+        single = counts.sum(0) + 0.1
+        single = single / single.sum()
+        rows, columns = before_held[:, level].flatten(), after_held[:, level].flatten()
+        mixed_in = [
+            -((counts + weight * single) / (counts.sum(1, keepdim=True) + weight)).log()[rows, columns].mean()
+            for weight in _WEIGHTS
+        ]
+        losses.append(torch.stack(mixed_in).min())
     return float(torch.stack(losses).mean())

@@ -19,6 +19,7 @@ from brain2music.recipes.conditioner import Conditioner, fit_conditioner
 from brain2music.recipes.contrast import Contrast, known_words, train_embedder
 from brain2music.recipes.excerpts import RATE, Excerpts, claim
 from brain2music.recipes.language import AcousticLanguage, SemanticLanguage, train_language
+from brain2music.recipes.packed import packed
 from brain2music.recipes.semantic import SemanticEncoder, fit_semantic_encoder
 from brain2music.recipes.source import Source
 from brain2music.recipes.tagger import Tagger, train_tagger
@@ -330,7 +331,7 @@ class Recipe:
             }
         stages = [
             {
-                "module": script_stage(_halved(part.stage)),
+                "module": script_stage(packed(part.stage)),
                 "dtypes": ["float32"],
                 **part.layout(rate),
                 "sampling": sampling,
@@ -392,15 +393,7 @@ def _there(device: str | torch.device) -> torch.device:
     return torch.device(device)
 
 
-def _halved(module: torch.nn.Module) -> torch.nn.Module:
-    """Keep weights on the CPU, in two bytes each; a bundle runs them in float32."""
-    module.cpu()
-    for parameter in module.parameters():
-        parameter.data = parameter.data.half()
-    return module
-
-
 def _scripted(module: torch.nn.Module) -> Any:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="`torch.jit", category=DeprecationWarning)
-        return torch.jit.script(_halved(module.eval()))
+        return torch.jit.script(packed(module.eval()))
