@@ -226,10 +226,10 @@ def _tokens(layers: int, dimension: int, steps: int, batch: int, device: torch.d
 
 
 def _embedding(clips: int, device: torch.device) -> Case:
-    """Fifteen seconds each, the default bundle's music embedder; torch reads them through a DataLoader."""
+    """Fifteen seconds each, the music embedder of the bundle "acoustic"; torch reads them through a DataLoader."""
     from torch.utils.data import DataLoader, TensorDataset
 
-    bundle = b2m.Bundle.default(device)
+    bundle = b2m.Bundle.shipped("acoustic", device)
     entry = bundle.roles["music_embedder"]
     rate, window, hop = int(entry["sample_rate"]), float(entry["window"]), 1.5
     rng = np.random.default_rng(0)

@@ -64,6 +64,32 @@ class SettingsTable(SphinxDirective):
         return [table(["key", "type", "default"], rows)]
 
 
+class ShippedBundle(SphinxDirective):
+    """``.. shipped-bundle:: composer`` lists the networks of a shipped bundle, and the figures on their model cards."""
+
+    required_arguments = 1
+
+    def run(self):
+        folder = SCHEMA.parent / "shipped" / self.arguments[0]
+        manifest = json.loads((folder / "bundle.json").read_text())
+        entries = {**manifest["roles"], **{f"stage {each['name']}": each for each in manifest.get("stages", ())}}
+        networks, figures = [], []
+        for name, entry in entries.items():
+            card, size = entry["card"], (folder / entry["file"]).stat().st_size
+            megabytes = f"{size / 1e6:.1f} MB"
+            networks.append([nodes.literal(text=name), *map(nodes.Text, (card["name"], card["replaces"], megabytes))])
+            for figure in card.get("figures", ()):
+                numbers = (f"{figure[key]:.3f}" if key in figure else "" for key in ("value", "chance", "oracle"))
+                side = "at most" if figure.get("at_most") else "from"
+                bound = f"{side} {figure['goal']:g}" if "goal" in figure else ""
+                cells = (figure["of"], *numbers, bound, figure.get("reason", ""))
+                figures.append([nodes.literal(text=figure["name"]), *map(nodes.Text, cells)])
+        result = [table(["role or stage", "network", "in place of", "size"], networks)]
+        if figures:
+            result.append(table(["figure", "of", "value", "chance", "oracle", "goal", "why it was missed"], figures))
+        return result
+
+
 class SchemaTables(SphinxDirective):
     """Tables of what a bundle's manifest must and may have, from its schema."""
 
@@ -110,9 +136,9 @@ class SchemaTables(SphinxDirective):
             return f"object of {plural(self._described(field['additionalProperties'])[0])}", description
         limits = []
         for word, sign in (("minimum", "at least"), ("exclusiveMinimum", "above"), ("maximum", "at most")):
-            if word in field and field[word] < 1_000_000_000:
+            if word in field and abs(field[word]) < 1_000_000_000:
                 limits.append(f"{sign} {field[word]:,}")
-        kind = {"string": "text", "integer": "whole number", "array": "list"}.get(
+        kind = {"string": "text", "integer": "whole number", "array": "list", "boolean": "true or false"}.get(
             field.get("type"), field.get("type", "any")
         )
         if "pattern" in field:
@@ -141,6 +167,8 @@ class Roles(SchemaTables):
         for role, entry in self.schema["properties"]["roles"]["properties"].items():
             kinds.setdefault(entry["$ref"].rpartition("/")[2], []).append(role)
         found = self.titled("Every role, every stage", self.named["role"])
+        found += self.titled("card", self.named["card"])
+        found += self.titled("A figure of a card", self.named["figure"])
         for kind, names in kinds.items():
             found += self.titled(", ".join(names), self.named[kind])
         return found
@@ -276,6 +304,7 @@ def setup(app):
     app.add_directive("report-glossary", ReportGlossary)
     app.add_directive("columns-of", Columns)
     app.add_directive("settings-table", SettingsTable)
+    app.add_directive("shipped-bundle", ShippedBundle)
     app.add_directive("bundle-roles", Roles)
     app.add_directive("bundle-stages", Stages)
     app.add_directive("bundle-space", Space)

@@ -8,11 +8,30 @@ your own music; docs/howto/train.rst says what the tables hold.
 """
 
 import argparse
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from brain2music.recipes import OwnMusic, Plan, Recipe
 
+#: The model card on which each figure of measure.py stands.
+CARD_OF_FIGURE = {
+    "caption_to_clip_r10": "text_embedder",
+    "genre_by_caption": "music_embedder",
+    "codec_error": "codec",
+    "codec_tag": "codec",
+    "codec_tag_margin": "codec",
+    "semantic_under_bigrams": "semantic",
+    "acoustic_under_bigrams": "acoustic",
+    "memorised": "acoustic",
+    "generated_identifies_condition": "semantic",
+    "generated_identifies_caption": "semantic",
+    "generated_genre_acoustic": "semantic",
+    "generated_genre_musicnn": "semantic",
+    "generated_from_brain": "semantic",
+    "seconds_for_15": "acoustic",
+}
 PARTS = ("embedder", "semantic_encoder", "codec", "tagger", "conditioner", "semantic", "acoustic")
 
 
@@ -26,6 +45,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--tags", type=Path, metavar="CSV", help="tags, if there are any: file, group, tag")
     parser.add_argument("--name", help="name of the bundle (default: composer, or the folder's name)")
     parser.add_argument("--licence", help="licence of the networks (default with --music: not stated)")
+    parser.add_argument("--figures", type=Path, metavar="JSON", help="what measure.py wrote, for the model cards")
     parser.add_argument("--part", choices=PARTS, help="train this part alone, and what it needs")
     parser.add_argument("--excerpts", type=int, help=f"excerpts of 30 s to compose (default {Plan.excerpts})")
     parser.add_argument("--device", default="auto", help="cpu, cuda, or auto: cuda where there is one")
@@ -57,6 +77,9 @@ def main(words: list[str] | None = None) -> int:
             name, licence = "composer", "Apache-2.0"
             description = "Networks trained by the recipe on music of the composer: all of Brain2Music, offline."
         described = cards(told, options.licence or licence)
+        if options.figures:
+            for part, figures in figures_of_cards(options.figures).items():
+                described[part]["figures"] = figures
         print(recipe.bundle(options.out, name=options.name or name, cards=described, description=description))
     except TimeoutError as error:
         print(error)
@@ -64,7 +87,21 @@ def main(words: list[str] | None = None) -> int:
     return 0
 
 
-def cards(notes: str, licence: str) -> dict[str, dict[str, str]]:
+def figures_of_cards(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return the figures of each model card; a goal that was missed comes with its reason."""
+    reasons = json.loads((Path(__file__).parent / "reasons.json").read_text(encoding="utf-8"))
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name, row in json.loads(path.read_text(encoding="utf-8"))["rows"].items():
+        kept = ("value", "chance", "oracle", "goal", "at_most", "of")
+        figure = {"name": name.replace("_", " "), **{key: row[key] for key in kept if key in row}}
+        missed = row["value"] > row["goal"] if row.get("at_most") else row["value"] < row["goal"]
+        if missed:
+            figure["reason"] = reasons[name]
+        found.setdefault(CARD_OF_FIGURE[name], []).append(figure)
+    return found
+
+
+def cards(notes: str, licence: str) -> dict[str, dict[str, Any]]:
     """Return the model card of each role and stage."""
     names = {
         "music_embedder": ("Music tower", "MuLan's music tower"),

@@ -20,7 +20,7 @@ except ImportError as error:
     ) from error
 
 from brain2music import evaluation, metrics, ridge, signal
-from brain2music.bundles import Bundle, Embeddings
+from brain2music.bundles import Bundle, Embeddings, Tags
 from brain2music.decoding import BrainDecoder, MomentMatching
 from brain2music.generation import Audio, Codec, MusicGenerator
 from brain2music.model_files import load
@@ -52,6 +52,7 @@ __all__ = [
     "MomentMatching",
     "MusicGenerator",
     "Study",
+    "Tags",
     "__version__",
     "cmake_prefix_path",
     "evaluation",

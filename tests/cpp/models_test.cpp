@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "brain2music/embedding/embedder.h"
+#include "brain2music/embedding/tagger.h"
 #include "brain2music/embedding/windows.h"
 #include "brain2music/models/bundle.h"
 #include "brain2music/models/manifest.h"
@@ -75,6 +76,18 @@ TEST_CASE("a manifest's fields arrive", "[models]") {
   };
   CHECK(role("music_embedder").dtypes == std::vector{at::kFloat, at::kBFloat16, at::kHalf});
   CHECK(role("music_embedder").card.notes == "Voilà.");
+  const auto figures = role("music_embedder").card.figures;
+  REQUIRE(figures.size() == 2);
+  const auto& figure = figures.front();
+  CHECK(figure.name == "R@10 of captions");
+  CHECK(figure.value == 0.41);
+  CHECK(figure.of == "540 clips");
+  CHECK(figure.goal == 0.5);
+  CHECK(figure.chance == 0.02);
+  CHECK(figure.oracle == 0.9);
+  CHECK(!figure.at_most);
+  CHECK(figure.reason == "Too little music.");
+  CHECK(!figures.back().goal.has_value());
   CHECK(!role("music_embedder").frame_rate.has_value());
   CHECK(role("codec").frame_rate == 50);
   CHECK(role("codec").has("decode"));
@@ -255,7 +268,7 @@ TEST_CASE("narrow weights give what wide ones do, within their precision", "[emb
 TEST_CASE("clips that cannot be embedded are named", "[embedding]") {
   const Embedder embedder(tiny("good"), "music_embedder");
   const auto refused = [&](const std::vector<Clip>& clips, const std::string& message, EmbedOptions options = {}) {
-    CHECK_THROWS_WITH(embedder.embed(clips, options), ContainsSubstring("[embedding.embed] " + message));
+    CHECK_THROWS_WITH(embedder.embed(clips, options), ContainsSubstring("] " + message));
   };
   refused({clip("good", 3), clip("short", 0.5)}, "a clip must last at least one window of 1 s; got 0.5 s for short");
   refused({clip("a", 3), clip("b", 5)}, "every clip must give as many windows; got 2 for a and 3 for b");
@@ -275,6 +288,38 @@ TEST_CASE("clips that cannot be embedded are named", "[embedding]") {
   CHECK_THROWS_WITH(embedder.embed_ids(at::zeros({1, 1}, at::kLong), at::zeros({1, 1}, at::kLong)),
                     ContainsSubstring("must declare the method embed_ids; got embed"));
   CHECK(embedder.embed({}).sizes() == at::IntArrayRef({0, 0, 3}));
+}
+
+TEST_CASE("tags are means over the windows of a clip, whatever the batch", "[embedding]") {
+  const Tagger tagger(tiny("tagger"));
+  CHECK(tagger.role().classes == std::vector<std::string>{"mean", "largest", "power"});
+  const std::vector<Clip> clips{clip("long", 2.5), clip("short", 1.1)};  // four windows and one
+  at::Tensor expected = at::zeros({2, 3});
+  for (int64_t window = 0; window < 4; ++window) {
+    const at::Tensor samples = clips[0].waveform.narrow(0, window * 150, 300);
+    expected[0] += at::stack({samples.mean(), samples.amax(), samples.square().mean()}) * 2 / 4;
+  }
+  const at::Tensor samples = clips[1].waveform.narrow(0, 0, 300);
+  expected[1] = at::stack({samples.mean(), samples.amax(), samples.square().mean()}) * 2;
+  for (const int64_t batch : {1, 3, 4, 100}) {
+    CHECK(at::allclose(tagger.tag(clips, {0.5, batch}), expected, 1e-5, 1e-6));
+  }
+  CHECK(at::allclose(Tagger(tiny("tagger"), at::kCPU, at::kBFloat16).tag(clips, {0.5}), expected, 1e-2, 1e-2));
+  CHECK(tagger.tag({}).sizes() == at::IntArrayRef({0, 3}));
+}
+
+TEST_CASE("what cannot be tagged is named", "[embedding]") {
+  const Tagger tagger(tiny("tagger"));
+  Clip loud = clip("loud", 3);
+  loud.waveform[100] = 0.75;
+  CHECK_THROWS_WITH(tagger.tag({clip("soft", 3), loud}, {1.5, 1}),
+                    ContainsSubstring("[embedding.tag] role 'tagger' must return probabilities from 0 to 1; got ") &&
+                        ContainsSubstring(" to 1.5 for loud or one of the clips after it"));
+  loud.waveform[100] = std::numeric_limits<double>::quiet_NaN();
+  CHECK_THROWS_WITH(tagger.tag({loud}), ContainsSubstring("[embedding.tag] a waveform must be finite; got NaN or Inf"));
+  CHECK_THROWS_WITH(tagger.tag({loud}, {1.5, 0}), ContainsSubstring("batch must be a positive number; got 0"));
+  CHECK_THROWS_WITH(tagger.tag({clip("s", 0.5)}), ContainsSubstring("a clip must last at least one window of 1 s"));
+  CHECK_THROWS_WITH(Tagger(tiny("good")), ContainsSubstring("must fill role 'tagger'; got music_embedder"));
 }
 
 TEST_CASE("a network that gives NaN for a clip says for which", "[models]") {

@@ -39,8 +39,13 @@ FRAMES = """
 def embed(self, wave):
     return wave.reshape(wave.size(0), 15, -1, 1).mean(2) * self.weight * torch.ones(1, 1, 3)
 """
+TAG = """
+def tag(self, wave):
+    return torch.stack([wave.abs().mean(1), wave.abs().amax(1), wave.square().mean(1)], 1) * self.weight
+"""
 NETWORKS = {
     "good": EMBED,
+    "tagger": TAG,
     "no_method": EMBED.replace("embed", "forward"),
     "two_dimensions": EMBED.replace(", wave.square().sum(1)", ""),
     "half_a_batch": EMBED.replace("* self.weight", "[:1]"),
@@ -221,15 +226,15 @@ def write_bundle(folder: Path, network: str) -> None:
     entry = {
         "file": "network.pt",
         "sha256": hashlib.sha256((folder / "network.pt").read_bytes()).hexdigest(),
-        "methods": ["embed"],
+        "methods": ["tag" if network == "tagger" else "embed"],
         "dtypes": ["float32", "bfloat16"],
         "card": {"name": "tiny", "source": "oracle.py", "licence": "Apache-2.0", "replaces": "nothing"},
         "sample_rate": 300,
         "window": 1.0,
-        "dimension": 3,
         **frames,
     }
-    role = "codec" if frames else "music_embedder"
+    entry |= {"classes": ["mean", "largest", "power"]} if network == "tagger" else {"dimension": 3}
+    role = "codec" if frames else "tagger" if network == "tagger" else "music_embedder"
     manifest = {"schema": 1, "name": network, "description": "For tests.", "roles": {role: entry}}
     (folder / "bundle.json").write_text(json.dumps(manifest))
 

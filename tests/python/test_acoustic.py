@@ -19,7 +19,7 @@ RATE = acoustic.RATE
 
 @pytest.fixture(scope="module")
 def bundle():
-    return Bundle.default(device="cpu")
+    return Bundle.shipped("acoustic", device="cpu")
 
 
 def tones(rng, seconds, n=1):
@@ -161,7 +161,7 @@ def test_narrow_weights_give_what_wide_ones_do(bundle, rng, dtype, least):
     music = tones(rng, 10, n=4)
     for role in bundle.roles:
         wide = bundle.embed(role, (music, RATE)).values
-        narrow = Bundle.default("cpu", dtype).embed(role, (music, RATE)).values
+        narrow = Bundle.shipped("acoustic", "cpu", dtype).embed(role, (music, RATE)).values
         assert np.corrcoef(wide.ravel(), narrow.ravel())[0, 1] > least
         assert not np.array_equal(wide, narrow)
 
@@ -181,7 +181,7 @@ def test_embedders_stay_on_their_device(make, shape):
 
 def test_devices_give_the_same(bundle, rng, device):
     music = tones(rng, 10, n=3)
-    there = Bundle.default(device)
+    there = Bundle.shipped("acoustic", device)
     for role in bundle.roles:
         expected = bundle.embed(role, (music, RATE)).values
         np.testing.assert_allclose(there.embed(role, (music, RATE)).values, expected, rtol=1e-3, atol=1e-4)

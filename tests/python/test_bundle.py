@@ -18,7 +18,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 import brain2music as b2m
 from brain2music import _core
 from brain2music.bundles import Bundle, describe, write
+from brain2music.bundles.by_name import DEFAULT, bundle_folder
 from brain2music.cli.main import main
+from brain2music.pipeline.context import Context
+from brain2music.pipeline.settings import Settings
 from brain2music.study import Study, Windows
 from brain2music.study.stimuli import Stimuli
 
@@ -409,7 +412,7 @@ def test_nothing_is_printed(tiny, tmp_path):
     soundfile.write(tmp_path / "x.wav", np.zeros(900), RATE)
     program = (
         "import sys, brain2music as b2m\nb2m.Bundle(sys.argv[1]).embed('codec', "
-        "[sys.argv[2]])\nb2m.Bundle.default().load('codec')"
+        "[sys.argv[2]])\nb2m.Bundle.shipped('acoustic').load('codec')"
     )
     arguments = [sys.executable, "-W", "always", "-c", program, str(tiny), str(tmp_path / "x.wav")]
     done = subprocess.run(
@@ -417,6 +420,55 @@ def test_nothing_is_printed(tiny, tmp_path):
     )
     assert done.stdout == ""
     assert "torch.jit" not in done.stderr
+
+
+def test_figures_of_a_card_are_printed_with_what_was_missed(tmp_path, capsys):
+    figures = [
+        {
+            "name": "R@10",
+            "value": 0.41,
+            "of": "540 clips",
+            "goal": 0.5,
+            "chance": 0.0185,
+            "reason": "Too little music.",
+        },
+        {"name": "copies", "value": 0.05, "of": "clips", "goal": 0.05, "at_most": True, "oracle": 0},
+        {"name": "loss", "value": 3, "of": "bits a code", "goal": 2.5, "at_most": True},
+        {"name": "parameters", "value": 1.5e6, "of": "weights"},
+    ]
+    role = {"module": scripted(Loudness()), **MUSIC, "card": {**CARD, "figures": figures}}
+    folder = write_tiny(tmp_path / "bundle", music_embedder=role)
+    assert Bundle(folder).roles["music_embedder"]["card"]["figures"] == figures
+    assert main(["bundle", "info", str(folder)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-6:] == [
+        "  figure      value    goal            chance  oracle  of",
+        "  R@10        0.41     >= 0.5, missed  0.0185  -       540 clips",
+        "    Too little music.",
+        "  copies      0.05     <= 0.05         -       0       clips",
+        "  loss        3        <= 2.5, missed  -       -       bits a code",
+        "  parameters  1.5e+06  -               -       -       weights",
+    ]
+
+
+def test_shipped_bundles_are_opened_by_name(tiny, tmp_path, capsys, monkeypatch):
+    acoustic = Bundle.shipped("acoustic")
+    assert acoustic.name == "acoustic"
+    assert Bundle.default().path == bundle_folder(None) == bundle_folder(DEFAULT)
+    with pytest.raises(ValueError, match=r"\[bundles.Bundle.shipped\] name must be .*acoustic.*; got 'none'"):
+        Bundle.shipped("none")
+    assert bundle_folder("acoustic") == acoustic.path
+    assert main(["bundle", "info", "acoustic"]) == 0
+    assert acoustic.hash in capsys.readouterr().out
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(tiny, "acoustic")  # a folder of that name is written as one
+    assert bundle_folder("./acoustic") == bundle_folder(Path("acoustic")) == Path("acoustic")
+    assert main(["bundle", "info", "./acoustic"]) == 0
+    assert Bundle(tiny).hash in capsys.readouterr().out
+    context = Context(Settings(study="study", bundle="acoustic", device="cpu"), tmp_path)
+    assert context.bundle.path == acoustic.path
+    with pytest.raises(RuntimeError, match="a bundle is a folder; got none"):
+        Bundle(bundle_folder("none"))
 
 
 def test_bundle_is_exported():

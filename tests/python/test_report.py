@@ -136,7 +136,10 @@ def test_text_must_be_text(value):
             lambda: report.Table("t", "", (report.Column("a", "", "left"),), (("1",), ("2", "3"))),
             "must have 1 cells, as many as there are columns; got 2 in row 1 of 't'",
         ),
-        (lambda: make_player("imagined"), "role must be one of heard, retrieved, oracle; got 'imagined'"),
+        (
+            lambda: make_player("imagined"),
+            "role must be one of heard, retrieved, generated, oracle, generated-oracle; got 'imagined'",
+        ),
         (lambda: report.Example("clip", "", "", "", "", ()), "must have a player; got none for clip"),
         (lambda: report.Section("", ""), r"\[report.Section\] title must not be empty"),
         (lambda: dataclasses.replace(make_page(), title=""), r"\[report.Page\] title must not be empty"),

@@ -1,16 +1,11 @@
 #include "brain2music/embedding/embedder.h"
 
 #include <ATen/ops/empty.h>
-#include <ATen/ops/isfinite.h>
-#include <ATen/ops/stack.h>
-#include <ATen/ops/sum.h>
 
 #include <algorithm>
-#include <cmath>
-#include <iterator>
-#include <utility>
 
 #include "brain2music/check.h"
+#include "brain2music/embedding/window_batches.h"
 #include "brain2music/models/embed_call.h"
 #include "brain2music/models/script.h"
 
@@ -18,11 +13,6 @@ namespace brain2music::embedding {
 namespace {
 
 constexpr auto where = "embedding.embed";
-
-bool is_finite(const at::Tensor& values) {
-  // A sum is made in a tenth of the time, and is finite only if all values are; large ones may overflow it.
-  return std::isfinite(values.sum().item<double>()) || at::isfinite(values).all().item<bool>();
-}
 
 void check_batch(int64_t batch) { require(batch > 0, where, "batch must be a positive number; got ", batch); }
 
@@ -40,46 +30,28 @@ at::Tensor Embedder::embed(const std::vector<Clip>& clips, const EmbedOptions& o
   require(role_.sample_rate.has_value() && role_.has("embed"), where, "role '", role_.name,
           "' embeds texts; got waveforms");
   check_batch(options.batch);
-  const int64_t dimension = role_.dimension.value_or(0);
-  const auto n = static_cast<int64_t>(clips.size());
   const WindowOptions windowing{role_.sample_rate.value_or(0), role_.window.value_or(0), options.hop};
-  at::Tensor result = at::empty({0, dimension}, at::kFloat);
-  int64_t per_clip = 0;
-  int64_t done = 0;  // rows of the result
-  std::vector<at::Tensor> waiting;
-  const auto run = [&](std::size_t count) {
-    const at::Tensor windows = at::stack(at::TensorList(waiting).slice(0, count));
-    const at::Tensor embedded = models::embed_windows(role_, *script_, windows);
-    const auto rows = static_cast<int64_t>(count);
-    result.narrow(0, done, rows).copy_(embedded);
-    if (!is_finite(result.narrow(0, done, rows))) {
-      fail(where, "role '", role_.name, "' must return finite values; got NaN or Inf for ",
-           clips[static_cast<std::size_t>(done / per_clip)].name,
-           " or one of the clips after it: a wider dtype may help");
-    }
-    done += rows;
-    waiting.erase(waiting.begin(), waiting.begin() + rows);
-  };
+  const int64_t per_clip = clips.empty() ? 0 : clip_window_count(clips.front(), windowing);
   for (const Clip& clip : clips) {
-    Clip here = clip;
-    here.waveform = clip.waveform.defined() ? clip.waveform.to(script_->device()) : clip.waveform;
-    std::vector<at::Tensor> windows = clip_windows(here, windowing);
-    require(is_finite(here.waveform), where, "a waveform must be finite; got NaN or Inf for ", clip.name);
-    const auto r = static_cast<int64_t>(windows.size());
-    if (per_clip == 0) {
-      per_clip = r;
-      result = at::empty({n * r, dimension}, at::kFloat);
-    }
+    const int64_t r = clip_window_count(clip, windowing);
     require(r == per_clip, where, "every clip must give as many windows; got ", per_clip, " for ", clips.front().name,
             " and ", r, " for ", clip.name, ": cut them to one length");
-    waiting.insert(waiting.end(), std::make_move_iterator(windows.begin()), std::make_move_iterator(windows.end()));
-    while (std::ssize(waiting) >= options.batch) {
-      run(static_cast<std::size_t>(options.batch));
+  }
+  const int64_t dimension = role_.dimension.value_or(0);
+  const auto n = static_cast<int64_t>(clips.size());
+  const at::Tensor result = at::empty({n * per_clip, dimension}, at::kFloat);
+  int64_t done = 0;  // rows of the result
+  const auto embed = [&](const at::Tensor& windows, at::IntArrayRef of_clips) {
+    const at::Tensor rows = result.narrow(0, done, windows.size(0));
+    rows.copy_(models::embed_windows(role_, *script_, windows));
+    if (!is_finite(rows)) {
+      fail(where, "role '", role_.name, "' must return finite values; got NaN or Inf for ",
+           clips[static_cast<std::size_t>(of_clips.front())].name,
+           " or one of the clips after it: a wider dtype may help");
     }
-  }
-  if (!waiting.empty()) {
-    run(waiting.size());
-  }
+    done += windows.size(0);
+  };
+  for_window_batches(clips, {where, windowing, options.batch, script_->device()}, embed);
   return result.view({n, per_clip, dimension});
 }
 

@@ -39,6 +39,27 @@ bool declares(const Json& object, const std::vector<std::string>& methods) {
   return std::ranges::any_of(object.at("methods"), [&](const Json& method) { return is_among(methods, method); });
 }
 
+void boolean(const Json& value, const Place& place) { place.expect(value.is_boolean(), "true or false", value); }
+
+void figure(const Json& value, const Place& place) {
+  constexpr double largest = 1e12;
+  const Rule any = number(-largest, true, largest);
+  check_fields(value, place,
+               {{"name", text},
+                {"value", any},
+                {"of", text},
+                {"goal", any, Field::optional},
+                {"chance", any, Field::optional},
+                {"oracle", any, Field::optional},
+                {"at_most", boolean, Field::optional},
+                {"reason", text, Field::optional}});
+  for (const std::string key : {"at_most", "reason"}) {
+    if (value.contains(key) && !value.contains("goal")) {
+      place.inside("goal").wrong("a value beside '" + key + "'", "none");
+    }
+  }
+}
+
 Rule methods(const std::vector<std::string>& names, bool all) {
   return [=](const Json& value, const Place& place) {
     list_of(one_of(names), 1, true)(value, place);
@@ -158,8 +179,12 @@ const std::vector<Field>& file_fields() {
 
 std::vector<Field> network_fields(const std::vector<std::string>& method_names, std::initializer_list<Field> own,
                                   bool all_methods) {
-  const Rule card = object(
-      {{"name", text}, {"source", text}, {"licence", text}, {"replaces", text}, {"notes", text, Field::optional}});
+  const Rule card = object({{"name", text},
+                            {"source", text},
+                            {"licence", text},
+                            {"replaces", text},
+                            {"notes", text, Field::optional},
+                            {"figures", list_of(figure), Field::optional}});
   std::vector<Field> fields = file_fields();
   fields.emplace_back("methods", methods(method_names, all_methods));
   fields.emplace_back("dtypes", list_of(one_of({"float32", "bfloat16", "float16"}), 1, true));

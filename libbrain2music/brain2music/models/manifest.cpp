@@ -35,7 +35,14 @@ BundleFile file_of(const Json& object) { return {object.at("file"), object.at("s
 
 ModelCard card_of(const Json& entry) {
   const Json& card = entry.at("card");
-  return {card.at("name"), card.at("source"), card.at("licence"), card.at("replaces"), card.value("notes", "")};
+  ModelCard result{card.at("name"),     card.at("source"),       card.at("licence"),
+                   card.at("replaces"), card.value("notes", ""), {}};
+  for (const Json& each : card.value("figures", Json::array())) {
+    result.figures.push_back({each.at("name"), each.at("value"), each.at("of"), optional_value<double>(each, "goal"),
+                              optional_value<double>(each, "chance"), optional_value<double>(each, "oracle"),
+                              each.value("at_most", false), each.value("reason", "")});
+  }
+  return result;
 }
 
 std::vector<at::ScalarType> dtypes_of(const Json& entry) {
@@ -67,9 +74,8 @@ Role role_of(const std::string& name, const Json& entry) {
   if (const auto context = entry.find("context"); context != entry.end()) {
     role.context = CodecContext{context->at("past"), context->at("future")};
   }
-  if (const auto classes = entry.find("classes"); classes != entry.end()) {
-    role.classes = static_cast<int64_t>(classes->size());
-  }
+  role.classes = entry.value("classes", role.classes);
+  role.groups = entry.value("groups", role.groups);
   if (const auto tokenizer = entry.find("tokenizer"); tokenizer != entry.end()) {
     role.tokenizer = file_of(*tokenizer);
   }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,6 +14,18 @@
 
 namespace brain2music::models {
 
+/// A measured property of a network.
+struct Figure {
+  std::string name;
+  double value = 0;
+  std::string of;              ///< what is counted
+  std::optional<double> goal;  ///< what the value was to reach
+  std::optional<double> chance;
+  std::optional<double> oracle;  ///< the best that could be reached
+  bool at_most = false;          ///< the goal is an upper bound
+  std::string reason;            ///< why the goal was missed; may be empty
+};
+
 /// Where a network comes from, and what it stands in for.
 struct ModelCard {
   std::string name;
@@ -20,6 +33,7 @@ struct ModelCard {
   std::string licence;
   std::string replaces;
   std::string notes;  ///< may be empty
+  std::vector<Figure> figures;
 };
 
 /// A file of a bundle and what it must hash to.
@@ -53,7 +67,8 @@ struct Role {
   std::vector<int64_t> vocabularies;    ///< codes of each level; empty where the role has no levels
   std::optional<int64_t> channels;      ///< of a codec's sound: 1 or 2
   std::optional<CodecContext> context;  ///< of a codec, where decoding may be done in blocks
-  std::optional<int64_t> classes;       ///< of a tagger: how many
+  std::vector<std::string> classes;     ///< of a tagger: their names
+  std::map<std::string, std::vector<std::string>> groups;  ///< of a tagger: classes compared with each other
 
   /// Whether the network has a method of that name, e.g. "embed".
   B2M_API bool has(std::string_view method) const;

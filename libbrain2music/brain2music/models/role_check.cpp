@@ -192,9 +192,12 @@ void check_calls(const Role& role, const Script& script, const Tokens& tokens) {
     check_values(role, result, "dequantize");
   }
   if (role.has("tag")) {
-    const at::Tensor result = script.call_twice("tag", {waves({batch, samples(role)}, device)});
-    check_shape(role, result, {batch, role.classes.value_or(1)}, "tag");
-    check_values(role, result, "tag");
+    const at::Tensor tags =
+        checked_tags(role, script.call_twice("tag", {waves({batch, samples(role)}, device)}), batch);
+    if (!are_probabilities(tags)) {
+      fail(where, "role '", role.name, "' must return probabilities from 0 to 1 from tag; got ",
+           tags.min().item<float>(), " to ", tags.max().item<float>(), " for a plain input");
+    }
   }
 }
 

@@ -1,4 +1,4 @@
-"""The bundle that comes with brain2music: statistics of log-mel spectra where trained networks will be.
+"""The shipped bundle ``acoustic``: statistics of log-mel spectra in place of trained networks.
 
 Nothing here has learnt from labels. ``music_embedder`` takes, over a window of 10 s, means, spreads and changes of a
 log-mel spectrum, its modulation, the rhythm of its onsets and its pitch classes; ``codec`` takes log-mel frames. What
@@ -315,7 +315,7 @@ def _scripted(module: torch.nn.Module) -> Any:
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m brain2music.bundles.acoustic", description="Make the default bundle."
+        prog="python -m brain2music.bundles.acoustic", description="Make the shipped bundle 'acoustic'."
     )
     parser.add_argument("out", type=Path, help="folder to be made")
     parser.add_argument("--tracks", type=int, default=40, help="tracks of each genre to fit on (default 40)")

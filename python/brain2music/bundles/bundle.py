@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,10 @@ import numpy.typing as npt
 import torch
 
 from brain2music import _core
+from brain2music.bundles.by_name import DEFAULT, shipped_folder
 from brain2music.bundles.embeddings import Embeddings
 from brain2music.bundles.sources import Music, music
+from brain2music.bundles.tags import Tags
 from brain2music.bundles.tokens import tokenizer
 
 __all__ = ["Bundle"]
@@ -70,11 +72,38 @@ class Bundle:
         self._device = _device(device)
         self._dtype = _dtype(dtype)
         self._embedders: dict[str, _core.embedding.Embedder] = {}
+        self._tagger: _core.embedding.Tagger | None = None
 
     @classmethod
     def default(cls, device: str | torch.device = "auto", dtype: str | torch.dtype | None = None) -> "Bundle":
-        """Open the bundle that comes with brain2music: acoustic statistics in place of trained networks."""
-        return cls(Path(__file__).parent / "default", device, dtype)
+        """Open the bundle that is taken where none is named: acoustic statistics in place of trained networks."""
+        return cls.shipped(DEFAULT, device, dtype)
+
+    @classmethod
+    def shipped(
+        cls, name: str, device: str | torch.device = "auto", dtype: str | torch.dtype | None = None
+    ) -> "Bundle":
+        """Open a bundle that comes with brain2music.
+
+        Parameters
+        ----------
+        name : {"acoustic"}
+            Which one.
+        device : str or torch.device, default "auto"
+            Where the networks run.
+        dtype : str or torch.dtype, optional
+            Type of the weights.
+
+        Returns
+        -------
+        Bundle
+
+        Raises
+        ------
+        ValueError
+            If no shipped bundle has this name; the names are listed.
+        """
+        return cls(shipped_folder(name), device, dtype)
 
     @property
     def path(self) -> Path:
@@ -199,8 +228,7 @@ class Bundle:
         ----------
         Denk, Takagi et al. (2023), *Brain2Music*, Table 1.
         """
-        if isinstance(batch, bool) or not isinstance(batch, int | np.integer) or batch < 1:
-            raise ValueError(f"[{_WHERE}] batch must be a whole number from 1; got {batch!r}")
+        _check_batch(batch, _WHERE)
         embedder = self._embedder(role)
         entry = self.roles[role]
         if role == "text_embedder":
@@ -209,10 +237,79 @@ class Bundle:
             names, texts = _texts(what, ids)
             values = self._embed_texts(embedder, texts, int(batch), progress)[:, None]
         else:
-            clips = music(what, ids, seconds)
+            clips = music(what, ids, seconds, _WHERE)
             names = clips.ids
-            values = _embed_music(embedder, clips, entry, hop, int(batch), progress)
+            parts: list[npt.NDArray[np.float32]] = []
+            for first, embedded in _on_music(embedder.embed, clips, entry, hop, int(batch), progress):
+                if parts and embedded.shape[1] != parts[0].shape[1]:
+                    raise ValueError(
+                        f"[{_WHERE}] every clip must give as many windows; got {parts[0].shape[1]} for {names[0]} and "
+                        f"{embedded.shape[1]} for {first}: cut them to one length"
+                    )
+                parts.append(embedded)
+            values = np.concatenate(parts)
         return Embeddings(values, names, float(entry["window"]), float(hop), role, entry["sha256"])
+
+    def tag(
+        self,
+        what: Any,
+        *,
+        ids: Sequence[str] | None = None,
+        seconds: float | None = None,
+        hop: float = 1.5,
+        batch: int = 32,
+        progress: bool = False,
+    ) -> Tags:
+        """Tag music with the probabilities of the classes that the role "tagger" knows.
+
+        Clips are cut into windows as :meth:`embed` does, and probabilities averaged over the windows of a clip. Clips
+        may differ in length.
+
+        Parameters
+        ----------
+        what : Stimuli, sequence of paths, (waveforms, rate)
+            Music, as :meth:`embed` takes it.
+        ids : sequence of str, optional
+            Ids of the clips; by default those of the stimuli, the paths as given, or "0", "1", ...
+        seconds : float, optional
+            Tag only the beginning of each clip; files must last that long.
+        hop : float, default 1.5
+            Seconds from one window's start to the next.
+        batch : int, default 32
+            Windows that the network is given at once: bounds memory, changes no result beyond rounding.
+        progress : bool, default False
+            Show a bar, a step a clip.
+
+        Returns
+        -------
+        Tags
+            ``values`` of shape (n, classes), float32.
+
+        Raises
+        ------
+        ValueError
+            If the bundle has no tagger, a clip is shorter than a window, or a waveform is not finite or not of a
+            floating type; the clip is named.
+        RuntimeError
+            If a file is no audio or cut short, the network fails, or it returns something else than probabilities.
+        TypeError
+            If ``what`` is none of these.
+
+        References
+        ----------
+        Denk, Takagi et al. (2023), *Brain2Music*, section 4.1, where a tagger judges reconstructions.
+        """
+        where = "bundles.Bundle.tag"
+        _check_batch(batch, where)
+        if self._tagger is None:
+            self._tagger = core_object(self, _core.embedding.Tagger)
+        entry = self.roles["tagger"]
+        clips = music(what, ids, seconds, where)
+        values = np.concatenate(
+            [tags for _, tags in _on_music(self._tagger.tag, clips, entry, hop, int(batch), progress)]
+        )
+        groups = {group: tuple(names) for group, names in entry.get("groups", {}).items()}
+        return Tags(values, clips.ids, tuple(entry["classes"]), groups, entry["sha256"])
 
     def _embedder(self, role: str) -> _core.embedding.Embedder:
         if role not in self._embedders:
@@ -236,41 +333,21 @@ class Bundle:
         return np.concatenate(parts)
 
 
-def _embed_music(
-    embedder: Any, clips: Music, entry: Mapping[str, Any], hop: float, batch: int, progress: bool
-) -> npt.NDArray[np.float32]:
-    """Batch by batch, so that few waveforms are held at once and Ctrl-C is heard between two batches."""
+def _on_music(
+    network: Callable[..., Any], clips: Music, entry: Mapping[str, Any], hop: float, batch: int, progress: bool
+) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
+    """Yield the first clip and the result of a few clips at a time, so that Ctrl-C is heard between them."""
     from tqdm.auto import tqdm
 
-    parts: list[npt.NDArray[np.float32]] = []
     with tqdm(total=len(clips.ids), desc="clips", unit="clip", disable=not progress) as bar:
-        for chunk in _chunks(clips, float(entry["window"]), hop, batch):
-            embedded = embedder.embed(chunk, hop, batch)
-            if parts and embedded.shape[1] != parts[0].shape[1]:
-                raise ValueError(
-                    f"[{_WHERE}] every clip must give as many windows; got {parts[0].shape[1]} for {clips.ids[0]} and "
-                    f"{embedded.shape[1]} for {chunk[0][0]}: cut them to one length"
-                )
-            parts.append(embedded)
+        for chunk in clips.chunks(float(entry["window"]), hop, batch):
+            yield chunk[0][0], network(chunk, hop, batch)
             bar.update(len(chunk))
-    return np.concatenate(parts)
 
 
-def _chunks(clips: Music, window: float, hop: float, batch: int) -> Iterator[list[tuple[str, Any, int]]]:
-    """Clips of at most ``batch`` windows in all, but one at least."""
-    held: list[tuple[str, Any, int]] = []
-    windows = 0
-    for name, waveform, rate in clips:
-        if rate < 1:
-            raise ValueError(f"[{_WHERE}] rate must be a positive number of Hz; got {rate} for {name}")
-        shape = np.shape(waveform)
-        count = _core.embedding.window_count(shape[-1] / rate if shape else 0.0, window, hop)
-        if held and windows + count > batch:
-            yield held
-            held, windows = [], 0
-        held.append((name, waveform, rate))
-        windows += count
-    yield held
+def _check_batch(batch: int, where: str) -> None:
+    if isinstance(batch, bool) or not isinstance(batch, int | np.integer) or batch < 1:
+        raise ValueError(f"[{where}] batch must be a whole number from 1; got {batch!r}")
 
 
 def _texts(what: Any, ids: Sequence[str] | None) -> tuple[tuple[str, ...], list[str]]:

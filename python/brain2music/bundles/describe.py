@@ -99,7 +99,30 @@ def _role(bundle: Bundle, entry: dict[str, Any]) -> list[str]:
     if "notes" in card:
         lines.append(f"notes    {card['notes']}")
     lines.append(f"file     {entry['file']}, {megabytes:.1f} MB, {entry['sha256'][:12]}")
-    return lines
+    return lines + _figures(card.get("figures", []))
+
+
+def _figures(figures: list[dict[str, Any]]) -> list[str]:
+    """Return a table with a line for each figure, and below a missed goal its reason."""
+    if not figures:
+        return []
+    rows = [("figure", "value", "goal", "chance", "oracle", "of")]
+    for figure in figures:
+        numbers = (f"{figure[name]:g}" if name in figure else "-" for name in ("chance", "oracle"))
+        rows.append((figure["name"], f"{figure['value']:g}", _goal(figure), *numbers, figure["of"]))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    reasons = ["", *(f"  {figure['reason']}" if "reason" in figure else "" for figure in figures)]
+    return [line for pair in zip(lines, reasons, strict=True) for line in pair if line]
+
+
+def _goal(figure: dict[str, Any]) -> str:
+    """Return the bound, and whether it was missed."""
+    if "goal" not in figure:
+        return "-"
+    at_most, goal, value = figure.get("at_most", False), figure["goal"], figure["value"]
+    missed = value > goal if at_most else value < goal
+    return f"{'<=' if at_most else '>='} {goal:g}{', missed' if missed else ''}"
 
 
 def _number(value: float | list[float]) -> str:

@@ -161,15 +161,7 @@ class Embeddings:
 
     def __getitem__(self, clips: Any) -> "Embeddings":
         ids = clip_ids_of(clips, "bundles.Embeddings")
-        rows = {clip: row for row, clip in enumerate(self.clip_ids)}
-        missing = [clip for clip in ids if clip not in rows]
-        if missing:
-            raise ValueError(
-                f"[bundles.Embeddings] every clip must be embedded; got {len(missing)} of {len(ids)} that are not "
-                f"among the {len(self)} embedded, '{missing[0]}' the first"
-            )
-        chosen = np.array([rows[clip] for clip in ids], dtype=np.intp)
-        return replace(self, values=self.values[chosen], clip_ids=ids)
+        return replace(self, values=self.values[rows_of(self.clip_ids, ids, "bundles.Embeddings")], clip_ids=ids)
 
     def save(self, path: str | Path) -> None:
         """Write a ``.safetensors`` file: the tensor ``values``, everything else as metadata.
@@ -221,6 +213,18 @@ class Embeddings:
             raise ValueError(
                 f"[bundles.Embeddings.load] the metadata must be whole; got '{error}' in {path}"
             ) from error
+
+
+def rows_of(own: tuple[str, ...], ids: tuple[str, ...], where: str) -> npt.NDArray[np.intp]:
+    """Return the rows of clips among one's own."""
+    rows = {clip: row for row, clip in enumerate(own)}
+    missing = [clip for clip in ids if clip not in rows]
+    if missing:
+        raise ValueError(
+            f"[{where}] every clip must be one of the {len(own)} that are here; got {len(missing)} of {len(ids)} that "
+            f"are not, '{missing[0]}' the first"
+        )
+    return np.array([rows[clip] for clip in ids], dtype=np.intp)
 
 
 def clip_ids_of(clips: Any, where: str) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from brain2music.cli.options import Commands, add_command
+from brain2music.cli.options import BUNDLE_HELP, Commands, add_command
 
 __all__ = ["add_to"]
 
@@ -23,9 +23,7 @@ def add_to(commands: Commands) -> None:
         ),
     ):
         parser = add_command(commands, name, run, description, f"brain2music bundle {name} bundle/")
-        parser.add_argument(
-            "path", type=Path, metavar="PATH", nargs="?", help="its folder; by default what comes with brain2music"
-        )
+        parser.add_argument("bundle", metavar="BUNDLE", nargs="?", help=BUNDLE_HELP)
     _add_export(commands)
 
 
@@ -79,18 +77,14 @@ def _tell(options: argparse.Namespace, folder: Path) -> None:
 
 def _info(options: argparse.Namespace) -> None:
     from brain2music.bundles import describe
+    from brain2music.bundles.by_name import bundle_folder
 
-    print(describe.info(_path(options)))
+    print(describe.info(bundle_folder(options.bundle)))
 
 
 def _verify(options: argparse.Namespace) -> None:
     from brain2music.bundles import describe
+    from brain2music.bundles.by_name import bundle_folder
 
-    for line in describe.verified(_path(options), options.device):
+    for line in describe.verified(bundle_folder(options.bundle), options.device):
         print(line, flush=True)  # a network may take a minute, and the next may be refused
-
-
-def _path(options: argparse.Namespace) -> Path:
-    from brain2music.bundles import Bundle
-
-    return Bundle.default().path if options.path is None else Path(options.path)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from brain2music.cli.options import Commands, add_command
+from brain2music.cli.options import BUNDLE_HELP, Commands, add_command
 
 __all__ = ["add_to"]
 
@@ -21,7 +21,7 @@ def add_to(commands: Commands) -> None:
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="folder of WAV, FLAC, OGG or MP3, searched deeply")
     parser.add_argument("out", type=Path, metavar="OUT", help="the index, a folder")
-    parser.add_argument("--bundle", help="folder of trained networks; by default those that come with brain2music")
+    parser.add_argument("--bundle", help=BUNDLE_HELP)
     parser.add_argument("--role", default="music_embedder", help="role of the bundle that embeds")
     parser.add_argument("--seconds", type=float, default=15.0, help="beginning of each track that is embedded")
     parser = add_command(
@@ -36,7 +36,7 @@ def add_to(commands: Commands) -> None:
     query.add_argument("--audio", type=Path, help="file whose beginning is embedded")
     query.add_argument("--text", help="words, where the bundle has a text embedder of the same space")
     query.add_argument("--embedding", type=Path, help="an array of shape (d,) or (q, d) in a .npy file")
-    parser.add_argument("--bundle", help="folder of trained networks; by default those that come with brain2music")
+    parser.add_argument("--bundle", help=BUNDLE_HELP)
     parser.add_argument("-k", type=int, default=10, help="tracks to print")
 
 
@@ -81,5 +81,6 @@ def _search(options: argparse.Namespace) -> None:
 
 def _bundle(options: argparse.Namespace):  # type: ignore[no-untyped-def]
     from brain2music.bundles import Bundle
+    from brain2music.bundles.by_name import bundle_folder
 
-    return Bundle.default(options.device) if options.bundle is None else Bundle(options.bundle, options.device)
+    return Bundle(bundle_folder(options.bundle), options.device)

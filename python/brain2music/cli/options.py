@@ -3,7 +3,12 @@
 import argparse
 from typing import Any
 
-__all__ = ["Commands", "add_command", "run_counts"]
+__all__ = ["BUNDLE_HELP", "Commands", "add_command", "run_counts"]
+
+BUNDLE_HELP = (
+    "folder of trained networks, or the name of a bundle that comes with brain2music, such as acoustic (a folder of "
+    "that name is ./acoustic); by default the bundle that brain2music takes where none is named"
+)
 
 Commands = Any  # argparse's own type is private
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from brain2music.cli.options import Commands, add_command
+from brain2music.cli.options import BUNDLE_HELP, Commands, add_command
 
 __all__ = ["add_to"]
 
@@ -14,7 +14,7 @@ _STEPS = {
     "embed": "Embed the music that was heard",
     "decode": "Decode embeddings from brain activity, region by region",
     "retrieve": "Retrieve music from the library by the decoded embeddings",
-    "evaluate": "Measure identification and correlation beside chance and oracle, into evaluate.tsv",
+    "evaluate": "Measure identification, correlation and class agreement beside chance and oracle, into evaluate.tsv",
     "report": "Write report.html: one page that plays the music and shows the brain",
 }
 
@@ -25,7 +25,7 @@ def add_to(commands: Commands) -> None:
         commands,
         "run",
         _run,
-        "Do everything: embed, decode, retrieve, evaluate, report. What is finished is not done again.",
+        "Do everything: embed, decode, retrieve, generate, evaluate, report. What is finished is not done again.",
         "brain2music run ds003720 results --stimuli gtzan --derivatives fmriprep --space T1w",
     )
     _add_study(parser)
@@ -57,7 +57,7 @@ def _add_study(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("study", metavar="STUDY", nargs="?", help="BIDS folder; may stand in --config instead")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder of the results")
     parser.add_argument("--config", type=Path, help="JSON file of settings, as OUT/config.json of another run")
-    parser.add_argument("--bundle", help="folder of trained networks; by default those that come with brain2music")
+    parser.add_argument("--bundle", help=BUNDLE_HELP)
     parser.add_argument("--corpus", help="index of a music library, as 'brain2music corpus build' wrote it")
     parser.add_argument("--stimuli", help="GTZAN's folder; by default STUDY/stimuli")
     parser.add_argument("--derivatives", help="fMRIPrep's folder; by default STUDY/derivatives")
@@ -82,7 +82,19 @@ def _add_study(parser: argparse.ArgumentParser) -> None:
         metavar="ENTITIES",
         help="leave a run out, such as sub-01_task-Training_run-03; may be given several times",
     )
-    parser.add_argument("--embeddings", nargs="+", help="roles of the bundle to decode; the first one retrieves")
+    parser.add_argument(
+        "--embeddings", nargs="+", help="roles of the bundle to decode; the first one retrieves and generates"
+    )
+    parser.add_argument("--no-generation", dest="generation", action="store_const", const=False, help="make no music")
+    parser.add_argument(
+        "--conditioning",
+        nargs="+",
+        metavar="WAY",
+        help="what music is made from: clip (the decoded embedding of a clip), moments (that, brought to the moments "
+        "of real embeddings), track (one for each window); the report plays the first; by default all three",
+    )
+    parser.add_argument("--samples", type=int, help="pieces of music for each clip")
+    parser.add_argument("--tagger", help="bundle whose tagger compares generated music with what was heard")
     parser.add_argument("--n-rois", type=int, help="regions whose predictions are averaged")
     parser.add_argument("--cv", type=_folds, help="runs, or a number of folds of clips")
     parser.add_argument("--delay-scans", type=int, help="scans by which responses lag behind the music")

@@ -1,11 +1,12 @@
 """From predictions to the rows of ``evaluate.tsv``: every figure beside what chance and the truth itself would reach.
 
-A row belongs to a subject, a stage (``decode`` or ``retrieve``, a hyphen, and the clips: ``train``, ``test`` or
-``heldout``, where each clip's genre was left out of the training of its decoder), an embedding, a genre (``all`` for
-the headline) and a metric (``METRICS``).
+A row belongs to a subject, a stage (``decode``, ``retrieve`` or ``generate``, a hyphen, and the clips: ``train``,
+``test`` or ``heldout``, where each clip's genre was left out of the training of its decoder), an embedding, a
+genre (``all`` for the headline) and a metric (``METRICS``).
 """
 
 from brain2music.evaluation.decoding import evaluate_decoding
+from brain2music.evaluation.generation import Tagged, evaluate_generation
 from brain2music.evaluation.published import PUBLISHED, Published
 from brain2music.evaluation.retrieval import Retrieved, evaluate_retrieval
 from brain2music.evaluation.rows import METRICS, Row, Summary, summarise
@@ -19,7 +20,9 @@ __all__ = [
     "Retrieved",
     "Row",
     "Summary",
+    "Tagged",
     "evaluate_decoding",
+    "evaluate_generation",
     "evaluate_retrieval",
     "read_rows",
     "summarise",

@@ -31,6 +31,10 @@ METRICS: dict[str, str] = {
     "library.",
     "genre_share": "Share of all retrieved tracks that are of their clip's genre. Chance is a random pick from the "
     "library.",
+    "agreement_genres": "Share of the two genres that a tagger finds most likely for what was heard that are also its "
+    "two for what was generated. Chance is music generated for another clip.",
+    "agreement_instruments": "As agreement_genres, for two instruments.",
+    "agreement_moods": "As agreement_genres, for one mood.",
 }
 
 

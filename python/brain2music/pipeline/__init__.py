@@ -1,4 +1,4 @@
-"""The main job, step by step: embed, decode, retrieve, evaluate, report; what is finished is not done again."""
+"""The main job: embed, decode, retrieve, generate, evaluate, report. A step that is finished is not done again."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ from brain2music.pipeline.context import Context
 from brain2music.pipeline.decoding import Decoded, average, decode
 from brain2music.pipeline.embedding import embed
 from brain2music.pipeline.evaluating import evaluate
+from brain2music.pipeline.generation import Generated, generate, generate_oracle
 from brain2music.pipeline.reporting import report
 from brain2music.pipeline.retrieval import Retrieved, library, retrieve
 from brain2music.pipeline.runs import say_runs
@@ -14,6 +15,7 @@ from brain2music.pipeline.settings import Settings
 __all__ = [
     "Context",
     "Decoded",
+    "Generated",
     "Retrieved",
     "Settings",
     "average",
@@ -21,6 +23,8 @@ __all__ = [
     "do",
     "embed",
     "evaluate",
+    "generate",
+    "generate_oracle",
     "library",
     "report",
     "retrieve",
@@ -34,7 +38,7 @@ def do(context: Context, step: str) -> Path:
     Parameters
     ----------
     context : Context
-    step : "embed", "decode", "retrieve", "evaluate" or "report"
+    step : "embed", "decode", "retrieve", "generate", "evaluate" or "report"
 
     Returns
     -------
@@ -43,19 +47,31 @@ def do(context: Context, step: str) -> Path:
     """
     context.write_config()
     if step == "embed":
-        for role in context.settings.embeddings:
+        for role in context.embeddings:
             embed(context, role)
     elif step == "decode":
-        for role in context.settings.embeddings:
+        for role in context.embeddings:
             for subject in context.subjects:
                 decode(context, subject, role)
     elif step == "retrieve":
         for subject in context.subjects:
             retrieve(context, subject)
+    elif step == "generate":
+        if not context.generates:
+            raise ValueError(
+                "[pipeline.do] generate takes a bundle that makes music from the first of embeddings, "
+                f"{context.embeddings[0]}, and generation in the settings; got {context.bundle}"
+            )
+        generate_oracle(context)
+        for way in context.settings.conditioning:
+            for subject in context.subjects:
+                generate(context, subject, way)
     elif step == "evaluate":
         return evaluate(context)[1]
     elif step == "report":
         return report(context)
     else:
-        raise ValueError(f"[pipeline.do] step must be embed, decode, retrieve, evaluate or report; got {step!r}")
+        raise ValueError(
+            f"[pipeline.do] step must be embed, decode, retrieve, generate, evaluate or report; got {step!r}"
+        )
     return context.out / step

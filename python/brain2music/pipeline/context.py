@@ -7,12 +7,22 @@ from typing import Any
 
 from brain2music import _core
 from brain2music.bundles import Bundle
+from brain2music.bundles.by_name import bundle_folder
 from brain2music.files import digest_file, write_json
+from brain2music.narration import tell
 from brain2music.pipeline.settings import Settings
 from brain2music.pipeline.store import Store
 from brain2music.study import Study
 
-__all__ = ["Context"]
+__all__ = ["TABLE_1", "Context"]
+
+#: Roles that embed, in the order in which they are decoded, and the embedding of the paper's Table 1 each stands for.
+TABLE_1 = {
+    "music_embedder": "mulan-music",
+    "text_embedder": "mulan-text",
+    "semantic_encoder": "w2v-bert-avg",
+    "codec": "soundstream-avg",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,15 +70,46 @@ class Context:
     @cached_property
     def bundle(self) -> Bundle:
         """The networks; they fill every role that is asked for."""
-        path, device = self.settings.bundle, self.settings.device
-        bundle = Bundle.default(device) if path is None else Bundle(path, device)
-        missing = [role for role in self.settings.embeddings if role not in bundle.roles]
+        bundle = Bundle(bundle_folder(self.settings.bundle), self.settings.device)
+        wanted = self.settings.embeddings or ()
+        missing = [role for role in wanted if role not in bundle.roles]
         if missing:
             raise ValueError(
-                f"[pipeline.Context] the bundle must fill the roles asked for, {', '.join(self.settings.embeddings)}; "
-                f"got {', '.join(bundle.roles)} in {bundle.path}"
+                f"[pipeline.Context] the bundle must fill the roles asked for, {', '.join(wanted)}; got "
+                f"{', '.join(bundle.roles)} in {bundle.path}"
             )
         return bundle
+
+    @cached_property
+    def tagger(self) -> Bundle | None:
+        """The bundle whose tagger compares music, if there is one."""
+        path = self.settings.tagger
+        bundle = self.bundle if path is None else Bundle(bundle_folder(path), self.settings.device)
+        if "tagger" in bundle.roles:
+            return bundle
+        if path is not None:
+            raise ValueError(f"[pipeline.Context] tagger must be a bundle with the role tagger; got {bundle}")
+        return None
+
+    @property
+    def embeddings(self) -> tuple[str, ...]:
+        """Roles to decode, the one that retrieves and makes music first."""
+        if self.settings.embeddings is not None:
+            return self.settings.embeddings
+        captioned = self.study.has_captions
+        found = tuple(role for role in TABLE_1 if role in self.bundle.roles and (role != "text_embedder" or captioned))
+        if not found:
+            raise ValueError(
+                f"[pipeline.Context] the bundle must fill one of {', '.join(TABLE_1)}; got "
+                f"{', '.join(self.bundle.roles)} in {self.bundle.path}"
+            )
+        return found
+
+    @property
+    def generates(self) -> bool:
+        """Whether music is made: it is asked for, and the bundle makes it from the first of the embeddings."""
+        space = self.bundle.space
+        return self.settings.generation and space is not None and self.embeddings[0] in space["roles"]
 
     @property
     def subjects(self) -> list[str]:
@@ -89,6 +130,10 @@ class Context:
         """SHA-256 of every track heard, by name: whoever swaps a track gets new results."""
         paths = sorted({self.study.stimuli.path(clip.clip) for clip in self.study.clips})
         return {path.stem: digest_file(path) for path in paths}
+
+    def tell(self, sentence: str) -> None:
+        """Say what is being done and why, where bars are shown."""
+        tell(sentence, self.progress)
 
     def write_config(self) -> None:
         """Write ``config.json``: with it, ``brain2music run --config`` does the same again."""

@@ -9,6 +9,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
+from sklearn.model_selection import GroupKFold, KFold  # type: ignore[import-untyped]
 
 from brain2music import _core
 from brain2music.decoding import BrainDecoder
@@ -36,7 +37,8 @@ class Decoded:
 
     Windows of which no scan was measured are NaN in predictions (a run's last clip, under a delay).
     ``train`` holds predictions for the clips that the decoder was fitted to; ``held_out`` (or None) for test clips,
-    each by a decoder that saw no clip of its genre. ``roi_scores`` maps a region's label to its mean cross-validated
+    each by a decoder that saw no clip of its genre; ``cross_validated`` (or None) for training clips, each by a decoder
+    that saw none of its run. ``roi_scores`` maps a region's label to its mean cross-validated
     correlation, ``rois`` lists the regions chosen, best first.
     """
 
@@ -47,6 +49,7 @@ class Decoded:
     train: _Floats
     train_target: _Floats
     held_out: _Floats | None
+    cross_validated: _Floats | None
     test_clips: ClipTable
     train_clips: ClipTable
     roi_scores: dict[int, float]
@@ -60,14 +63,21 @@ def decode(context: Context, subject: str, role: str) -> Decoded:
     """Fit the decoder to the training clips and apply it to the test clips, once."""
     chosen = context.settings
     embeddings, path = embed(context, role)
+    # Moments of real embeddings are matched with those of predictions that saw as little as those of test clips.
+    moments = context.generates and role == context.embeddings[0] and "moments" in chosen.conditioning
     inputs = {
         "responses": context.study.fingerprint(subject, chosen.delay_scans),
         "embeddings": path.name,
         "settings": {name: chosen.as_json()[name] for name in ("n_rois", "cv", "alphas", "held_out_genres")},
+        "cross_validated": moments,
         "version": _core.version(),
     }
 
     def write(folder: Path) -> None:
+        held_out = ", and again without each genre" if chosen.held_out_genres else ""
+        context.tell(
+            f"sub-{subject}: a ridge regression for each region of the brain, from responses to {role}{held_out}."
+        )
         brain = context.study.responses(subject, chosen.delay_scans, progress=context.progress)
         if brain.rois is None:
             raise ValueError("[pipeline.decode] rois must be given; got None")
@@ -87,6 +97,12 @@ def decode(context: Context, subject: str, role: str) -> Decoded:
                 which = brain.test_clips.genre == genre
                 held_out[which] = one.predict(brain.test[which], missing="nan")
             tensors["held_out"] = held_out
+        if moments:
+            cross_validated = np.full_like(tensors["train"], np.nan)
+            for held in _folds(brain, chosen.cv):
+                one = _fit(context, brain, train[brain.train_clips.ids[~held]], ~held)
+                cross_validated[held] = one.predict(brain.train[held], missing="nan")
+            tensors["cross_validated"] = cross_validated
         folder.mkdir()
         _core.io.save_safetensors(folder / "predicted.safetensors", tensors, {})
         decoder.save(folder / "decoder.safetensors")
@@ -134,6 +150,16 @@ def _without_each(brain: Responses) -> Iterator[tuple[str, npt.NDArray[np.bool_]
         yield genre, np.asarray(brain.train_clips.genre != genre)
 
 
+def _folds(brain: Responses, cv: str | int) -> Iterator[npt.NDArray[np.bool_]]:
+    """Training clips left out in turn, run by run where enough runs are left to choose penalties on."""
+    runs = brain.train_clips.run
+    count = len(np.unique(runs))
+    by_run = cv == "runs" and count > 2
+    folds = GroupKFold(min(5, count)) if by_run else KFold(min(5, len(runs)), shuffle=True, random_state=0)
+    for _, held in folds.split(runs, groups=runs if by_run else None):
+        yield np.isin(np.arange(len(runs)), held)
+
+
 def _save_maps(context: Context, folder: Path, brain: Responses, scores: dict[int, float]) -> None:
     """Write two images on the BOLD's grid: the label of every voxel, and its region's score (NaN outside)."""
     mask = np.asarray(brain.mask.dataobj) != 0
@@ -162,6 +188,7 @@ def _load(folder: Path, subject: str, role: str) -> Decoded:
         train=arrays["train"],
         train_target=arrays["train_target"],
         held_out=arrays.get("held_out"),
+        cross_validated=arrays.get("cross_validated"),
         test_clips=ClipTable(np.array(about["test_clips"]), np.array(about["test_genres"])),
         train_clips=ClipTable(np.array(about["train_clips"]), np.array(about["train_genres"])),
         roi_scores={int(label): score for label, score in about["roi_scores"].items()},

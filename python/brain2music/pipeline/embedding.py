@@ -9,8 +9,23 @@ __all__ = ["embed"]
 
 
 def embed(context: Context, role: str) -> tuple[Embeddings, Path]:
-    """Embed every clip of the study, once; the embeddings, and the file they are in."""
+    """Embed every clip of the study, once; the embeddings, and the file they are in.
+
+    A text embedder embeds the clips' captions, one embedding for the whole clip.
+    """
     study, entry = context.study, context.bundle.roles[role]
+    if role == "text_embedder":
+        captions = study.captions
+        about = {"role": role, "network": entry["sha256"], "captions": captions}
+
+        def write_texts(path: Path) -> None:
+            context.tell(
+                f"Embedding {len(captions)} captions ({entry['card']['name']}): points that decoding predicts."
+            )
+            context.bundle.embed(role, captions, progress=context.progress).save(path)
+
+        path = context.store.once("embed", role, about, ".safetensors", write_texts)
+        return Embeddings.load(path), path
     stimuli = study.stimuli
     inputs = {
         "role": role,
@@ -23,6 +38,7 @@ def embed(context: Context, role: str) -> tuple[Embeddings, Path]:
     }
 
     def write(path: Path) -> None:
+        context.tell(f"Embedding {len(stimuli.ids)} clips ({entry['card']['name']}): points that decoding predicts.")
         context.bundle.embed(role, stimuli, progress=context.progress).save(path)
 
     path = context.store.once("embed", role, inputs, ".safetensors", write)

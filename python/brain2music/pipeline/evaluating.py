@@ -1,4 +1,4 @@
-"""Fourth step: every figure beside its chance and its oracle."""
+"""Fifth step: every figure beside its chance and its oracle."""
 
 import warnings
 from pathlib import Path
@@ -6,9 +6,19 @@ from pathlib import Path
 import numpy as np
 
 from brain2music.evaluation import Retrieved as Found
-from brain2music.evaluation import Row, evaluate_decoding, evaluate_retrieval, summarise, write_rows, write_summary
+from brain2music.evaluation import (
+    Row,
+    Tagged,
+    evaluate_decoding,
+    evaluate_generation,
+    evaluate_retrieval,
+    summarise,
+    write_rows,
+    write_summary,
+)
 from brain2music.pipeline.context import Context
 from brain2music.pipeline.decoding import Decoded, decode, measured
+from brain2music.pipeline.generation import Generated, Heard, generate, generate_oracle, heard_tags
 from brain2music.pipeline.retrieval import Retrieved, library, retrieve
 from brain2music.retrieval import Corpus
 
@@ -19,11 +29,16 @@ def evaluate(context: Context) -> tuple[list[Row], Path]:
     """Evaluate all subjects and embeddings into ``evaluate.tsv``, and their means into ``summary.tsv``."""
     corpus = library(context).corpus
     rows: list[Row] = []
-    for role in context.settings.embeddings:
+    for role in context.embeddings:
         for subject in context.subjects:
             rows += _decoding(context, decode(context, subject, role), corpus)
     for subject in context.subjects:
         rows += _retrieval(context, *retrieve(context, subject), corpus)
+    if context.generates:
+        oracle, tags = generate_oracle(context), heard_tags(context)
+        for way in context.settings.conditioning:
+            for subject in context.subjects:
+                rows += _generation(context, way, *generate(context, subject, way), oracle, tags)
     path = write_rows(context.out / "evaluate.tsv", rows)
     write_summary(context.out / "summary.tsv", summarise(rows))
     return rows, path
@@ -73,5 +88,26 @@ def _retrieval(context: Context, retrieved: Retrieved, decoded: Decoded, corpus:
             oracle,
             corpus.values,
             ids,
+            seed=context.settings.seed,
+        )
+
+
+def _generation(
+    context: Context, way: str, made: Generated, decoded: Decoded, oracle: Generated, heard: Heard | None
+) -> list[Row]:
+    tagged = None
+    if heard is not None and made.tags is not None and oracle.tags is not None:
+        tagged = Tagged(heard.tags, made.tags, oracle.tags, heard.groups)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"\[evaluation\]", UserWarning)
+        return evaluate_generation(
+            decoded.subject,
+            decoded.embedding,
+            made.embedded,
+            oracle.embedded,
+            decoded.test_target,
+            decoded.test_clips,
+            way="" if way == context.settings.conditioning[0] else way,
+            tagged=tagged,
             seed=context.settings.seed,
         )

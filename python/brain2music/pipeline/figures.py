@@ -3,7 +3,6 @@
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -15,6 +14,7 @@ from brain2music import _core, plotting
 from brain2music import report as pages
 from brain2music.evaluation import Row
 from brain2music.pipeline.decoding import ClipTable, Decoded, average
+from brain2music.report.parts import Role
 
 __all__ = ["Writer", "player"]
 
@@ -105,7 +105,7 @@ class Writer:
 
 
 def player(
-    role: Literal["heard", "retrieved", "oracle"],
+    role: Role,
     label: str,
     detail: str,
     waveform: npt.NDArray[np.float32],

@@ -1,8 +1,8 @@
 """Last step: one page that plays the music and shows the brain."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -10,38 +10,33 @@ from brain2music import metrics
 from brain2music import report as pages
 from brain2music.evaluation import PUBLISHED, Row, Summary, summarise
 from brain2music.pipeline import figures
-from brain2music.pipeline.context import Context
+from brain2music.pipeline.context import TABLE_1, Context
 from brain2music.pipeline.decoding import Decoded, average, decode
 from brain2music.pipeline.evaluating import evaluate
-from brain2music.pipeline.retrieval import Library, library, retrieve
+from brain2music.pipeline.listening import generation_section, listening_section
+from brain2music.pipeline.retrieval import library
 from brain2music.pipeline.runs import runs_section
-from brain2music.study.stimuli import load_audio
 from brain2music.versions import versions
 
 __all__ = ["report"]
 
-#: The embedding of Table 1 that a role stands for.
-_STANDS_FOR = {
-    "music_embedder": "mulan-music",
-    "codec": "soundstream-avg",
-    "semantic_encoder": "w2v-bert-avg",
-    "text_embedder": "mulan-text",
-}
 _SPLITS = {"test": "test clips", "train": "training clips", "heldout": "test clips, genre never seen"}
-_AUDIO = (".wav", ".flac", ".ogg", ".mp3", ".au")
 
 
 def report(context: Context) -> Path:
     """Write ``report.html``, its figures beside it as PNG and SVG, and what it plays as WAV."""
     rows, _ = evaluate(context)
-    role = context.settings.embeddings[0]
+    role = context.embeddings[0]
     decoded = [decode(context, subject, role) for subject in context.subjects]
     summaries = summarise(rows)
     sections = [
+        listening_section(context, decoded[0]),
         _decoding(context, decoded, rows, summaries),
         _where(context, decoded),
         _retrieval(context, decoded, summaries),
     ]
+    if context.generates:
+        sections.append(generation_section(context, rows, summaries))
     if context.settings.held_out_genres:
         sections.append(_held_out(decoded, rows))
     sections.append(runs_section(context))
@@ -60,12 +55,13 @@ def report(context: Context) -> Path:
 
 
 def _lead(context: Context, decoded: Sequence[Decoded]) -> str:
-    card = context.bundle.roles[context.settings.embeddings[0]]["card"]
+    card = context.bundle.roles[context.embeddings[0]]["card"]
+    made = ", and is made into new music (generation)" if context.generates else ""
     return (
         "While people lay in a scanner and listened to music, their brain activity was recorded. From it alone, a "
         "ridge regression predicts an embedding of the music: a point in a space where like music lies together. The "
-        "prediction is then asked which of the clips was heard (identification), and fetches music from a library "
-        f"that holds none of it (retrieval). The embedding here is {card['name']}, in place of {card['replaces']}. "
+        "prediction is then asked which of the clips was heard (identification), fetches music from a library that "
+        f"holds none of it (retrieval){made}. The embedding here is {card['name']}, in place of {card['replaces']}. "
         "Every figure stands beside chance and beside the oracle, which has the true embedding in place of the "
         "predicted one."
     )
@@ -77,6 +73,7 @@ def _headlines(role: str, decoded: Sequence[Decoded], summaries: Sequence[Summar
         ("decode-test", "correlation"): "Correlation with the true embedding",
         ("retrieve-test", "genre_first"): "Best track retrieved is of the clip's genre",
         ("retrieve-test", "identification"): "Identification from the best track retrieved",
+        ("generate-test", "identification"): "Identification from the music generated",
     }
     found = {(one.stage, one.metric): one for one in summaries if one.embedding == role and one.genre == "all"}
     detail = f"{len(decoded[0].test)} test clips, mean of {_counted(len(decoded), 'subject')}"
@@ -96,7 +93,7 @@ def _headlines(role: str, decoded: Sequence[Decoded], summaries: Sequence[Summar
 def _decoding(
     context: Context, decoded: Sequence[Decoded], rows: Sequence[Row], summaries: Sequence[Summary]
 ) -> pages.Section:
-    role = context.settings.embeddings[0]
+    role = context.embeddings[0]
     draw = figures.Writer(context.out / "figures")
     first = decoded[0]
     chosen = [row for row in rows if (row.embedding, row.stage, row.metric) == (role, "decode-test", "identification")]
@@ -121,14 +118,14 @@ def _main_table(context: Context, summaries: Sequence[Summary]) -> pages.Table:
     found = {(one.stage, one.embedding, one.metric): one for one in summaries if one.genre == "all"}
     published = {(one.stage, one.embedding, one.metric): one for one in PUBLISHED}
     rows = []
-    for role in context.settings.embeddings:
+    for role in context.embeddings:
         for split, clips in _SPLITS.items():
             stage = f"decode-{split}"
             for metric in ("identification", "correlation"):
                 one = found.get((stage, role, metric))
                 if one is None:
                     continue
-                paper = published.get((stage, _STANDS_FOR.get(role, ""), metric))
+                paper = published.get((stage, TABLE_1.get(role, ""), metric))
                 name = context.bundle.roles[role]["card"]["name"]
                 reference = f"{paper.mean:.3f} ± {paper.sd:.3f} ({paper.embedding})" if paper else "none"
                 rows.append(
@@ -217,7 +214,7 @@ def _where(context: Context, decoded: Sequence[Decoded]) -> pages.Section:
 
 def _retrieval(context: Context, decoded: Sequence[Decoded], summaries: Sequence[Summary]) -> pages.Section:
     found = library(context)
-    role = context.settings.embeddings[0]
+    role = context.embeddings[0]
     rows = tuple(
         (one.metric.replace("_", " "), _number(one.mean, one.sd), f"{one.chance:.3f}", f"{one.oracle:.3f}")
         for one in summaries
@@ -236,47 +233,9 @@ def _retrieval(context: Context, decoded: Sequence[Decoded], summaries: Sequence
     return pages.Section(
         title="Music retrieved",
         text=f"The decoded embedding of a clip fetches the nearest of {len(found.corpus)} tracks by cosine "
-        f"similarity; the library {inside}. The examples are subject {decoded[0].subject}'s, from the best "
-        "identified clip to the worst in even steps: none is picked by ear.",
+        f"similarity; the library {inside}.",
         tables=(pages.Table("Retrieval", "Test clips.", columns, rows),),
-        examples=tuple(_examples(context, decoded[0], found)),
     )
-
-
-def _examples(context: Context, decoded: Decoded, found: Library) -> Iterable[pages.Example]:
-    retrieved, _ = retrieve(context, decoded.subject)
-    corpus = found.corpus
-    per_clip = metrics.identification_accuracy(*average(decoded.test, decoded.test_target)).per_item
-    order = np.argsort(-per_clip, kind="stable")
-    count = min(context.settings.examples, len(order))
-    chosen = order[np.linspace(0, len(order) - 1, count).round().astype(int)]
-    captions = context.study.captions if context.study.has_captions else {}
-    others = len(order) - 1
-    for index in chosen.tolist():
-        clip = str(decoded.test_clips.ids[index])
-        waveform, rate = context.study.stimuli[clip]
-        players = [figures.player("heard", f"Heard: {clip}", "", waveform, rate)]
-        kinds: tuple[tuple[Literal["retrieved", "oracle"], str, Any, Any], ...] = (
-            ("retrieved", "Retrieved", retrieved.indices, retrieved.scores),
-            ("oracle", "Oracle: nearest to the true embedding", retrieved.oracle_indices, retrieved.oracle_scores),
-        )
-        for kind, label, indices, scores in kinds:
-            track = str(corpus.ids[indices[index, 0]])
-            path = _audio_file(found.audio, track)
-            if path is not None:
-                waveform, rate = load_audio(path)
-                waveform = waveform[: round((corpus.seconds or 15.0) * rate)]
-                detail = f"cosine {scores[index, 0]:.2f}"
-                players.append(figures.player(kind, f"{label}: {track.rpartition('/')[2]}", detail, waveform, rate))
-        yield pages.Example(
-            clip=clip,
-            genre=str(decoded.test_clips.genre[index]),
-            subject=decoded.subject,
-            caption=captions.get(clip, ""),
-            detail=f"Told apart from {per_clip[index] * others:.0f} of {others} other clips (chance {others / 2:.0f}, "
-            f"oracle {others})",
-            players=tuple(players),
-        )
 
 
 def _held_out(decoded: Sequence[Decoded], rows: Sequence[Row]) -> pages.Section:
@@ -312,12 +271,6 @@ def _held_out(decoded: Sequence[Decoded], rows: Sequence[Row]) -> pages.Section:
 
 def _matrix(one: Decoded) -> Any:
     return metrics.identification_accuracy(*average(one.test, one.test_target), correlations=True).correlations
-
-
-def _audio_file(audio: Path | None, track: str) -> Path | None:
-    if audio is None:
-        return None
-    return next((path for ending in _AUDIO if (path := audio / f"{track}{ending}").is_file()), None)
 
 
 def _number(mean: float, sd: float | None) -> str:

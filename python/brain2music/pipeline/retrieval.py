@@ -49,7 +49,7 @@ class Library:
 def library(context: Context) -> Library:
     """Open or build the music library, without the study's own tracks."""
     chosen = context.settings
-    role = chosen.embeddings[0]
+    role = context.embeddings[0]
     audio = None
     if chosen.corpus is not None:
         path = Path(chosen.corpus)
@@ -64,6 +64,7 @@ def library(context: Context) -> Library:
         path = context.store.path("retrieve", "corpus", inputs, ".index")
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
+            context.tell("Embedding the music library: decoded embeddings fetch the nearest of its tracks.")
             Corpus.build(audio, context.bundle, path, role=role, seconds=_SECONDS, progress=context.progress)
     corpus = Corpus.open(path, context.bundle)
     if corpus.role != role:
@@ -84,6 +85,7 @@ def _compose(context: Context) -> Path:
     from brain2music.simulation.music import GENRES, write_tracks
 
     folder = context.out / "corpus"
+    context.tell("Composing a music library, since none was given: tracks that music is retrieved from.")
     tracks = [(genre, _FIRST_NUMBER + number) for genre in GENRES for number in range(_COMPOSED)]
     write_tracks(folder, tracks, 2 * context.settings.seed + 1, _SECONDS, context.progress)
     return folder
@@ -91,7 +93,7 @@ def _compose(context: Context) -> Path:
 
 def retrieve(context: Context, subject: str) -> tuple[Retrieved, Decoded]:
     """Search the library with each test clip's embedding averaged over its windows: decoded, and true."""
-    decoded = decode(context, subject, context.settings.embeddings[0])
+    decoded = decode(context, subject, context.embeddings[0])
     found = library(context)
     corpus = found.corpus
     count = min(context.settings.neighbours, len(corpus))

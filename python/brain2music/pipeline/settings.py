@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Settings"]
+__all__ = ["CONDITIONINGS", "Settings"]
+
+#: What music can be made from.
+CONDITIONINGS = ("clip", "moments", "track")
 
 _WHERE = "pipeline.Settings"
 
@@ -33,8 +36,9 @@ class Settings:
         or else tracks of the composer.
     include_stimuli : bool
         Whether tracks of the study may stand in the library; they are marked then. By default they are taken out.
-    embeddings : tuple of str
-        Roles of the bundle to decode; the first one is retrieved with.
+    embeddings : tuple of str, optional
+        Roles of the bundle to decode; the first one retrieves, and makes music. By default those of the paper's Table 1
+        that the bundle fills: music_embedder, text_embedder (where the study has captions), semantic_encoder, codec.
     delay_scans : int
         Scans by which responses lag behind the music.
     n_rois : int
@@ -49,6 +53,17 @@ class Settings:
         Tracks retrieved for each clip.
     examples : int
         Clips that the report plays.
+    generation : bool
+        Whether to make music, where the bundle can.
+    conditioning : tuple of str
+        What music is made from, the first one for the report's players. "clip": the decoded embedding averaged over the
+        clip's windows, as in the paper. "moments": that, brought to the mean and the spread of real embeddings.
+        "track": the decoded embedding of each window, followed in time.
+    samples : int
+        Pieces of music for each clip.
+    tagger : str, optional
+        Folder of a bundle whose tagger compares generated music with what was heard; by default the first bundle's own
+        tagger, where it has one.
     seed : int
         Decides what is drawn at random.
     device : str
@@ -76,7 +91,7 @@ class Settings:
     bundle: str | None = None
     corpus: str | None = None
     include_stimuli: bool = False
-    embeddings: tuple[str, ...] = ("music_embedder", "codec")
+    embeddings: tuple[str, ...] | None = None
     delay_scans: int = 3
     n_rois: int = 6
     cv: str | int = "runs"
@@ -84,16 +99,24 @@ class Settings:
     held_out_genres: bool = True
     neighbours: int = 10
     examples: int = 6
+    generation: bool = True
+    conditioning: tuple[str, ...] = CONDITIONINGS
+    samples: int = 1
+    tagger: str | None = None
     seed: int = 0
     device: str = "auto"
 
     def __post_init__(self) -> None:
         for name in ("delay_scans", "seed"):
             self._whole(name, 0)
-        for name in ("n_rois", "neighbours", "examples"):
+        for name in ("n_rois", "neighbours", "examples", "samples"):
             self._whole(name, 1)
-        if not self.embeddings or len(set(self.embeddings)) < len(self.embeddings):
-            raise ValueError(f"[{_WHERE}] embeddings must be one or more, each once; got {self.embeddings}")
+        for name, values in (("embeddings", self.embeddings), ("conditioning", self.conditioning)):
+            if values is not None and (not values or len(set(values)) < len(values)):
+                raise ValueError(f"[{_WHERE}] {name} must be one or more, each once; got {values}")
+        unknown = [way for way in self.conditioning if way not in CONDITIONINGS]
+        if unknown:
+            raise ValueError(f"[{_WHERE}] conditioning must be among {', '.join(CONDITIONINGS)}; got {unknown[0]!r}")
         if self.cv != "runs" and (isinstance(self.cv, str | bool) or self.cv < 2):
             raise ValueError(f"[{_WHERE}] cv must be 'runs' or a number of folds from 2; got {self.cv!r}")
 

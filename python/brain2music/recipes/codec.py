@@ -72,7 +72,8 @@ class CodecNetwork(nn.Module):
         x = self.enter(torch.cat([torch.log(magnitude + 1e-3), torch.sqrt(magnitude)], -1))
         x = self.join(x.reshape(x.size(0), -1, self.stride * self.dimension))
         x = self.encoder(x.transpose(1, 2)).transpose(1, 2)
-        latents: Tensor = self.narrow(x)
+        # Of one length: codes could not follow vectors that grow from step to step.
+        latents: Tensor = nn.functional.layer_norm(self.narrow(x), [self.latent])
         return latents
 
     def sound(self, latents: Tensor) -> Tensor:

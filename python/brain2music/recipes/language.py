@@ -13,7 +13,7 @@ from brain2music.recipes.tokens import HOP, WINDOW, Tokens
 from brain2music.recipes.towers import DIMENSION
 from brain2music.recipes.training import mixed, train
 
-__all__ = ["AcousticLanguage", "SemanticLanguage", "bigram_losses", "train_language"]
+__all__ = ["AcousticLanguage", "SemanticLanguage", "bigram_losses", "held_out_loss", "train_language"]
 
 #: Seconds of music of a sequence, and of which the next sequence is given as its beginning.
 SEQUENCE, OVERLAP = 15.0, 5.0
@@ -171,26 +171,11 @@ def train_language(
     progress: bool = True,
 ) -> bool:
     """Train a stage on spans of 15 s; see :func:`brain2music.recipes.training.train`."""
-    rate = training.semantic.size(1) / (WINDOW + HOP * (training.embeddings.size(1) - 1))
-    frames = round(SEQUENCE * rate)
     device = next(network.parameters()).device
-
-    def spans(tokens: Tokens, rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        last = tokens.semantic.size(1) - frames
-        starts = torch.randint(last + 1, (len(rows),), generator=generator)
-        columns = starts[:, None] + torch.arange(frames)
-        semantic = tokens.semantic[rows].gather(1, columns).long()
-        levels = tokens.acoustic.size(1)
-        acoustic = tokens.acoustic[rows].gather(2, columns[:, None].expand(-1, levels, -1)).long()
-        first = (starts / rate / HOP).ceil().long()
-        windows = first[:, None] + torch.arange(round((SEQUENCE - WINDOW) / HOP))
-        windows = windows.clamp(max=tokens.embeddings.size(1) - 1)
-        condition = tokens.embeddings[rows[:, None], windows].mean(1)
-        return semantic, acoustic, functional.normalize(condition, dim=-1)
 
     def loss(_: int, generator: torch.Generator) -> Mapping[str, Tensor]:
         rows = torch.randint(len(training.semantic), (batch,), generator=generator)
-        semantic, acoustic, condition = spans(training, rows, generator)
+        semantic, acoustic, condition = _spans(training, rows, generator)
         size = _NOISE * torch.rand(batch, 1, generator=generator)
         noise = torch.randn(condition.shape, generator=generator) * DIMENSION**-0.5
         condition = functional.normalize(condition + size * noise, dim=-1)
@@ -200,13 +185,7 @@ def train_language(
             return {"loss": losses.mean()}
 
     def evaluate() -> Mapping[str, float]:
-        generator = torch.Generator().manual_seed(0)
-        rows = torch.arange(len(validation.semantic))
-        parts = []
-        for some in torch.split(rows, 20):
-            semantic, acoustic, condition = (part.to(device) for part in spans(validation, some, generator))
-            parts.append(network.loss(semantic, acoustic, condition).flatten())
-        return {"held_out": float(torch.cat(parts).mean())}
+        return {"held_out": held_out_loss(network, validation)}
 
     return train(
         network,
@@ -220,6 +199,36 @@ def train_language(
         stop_after=stop_after,
         progress=progress,
     )
+
+
+@torch.no_grad()
+def held_out_loss(network: SemanticLanguage | AcousticLanguage, tokens: Tokens) -> float:
+    """Loss in nats a code, over a span of 15 s of each excerpt, under its own embedding."""
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.arange(len(tokens.semantic))
+    device = next(network.parameters()).device
+    parts = []
+    for some in torch.split(rows, 20):
+        semantic, acoustic, condition = (part.to(device) for part in _spans(tokens, some, generator))
+        parts.append(network.loss(semantic, acoustic, condition).flatten())
+    return float(torch.cat(parts).mean())
+
+
+def _spans(tokens: Tokens, rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw a span of 15 s of each row: tokens, codes, and the mean embedding of the windows inside."""
+    rate = tokens.semantic.size(1) / (WINDOW + HOP * (tokens.embeddings.size(1) - 1))
+    frames = round(SEQUENCE * rate)
+    last = tokens.semantic.size(1) - frames
+    starts = torch.randint(last + 1, (len(rows),), generator=generator)
+    columns = starts[:, None] + torch.arange(frames)
+    semantic = tokens.semantic[rows].gather(1, columns).long()
+    levels = tokens.acoustic.size(1)
+    acoustic = tokens.acoustic[rows].gather(2, columns[:, None].expand(-1, levels, -1)).long()
+    first = (starts / rate / HOP).ceil().long()
+    windows = first[:, None] + torch.arange(round((SEQUENCE - WINDOW) / HOP))
+    windows = windows.clamp(max=tokens.embeddings.size(1) - 1)
+    condition = tokens.embeddings[rows[:, None], windows].mean(1)
+    return semantic, acoustic, functional.normalize(condition, dim=-1)
 
 
 def bigram_losses(training: Tensor, validation: Tensor, codes: int) -> dict[str, float]:

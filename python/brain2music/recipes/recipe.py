@@ -49,17 +49,17 @@ class Plan:
         Type of linear maps while embedder, tagger and stages are trained (the codec's stay float32).
     """
 
-    excerpts: int = 3000
+    excerpts: int = 1000
     validation: int = 100
-    embedder: int = 3000
-    codec: int = 12_000
-    semantic: int = 6000
-    acoustic: int = 6000
-    tagger: int = 1500
+    embedder: int = 800
+    codec: int = 3600
+    semantic: int = 1000
+    acoustic: int = 1200
+    tagger: int = 500
     clusters: int = 512
     codes: int = 512
     directions: int = 64
-    dtype: str = "float32"
+    dtype: str = "bfloat16"
 
 
 class Recipe:

@@ -75,5 +75,11 @@ ROLES = {
     "retrieved": Entry(
         "Retrieved", "The track of the library that lies nearest to the embedding decoded from brain activity."
     ),
+    "generated": Entry(
+        "Generated", "New music, made by networks from the embedding decoded from brain activity. Nobody recorded it."
+    ),
     "oracle": Entry("Oracle", "The track that lies nearest to the true embedding: the best that retrieval could do."),
+    "generated-oracle": Entry(
+        "Generated, oracle", "New music made from the true embedding: the best that generation could do."
+    ),
 }

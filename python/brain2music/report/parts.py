@@ -11,7 +11,11 @@ import numpy.typing as npt
 
 from brain2music.report.glossary import ROLES
 
-__all__ = ["Column", "Example", "Figure", "Headline", "Page", "Player", "Section", "Table"]
+__all__ = ["Column", "Example", "Figure", "Headline", "Page", "Player", "Role", "Section", "Table"]
+
+
+#: What a player plays (``ROLES`` says it in words).
+Role = Literal["heard", "retrieved", "generated", "oracle", "generated-oracle"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Player:
 
     Parameters
     ----------
-    role : {"heard", "retrieved", "oracle"}
+    role : {"heard", "retrieved", "generated", "oracle", "generated-oracle"}
     label : str
         What it is: ``"Retrieved, rank 1: jazz.00012"``.
     detail : str
@@ -68,7 +72,7 @@ class Player:
         small.
     """
 
-    role: Literal["heard", "retrieved", "oracle"]
+    role: Role
     label: str
     detail: str
     waveform: npt.NDArray[np.float32]

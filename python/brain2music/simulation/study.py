@@ -11,6 +11,7 @@ import numpy as np
 from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
 from brain2music.files import write_json
+from brain2music.narration import tell
 from brain2music.simulation import bids
 from brain2music.simulation.brain.hearing import RATE_HZ, FeatureTable, clip_features
 from brain2music.simulation.brain.subject import Listener
@@ -115,13 +116,17 @@ def simulate(
     schedule = draw_schedule(seed, settings.runs)
     tracks = sorted({(clip.genre, clip.track) for clip in schedule.clips}, key=lambda t: (GENRES.index(t[0]), t[1]))
     # Seeds of the study's tracks are even, of the library's odd: no track is in both, whatever the seed.
+    tell(f"Composing and playing {len(tracks)} tracks: the music that is heard in the scanner.", progress)
     write_tracks(root / "stimuli", tracks, 2 * seed, progress=progress)
     if corpus:
         # Numbered from 100 on, after GTZAN's: no track of the study has a namesake in the library.
         library = [(genre, 100 + number) for genre in GENRES for number in range(corpus)]
+        tell(f"Composing {len(library)} tracks that nobody hears: the library that music is retrieved from.", progress)
         write_tracks(root / "corpus", library, 2 * seed + 1, LIBRARY_S, progress)
     bids.write_study(root)
+    tell("Listening to each clip with a model of the ear: what the simulated brains respond to.", progress)
     heard = _heard(root, schedule, seed, progress)
+    tell(f"Simulating the fMRI of {subjects} subjects: brains, noise, drift, and the files of a study.", progress)
     with tqdm(total=subjects * len(schedule.runs()), desc="brains", unit="run", disable=not progress) as bar:
         for number in range(1, subjects + 1):
             _write_subject(root, number, settings, schedule, heard, bar)

@@ -1,0 +1,202 @@
+"""Sections of the report that play music, and that say how well generated music matches what was heard."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from brain2music import metrics
+from brain2music import report as pages
+from brain2music.evaluation import Row, Summary
+from brain2music.pipeline import figures
+from brain2music.pipeline.context import Context
+from brain2music.pipeline.decoding import Decoded, average
+from brain2music.pipeline.generation import generate, generate_oracle
+from brain2music.pipeline.retrieval import Library, library, retrieve
+from brain2music.report.parts import Role
+from brain2music.study.stimuli import load_audio
+
+__all__ = ["generation_section", "listening_section"]
+
+_AUDIO = (".wav", ".flac", ".ogg", ".mp3", ".au")
+
+#: What each way of conditioning is called.
+_WAYS = {
+    "clip": "decoded embedding, windows averaged",
+    "moments": "the same, brought to the moments of real embeddings",
+    "track": "a decoded embedding for each window",
+}
+
+
+def listening_section(context: Context, decoded: Decoded) -> pages.Section:
+    """Play what was heard, and what was made of the brain's response to it."""
+    made = (
+        "The embedding decoded from the brain's response fetches the nearest track of a library, and is made into new "
+        "music. "
+        if context.generates
+        else "The embedding decoded from the brain's response fetches the nearest track of a library. "
+    )
+    none = ""
+    if context.settings.generation and not context.generates:
+        none = f" No music was made: the bundle {context.bundle.name!r} cannot make any from its {decoded.embedding}."
+    return pages.Section(
+        title="Listen",
+        text=f"{made}The examples are test clips of subject {decoded.subject}, from the best identified to the worst "
+        f"in even steps: none is picked by ear.{none}",
+        examples=tuple(_examples(context, decoded, library(context))),
+    )
+
+
+def _examples(context: Context, decoded: Decoded, found: Library) -> Iterable[pages.Example]:
+    retrieved, _ = retrieve(context, decoded.subject)
+    corpus, way = found.corpus, context.settings.conditioning[0]
+    generated = (generate(context, decoded.subject, way)[0], generate_oracle(context)) if context.generates else None
+    per_clip = metrics.identification_accuracy(*average(decoded.test, decoded.test_target)).per_item
+    order = np.argsort(-per_clip, kind="stable")
+    count = min(context.settings.examples, len(order))
+    chosen = order[np.linspace(0, len(order) - 1, count).round().astype(int)]
+    captions = context.study.captions if context.study.has_captions else {}
+    others = len(order) - 1
+    for index in chosen.tolist():
+        clip = str(decoded.test_clips.ids[index])
+
+        def track(
+            role: Role, label: str, indices: np.ndarray, scores: np.ndarray, i: int = index
+        ) -> list[pages.Player]:
+            name = str(corpus.ids[indices[i, 0]])
+            path = _audio_file(found.audio, name)
+            if path is None:
+                return []
+            waveform, rate = load_audio(path)
+            waveform = waveform[: round((corpus.seconds or 15.0) * rate)]
+            label = f"{label}: {name.rpartition('/')[2]}"
+            return [figures.player(role, label, f"cosine {scores[i, 0]:.2f}", waveform, rate)]
+
+        waveform, rate = context.study.stimuli[clip]
+        players = [figures.player("heard", f"Heard: {clip}", "", waveform, rate)]
+        players += track("retrieved", "Retrieved", retrieved.indices, retrieved.scores)
+        if generated is not None:
+            detail = f"from {_WAYS[way]}"
+            players.append(figures.player("generated", "Generated from the brain", detail, *generated[0].sound(clip)))
+        players += track(
+            "oracle", "Oracle: nearest to the true embedding", retrieved.oracle_indices, retrieved.oracle_scores
+        )
+        if generated is not None:
+            label = "Oracle: generated from the true embedding"
+            players.append(figures.player("generated-oracle", label, "", *generated[1].sound(clip)))
+        yield pages.Example(
+            clip=clip,
+            genre=str(decoded.test_clips.genre[index]),
+            subject=decoded.subject,
+            caption=captions.get(clip, ""),
+            detail=f"Told apart from {per_clip[index] * others:.0f} of {others} other clips (chance {others / 2:.0f}, "
+            f"oracle {others})",
+            players=tuple(players),
+        )
+
+
+def generation_section(context: Context, rows: Sequence[Row], summaries: Sequence[Summary]) -> pages.Section:
+    """Tabulate what networks hear in the music that was made."""
+    card = context.bundle.roles[context.embeddings[0]]["card"]
+    tagger = context.tagger
+    judged = ""
+    if tagger is not None:
+        judged = (
+            f" A tagger, {tagger.roles['tagger']['card']['name']}, which shares nothing with the embedder, names the "
+            "likeliest genres, instruments and moods of both."
+        )
+    pieces = context.settings.samples
+    return pages.Section(
+        title="Music generated",
+        text=f"The generated music is listened to by {card['name']}, and its embedding is compared with the "
+        f"embeddings of all test clips: the better it tells the clip that was heard from the others, the more of it "
+        f"came through.{judged} Chance is music made for another clip, the oracle is music made from the true "
+        f"embedding. {'One piece was' if pieces == 1 else f'{pieces} pieces were'} made for each clip.",
+        tables=(_way_table(context, summaries), _genre_table(rows), _subject_table(rows)),
+    )
+
+
+def _shown(metric: str) -> bool:
+    return metric in ("identification", "correlation") or metric.startswith("agreement_")
+
+
+def _named(metric: str) -> str:
+    return f"{metric.removeprefix('agreement_')} agree" if metric.startswith("agreement_") else metric
+
+
+def _way_table(context: Context, summaries: Sequence[Summary]) -> pages.Table:
+    first = context.settings.conditioning[0]
+    stages = {"generate-test" if way == first else f"generate_{way}-test": way for way in context.settings.conditioning}
+    body = tuple(
+        (
+            _WAYS[stages[one.stage]],
+            _named(one.metric),
+            f"{one.mean:.3f}" + ("" if one.sd is None else f" ± {one.sd:.3f}"),
+            f"{one.chance:.3f}",
+            f"{one.oracle:.3f}",
+        )
+        for one in summaries
+        if one.stage in stages and one.genre == "all" and _shown(one.metric)
+    )
+    columns = (
+        pages.Column("Made from", "What the generator was given", "left"),
+        pages.Column("Metric", "Agreement: share of the likeliest classes that both have", "left"),
+        pages.Column("Value", "Mean ± standard deviation over subjects", "right"),
+        pages.Column("Chance", "Music made for another clip", "right"),
+        pages.Column("Oracle", "Music made from the true embedding", "right"),
+    )
+    return pages.Table("Generated music", "Test clips.", columns, body)
+
+
+def _genre_table(rows: Sequence[Row]) -> pages.Table:
+    own = [row for row in rows if row.stage == "generate-test"]
+    body = []
+    for genre in dict.fromkeys(row.genre for row in own):
+        cells = [genre]
+        for metric in ("identification", "agreement_genres"):
+            found = [row for row in own if (row.genre, row.metric) == (genre, metric)]
+            cells += [
+                f"{np.mean([getattr(row, name) for row in found]):.3f}" if found else "none"
+                for name in ("value", "chance", "oracle")
+            ]
+        body.append(tuple(cells))
+    columns = (
+        pages.Column("Genre", "", "left"),
+        pages.Column("Identification", "Mean over subjects", "right"),
+        pages.Column("Chance", "", "right"),
+        pages.Column("Oracle", "", "right"),
+        pages.Column("Genres agree", "Share of the two likeliest genres; none without a tagger", "right"),
+        pages.Column("Chance (genres)", "", "right"),
+        pages.Column("Oracle (genres)", "", "right"),
+    )
+    return pages.Table("Generated music by genre", "Means over subjects.", columns, tuple(body))
+
+
+def _subject_table(rows: Sequence[Row]) -> pages.Table:
+    body = tuple(
+        (
+            f"sub-{row.subject}",
+            _named(row.metric),
+            f"{row.value:.3f}",
+            f"{row.chance:.3f}",
+            f"{row.oracle:.3f}",
+            str(row.n),
+        )
+        for row in rows
+        if row.stage == "generate-test" and row.genre == "all" and _shown(row.metric)
+    )
+    columns = (
+        pages.Column("Subject", "", "left"),
+        pages.Column("Metric", "", "left"),
+        pages.Column("Value", "", "right"),
+        pages.Column("Chance", "", "right"),
+        pages.Column("Oracle", "", "right"),
+        pages.Column("n", "Pieces of music", "right"),
+    )
+    return pages.Table("Generated music, subject by subject", "Test clips.", columns, body)
+
+
+def _audio_file(audio: Path | None, track: str) -> Path | None:
+    if audio is None:
+        return None
+    return next((path for ending in _AUDIO if (path := audio / f"{track}{ending}").is_file()), None)
