@@ -2,6 +2,7 @@
 
 import csv
 import sys
+from functools import partial
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import scipy.signal
 import soundfile
 
 import brain2music as b2m
-from brain2music.recipes import OwnMusic, Plan, Recipe, own_music, tagger
+from brain2music.recipes import OwnMusic, Plan, Recipe, codec_training, language, own_music, tagger
+from brain2music.recipes import recipe as recipe_module
 
 RATE = 8000
 SCRIPT = Path(__file__).parents[3] / "examples" / "train_bundle" / "train_bundle.py"
@@ -185,7 +187,9 @@ def test_folders_without_music_are_refused(music, captions, tmp_path):
         OwnMusic(tmp_path / "none", captions)
 
 
-def test_a_tiny_bundle_of_own_music_makes_music(music, captions, tmp_path):
+def test_a_tiny_bundle_of_own_music_makes_music(music, captions, tmp_path, monkeypatch):
+    monkeypatch.setattr(codec_training, "_BATCH", 2)
+    monkeypatch.setattr(recipe_module, "train_language", partial(language.train_language, batch=2))
     plan = Plan(embedder=2, codec=2, semantic=2, acoustic=2, clusters=8, codes=8, directions=4)
     recipe = Recipe(tmp_path / "work", plan, source=OwnMusic(music, captions), processes=1, progress=False)
     with pytest.warns(UserWarning, match="left out"):
@@ -203,7 +207,7 @@ def test_a_tiny_bundle_of_own_music_makes_music(music, captions, tmp_path):
 
 def test_tags_of_some_files_teach_tagger_and_embedder(music, captions, tags, tmp_path, monkeypatch):
     monkeypatch.setattr(tagger, "_BATCH", 4)
-    source = OwnMusic(music, captions, tags, seed=3)
+    source = OwnMusic(music, captions, tags, seed=1)
     recipe = Recipe(tmp_path, Plan(embedder=1, tagger=2), source=source, processes=1, progress=False)
     with pytest.warns(UserWarning, match="left out"):
         recipe.excerpts()
