@@ -1,6 +1,7 @@
 """The rows of the table of goals: each a function of the material that returns its value, chance and oracle."""
 
 import time
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ _Row = dict[str, Any] | None
 # ---- the embedder ---------------------------------------------------------------------------------------------------
 
 
+@cache
 def _both_towers(material: Material) -> tuple[_Floats, _Floats]:
     """Embed all clips and their captions, to length 1."""
     context = material.context
@@ -91,6 +93,7 @@ def codec_log_mel(material: Material) -> _Row:
     return _row(codec_error(mel, rounded, sound, mean), 1.0, codec_error(mel, free, sound, mean), len(sound))
 
 
+@cache
 def _musicnn_tags(material: Material) -> tuple[_Floats, _Floats] | None:
     """Tag the test clips, and what the codec makes of them."""
     if material.musicnn is None:
@@ -131,6 +134,7 @@ def codec_tag_margin(material: Material) -> _Row:
 # ---- the stages -----------------------------------------------------------------------------------------------------
 
 
+@cache
 def _tokens(material: Material) -> Tokens:
     """Make tokens of the evaluation's excerpts."""
     recipe, folder = material.recipe, material.work / "tokens_evaluation"
@@ -165,6 +169,7 @@ def acoustic_under_bigrams(material: Material) -> _Row:
 # ---- generated music ------------------------------------------------------------------------------------------------
 
 
+@cache
 def _oracle(material: Material) -> tuple[list[str], _Floats, dict[str, Any]]:
     """Return the test clips, their true embeddings, and the music that was made of these."""
     from brain2music.pipeline import embed, generate_oracle

@@ -57,6 +57,7 @@ def test_the_wheel_holds_kernels_stubs_and_headers():
         "brain2music/_core/signal.pyi",
         "brain2music/bundles/shipped/acoustic/bundle.json",
         "brain2music/bundles/shipped/acoustic/music_embedder.pt",
+        "brain2music/bundles/shipped/composer/acoustic.pt",
         "brain2music/bundles/schema.json",
         "brain2music/lib/libbrain2music.so",
         "brain2music/include/brain2music/retrieval/index.h",

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -21,25 +22,28 @@ from brain2music.simulation import simulate
 
 #: Little to do, all of it real.
 OPTIONS = ["--subjects", "001", "--embeddings", "music_embedder", "--no-held-out-genres", "--examples", "2"]
-OPTIONS += ["--conditioning", "clip", "--quiet"]
+OPTIONS += ["--no-generation", "--quiet"]
 
 
 @pytest.fixture(scope="module")
 def results(simulated, tmp_path_factory):
     out = tmp_path_factory.mktemp("run") / "results"
-    assert main(["run", str(simulated), str(out), "--examples", "2", "--quiet"]) == 0
+    with warnings.catch_warnings():
+        # On 80 clips a dimension or two of a thousand may like the smallest penalty best.
+        warnings.filterwarnings("ignore", ".*the grid of alphas should reach", UserWarning)
+        assert main(["run", str(simulated), str(out), "--examples", "2", "--conditioning", "clip", "--quiet"]) == 0
     return out
 
 
 def test_every_figure_stands_beside_chance_and_oracle(results):
     rows = read_rows(results / "evaluate.tsv")
-    generated = {"generate-test", "generate_moments-test", "generate_track-test"}
-    assert {row.stage for row in rows} == {"decode-test", "decode-train", "decode-heldout", "retrieve-test"} | generated
+    stages = {"decode-test", "decode-train", "decode-heldout", "retrieve-test", "generate-test"}
+    assert {row.stage for row in rows} == stages
     assert {row.subject for row in rows} == {"001", "002"}
     assert {row.embedding for row in rows} == {"music_embedder", "text_embedder", "semantic_encoder", "codec"}
     assert {f"agreement_{group}" for group in metrics.TOP_N} < {row.metric for row in rows}
     headline = [row for row in rows if row.genre == "all" and row.metric == "identification"]
-    assert len(headline) == 2 * (4 * 3 + 1 + 3)
+    assert len(headline) == 2 * (4 * 3 + 1 + 1)
     for row in headline:
         # What is made of the true embedding does better; chance is that of a random pick.
         assert row.value <= row.oracle + 0.05 * row.stage.startswith("generate")
@@ -63,11 +67,9 @@ def test_music_is_generated_as_long_as_what_was_heard(results):
         waveform, rate = made.sound(clip)
         assert len(waveform) == 15 * rate
         assert waveform.std() > 1e-3
-    others = [pipeline.generate(context, subject, way)[0] for subject in ("001", "002") for way in ("moments", "track")]
-    folders = {made.folder, pipeline.generate_oracle(context).folder, *(other.folder for other in others)}
-    assert len(folders) == 6
-    sounds = [(folder / f"{made.clips[0]}.wav").read_bytes() for folder in folders]
-    assert len(set(sounds)) == 6
+    other = pipeline.generate(context, "002", "clip")[0]
+    folders = {made.folder, pipeline.generate_oracle(context).folder, other.folder}
+    assert len({(folder / f"{made.clips[0]}.wav").read_bytes() for folder in folders}) == 3
     # What was written is what was listened to.
     waveform, rate = made.sound(made.clips[0])
     again = context.bundle.embed("music_embedder", (waveform[None], rate)).values.mean(axis=1)[0]
@@ -183,7 +185,7 @@ def test_bad_settings_are_named(simulated, tmp_path, capsys):
         (["--n-rois", "0"], "n_rois must be a whole number from 1; got 0"),
         (["--cv", "folds"], "cv must be 'runs' or a number of folds from 2; got 'folds'"),
         (["--subjects", "009"], "subjects must be among 001, 002; got 009"),
-        (["--embeddings", "text_embedder"], "the bundle must fill the roles asked for"),
+        (["--bundle", "acoustic", "--embeddings", "text_embedder"], "the bundle must fill the roles asked for"),
         (["--corpus", str(tmp_path / "none.index")], "none.index"),
     ):
         assert main(["run", str(simulated), str(tmp_path / "out"), *options, "--quiet"]) == 1

@@ -76,7 +76,7 @@ class Bundle:
 
     @classmethod
     def default(cls, device: str | torch.device = "auto", dtype: str | torch.dtype | None = None) -> "Bundle":
-        """Open the bundle that is taken where none is named: acoustic statistics in place of trained networks."""
+        """Open the bundle that is taken where none is named: "composer", networks trained on composed music."""
         return cls.shipped(DEFAULT, device, dtype)
 
     @classmethod
@@ -87,7 +87,7 @@ class Bundle:
 
         Parameters
         ----------
-        name : {"acoustic"}
+        name : {"acoustic", "composer"}
             Which one.
         device : str or torch.device, default "auto"
             Where the networks run.

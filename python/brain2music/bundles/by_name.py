@@ -6,7 +6,7 @@ from pathlib import Path
 __all__ = ["DEFAULT", "bundle_folder", "shipped_folder", "shipped_names"]
 
 #: The bundle that is taken where none is named.
-DEFAULT = "acoustic"
+DEFAULT = "composer"
 
 _SHIPPED = Path(__file__).parent / "shipped"
 

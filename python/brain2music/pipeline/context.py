@@ -97,7 +97,10 @@ class Context:
         if self.settings.embeddings is not None:
             return self.settings.embeddings
         captioned = self.study.has_captions
-        found = tuple(role for role in TABLE_1 if role in self.bundle.roles and (role != "text_embedder" or captioned))
+        roles = self.bundle.roles
+        # A codec or an encoder may make codes alone.
+        able = [role for role in TABLE_1 if {"embed", "embed_ids"} & set(roles.get(role, {}).get("methods", ()))]
+        found = tuple(role for role in able if role != "text_embedder" or captioned)
         if not found:
             raise ValueError(
                 f"[pipeline.Context] the bundle must fill one of {', '.join(TABLE_1)}; got "

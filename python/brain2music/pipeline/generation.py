@@ -1,6 +1,7 @@
 """Fourth step: music is made from what was decoded, and listened to by the networks that listened to the clips."""
 
 import json
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -31,12 +32,14 @@ class Generated:
     """Music made for each test clip, and what the networks hear in it.
 
     ``embedded`` is (n, s, d): the embedding of each of s pieces, averaged over its windows. ``tags`` is (n, s, classes)
-    or None: what the tagger says of each.
+    or None: what the tagger says of each. ``quieter`` counts the pieces that exceeded full scale, and were made quieter
+    as a whole.
     """
 
     clips: tuple[str, ...]
     embedded: _Floats
     tags: _Floats | None
+    quieter: int
     folder: Path
 
     def sound(self, clip: str, sample: int = 0) -> tuple[_Floats, int]:
@@ -164,22 +167,29 @@ def _generate(
         audio = generator.generate(
             condition(), seconds=seconds, samples=chosen.samples, seed=chosen.seed, progress=context.progress
         )
-        audio.save(folder, ids)
-        pieces, names = _pieces(audio), _names(audio)
+        with warnings.catch_warnings():
+            # How many pieces were written quieter is told in the report, and each one's gain beside its file.
+            warnings.filterwarnings("ignore", ".* exceeds full scale", UserWarning)
+            audio.save(folder, ids)
+        pieces, gains, names = *_within_full_scale(audio), _names(audio)
         shape = (len(ids), chosen.samples, -1)
         embedded = bundle.embed(role, (pieces, audio.rate), ids=names, progress=context.progress).values
         tensors = {"embedded": np.ascontiguousarray(embedded.mean(axis=1).reshape(shape))}
         if tagger is not None:
             tensors["tags"] = tagger.tag((pieces, audio.rate), ids=names).values.reshape(shape)
         _core.io.save_safetensors(folder / "heard.safetensors", tensors, {})
-        write_json(folder / "about.json", {"clips": ids, **key})
+        write_json(folder / "about.json", {"clips": ids, "quieter": int((gains < 1).sum()), **key})
 
     folder = context.store.once("generate", name, key, "", write)
     tensors, _ = _core.io.load_safetensors(folder / "heard.safetensors")
     about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
     heard = tensors.get("tags")
     return Generated(
-        tuple(about["clips"]), tensors["embedded"].numpy(), None if heard is None else heard.numpy(), folder
+        tuple(about["clips"]),
+        tensors["embedded"].numpy(),
+        None if heard is None else heard.numpy(),
+        about["quieter"],
+        folder,
     )
 
 
@@ -188,11 +198,11 @@ def _seconds(context: Context) -> float:
     return float(max(clip.end - clip.start for clip in context.study.clips))
 
 
-def _pieces(audio: Audio) -> _Floats:
-    """Put all pieces behind one another, (q * samples, channels, time), within full scale as their files are."""
+def _within_full_scale(audio: Audio) -> tuple[_Floats, _Floats]:
+    """Put all pieces behind one another, (q * samples, channels, time), as loud as in their files; and their gains."""
     sound = audio.waveform.reshape(-1, *audio.waveform.shape[2:])
-    peaks = np.abs(sound).max(axis=(1, 2), keepdims=True)
-    return np.asarray(sound / np.maximum(peaks, 1), np.float32)
+    gains = 1 / np.maximum(np.abs(sound).max(axis=(1, 2)), 1)
+    return np.asarray(sound * gains[:, None, None], np.float32), np.asarray(gains, np.float32)
 
 
 def _names(audio: Audio) -> list[str]:

@@ -106,12 +106,16 @@ def generation_section(context: Context, rows: Sequence[Row], summaries: Sequenc
             "likeliest genres, instruments and moods of both."
         )
     pieces = context.settings.samples
+    made = [generate(context, subject, way)[0] for way in context.settings.conditioning for subject in context.subjects]
+    made.append(generate_oracle(context))
+    quieter, count = sum(one.quieter for one in made), sum(one.embedded.shape[0] * pieces for one in made)
     return pages.Section(
         title="Music generated",
         text=f"The generated music is listened to by {card['name']}, and its embedding is compared with the "
         f"embeddings of all test clips: the better it tells the clip that was heard from the others, the more of it "
         f"came through.{judged} Chance is music made for another clip, the oracle is music made from the true "
-        f"embedding. {'One piece was' if pieces == 1 else f'{pieces} pieces were'} made for each clip.",
+        f"embedding. {'One piece was' if pieces == 1 else f'{pieces} pieces were'} made for each clip. {quieter} of "
+        f"{count} pieces exceeded full scale, and were made quieter as a whole.",
         tables=(_way_table(context, summaries), _genre_table(rows), _subject_table(rows)),
     )
 

@@ -30,7 +30,8 @@ class Settings:
     exclude_runs : tuple of str
         Runs to leave out, by their entities, as for ``b2m.Study``.
     bundle : str, optional
-        Folder of trained networks; by default the bundle that comes with brain2music.
+        Folder of trained networks, or the name of a bundle that comes with brain2music: "composer", the default, or
+        "acoustic".
     corpus : str, optional
         Index of a music library, as ``Corpus.build`` wrote it. By default the folder ``corpus`` of a simulated study,
         or else tracks of the composer.
