@@ -51,7 +51,14 @@ class Material:
             signal=wanted["signal"],
             progress=False,
         )
-        settings = Settings(str(study), bundle=str(self.bundle.path), device="cpu", seed=wanted["seed"])
+        settings = Settings(
+            str(study),
+            bundle=str(self.bundle.path),
+            embeddings=("music_embedder",),
+            held_out_genres=False,
+            device="cpu",
+            seed=wanted["seed"],
+        )
         return Context(settings, self.work / "measured", progress=False)
 
     @cached_property

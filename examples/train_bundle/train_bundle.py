@@ -109,7 +109,7 @@ def cards(notes: str, licence: str) -> dict[str, dict[str, Any]]:
         "semantic_encoder": ("Lower blocks of the music tower, k-means", "w2v-BERT, layer 7, k-means"),
         "codec": ("Spectral codec", "SoundStream"),
         "conditioner": ("Residual k-means of embeddings", "MuLan's residual quantiser"),
-        "tagger": ("Tagger", "the LEAF classifier of the evaluation"),
+        "tagger": ("Tagger trained with the bundle", "the LEAF classifier of the evaluation"),
         "semantic": ("Transformer of semantic tokens", "MusicLM's semantic stage"),
         "acoustic": ("Transformer of acoustic codes, levels in parallel", "MusicLM's coarse and fine stages"),
     }

@@ -23,7 +23,7 @@ _AUDIO = (".wav", ".flac", ".ogg", ".mp3", ".au")
 #: What each way of conditioning is called.
 _WAYS = {
     "clip": "decoded embedding, windows averaged",
-    "moments": "the same, brought to the moments of real embeddings",
+    "moments": "decoded embedding, at the moments of real ones",
     "track": "a decoded embedding for each window",
 }
 
@@ -102,7 +102,7 @@ def generation_section(context: Context, rows: Sequence[Row], summaries: Sequenc
     judged = ""
     if tagger is not None:
         judged = (
-            f" A tagger, {tagger.roles['tagger']['card']['name']}, which shares nothing with the embedder, names the "
+            f" A tagger ({tagger.roles['tagger']['card']['name']}), which shares nothing with the embedder, names the "
             "likeliest genres, instruments and moods of both."
         )
     pieces = context.settings.samples
@@ -111,8 +111,8 @@ def generation_section(context: Context, rows: Sequence[Row], summaries: Sequenc
     quieter, count = sum(one.quieter for one in made), sum(one.embedded.shape[0] * pieces for one in made)
     return pages.Section(
         title="Music generated",
-        text=f"The generated music is listened to by {card['name']}, and its embedding is compared with the "
-        f"embeddings of all test clips: the better it tells the clip that was heard from the others, the more of it "
+        text=f"The generated music is embedded as the clips were ({card['name']}), and its embedding is compared with "
+        f"those of all test clips: the better it tells the clip that was heard from the others, the more of it "
         f"came through.{judged} Chance is music made for another clip, the oracle is music made from the true "
         f"embedding. {'One piece was' if pieces == 1 else f'{pieces} pieces were'} made for each clip. {quieter} of "
         f"{count} pieces exceeded full scale, and were made quieter as a whole.",
@@ -128,6 +128,11 @@ def _named(metric: str) -> str:
     return f"{metric.removeprefix('agreement_')} agree" if metric.startswith("agreement_") else metric
 
 
+def _three(number: float) -> str:
+    """Write a number to three places; what rounds to 0 has no sign."""
+    return f"{round(number, 3) + 0.0:.3f}"
+
+
 def _way_table(context: Context, summaries: Sequence[Summary]) -> pages.Table:
     first = context.settings.conditioning[0]
     stages = {"generate-test" if way == first else f"generate_{way}-test": way for way in context.settings.conditioning}
@@ -135,9 +140,9 @@ def _way_table(context: Context, summaries: Sequence[Summary]) -> pages.Table:
         (
             _WAYS[stages[one.stage]],
             _named(one.metric),
-            f"{one.mean:.3f}" + ("" if one.sd is None else f" ± {one.sd:.3f}"),
-            f"{one.chance:.3f}",
-            f"{one.oracle:.3f}",
+            _three(one.mean) + ("" if one.sd is None else f" ± {one.sd:.3f}"),
+            _three(one.chance),
+            _three(one.oracle),
         )
         for one in summaries
         if one.stage in stages and one.genre == "all" and _shown(one.metric)
@@ -160,7 +165,7 @@ def _genre_table(rows: Sequence[Row]) -> pages.Table:
         for metric in ("identification", "agreement_genres"):
             found = [row for row in own if (row.genre, row.metric) == (genre, metric)]
             cells += [
-                f"{np.mean([getattr(row, name) for row in found]):.3f}" if found else "none"
+                _three(float(np.mean([getattr(row, name) for row in found]))) if found else "none"
                 for name in ("value", "chance", "oracle")
             ]
         body.append(tuple(cells))
@@ -181,9 +186,9 @@ def _subject_table(rows: Sequence[Row]) -> pages.Table:
         (
             f"sub-{row.subject}",
             _named(row.metric),
-            f"{row.value:.3f}",
-            f"{row.chance:.3f}",
-            f"{row.oracle:.3f}",
+            _three(row.value),
+            _three(row.chance),
+            _three(row.oracle),
             str(row.n),
         )
         for row in rows

@@ -230,11 +230,14 @@ def test_sequences_of_training_are_laid_out_as_the_manifest_says(tmp_path):
 
 def test_bigrams_are_counted():
     codes = torch.tensor([[[0, 1, 0, 1, 0, 1]]])
-    seen = {before: np.array([0.1, 0.1]) for before in (0, 1)}
-    for before, after in zip([0, 1, 0, 1, 0], [1, 0, 1, 0, 1], strict=True):
-        seen[before][after] += 1
-    expected = -np.mean([np.log(seen[b][a] / seen[b].sum()) for b, a in [(0, 1), (1, 0), (0, 1), (1, 0), (0, 1)]])
-    assert bigram_losses(codes, codes, 2) == {"frame": pytest.approx(expected, rel=1e-5)}
+    pairs = [(0, 1), (1, 0), (0, 1), (1, 0), (0, 1)]
+    single = np.array([2.1, 3.1]) / 5.2  # of the codes that follow, a tenth added to each
+    losses = []
+    for weight in (0.1, 1, 10, 100, 1000, 10_000):
+        rows = [[sum(pair == (before, after) for pair in pairs) for after in (0, 1)] for before in (0, 1)]
+        guess = (np.array(rows) + weight * single) / (np.sum(rows, axis=1, keepdims=True) + weight)
+        losses.append(-np.mean([np.log(guess[pair]) for pair in pairs]))
+    assert bigram_losses(codes, codes, 2) == {"frame": pytest.approx(min(losses), rel=1e-5)}
 
 
 # ---- all of it ----------------------------------------------------------------------------------------------------
@@ -263,3 +266,27 @@ def test_a_tiny_bundle_is_trained_and_makes_music(tmp_path, one):
         ("instruments", ("drums",), False),
         ("moods", ("sad calm",), True),
     ]
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+def test_packed_weights_are_rows_of_whole_numbers_times_a_scale():
+    from brain2music.recipes.packed import PackedLinear, packed
+
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Linear(40, 30), torch.nn.LayerNorm(30), torch.nn.Embedding(5, 7))
+    module[0].weight.data[3] = 0
+    made = packed(module)
+    assert isinstance(module[0], torch.nn.Linear)  # what was packed is a copy
+    weight = made[0].weight.numpy()
+    assert weight.dtype == np.int8
+    assert np.abs(weight).max() == 127
+    for packed_one, true in ((made[0], module[0].weight), (made[2], module[2].weight)):
+        restored = packed_one.weight.float() * packed_one.scale.float()
+        largest = true.abs().amax(1, keepdim=True)
+        assert ((restored - true).abs() <= largest * (0.5 / 127 + 2**-10) + 1e-7).all()
+    x = torch.randn(4, 40)
+    expected = torch.nn.functional.linear(x, made[0].weight * made[0].scale.float(), made[0].bias.float())
+    # Opened, the product is a constant: nothing is unpacked at each call.
+    frozen = torch.jit.freeze(torch.jit.script(PackedLinear(module[0])).eval().float())
+    torch.testing.assert_close(frozen(x), expected)
+    assert [node.kind() for node in frozen.graph.nodes() if not node.kind().startswith("prim::")] == ["aten::linear"]
