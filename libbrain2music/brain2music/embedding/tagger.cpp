@@ -1,5 +1,6 @@
 #include "brain2music/embedding/tagger.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
