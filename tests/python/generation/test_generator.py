@@ -313,7 +313,7 @@ def test_bad_requests_are_one_sentence(generator, embedding, change, message):
 
 def test_a_bundle_without_stages_makes_no_music():
     with pytest.raises(ValueError, match=r"the bundle must have stages to make music; got none in"):
-        b2m.MusicGenerator(b2m.Bundle.default(device="cpu"))
+        b2m.MusicGenerator(b2m.Bundle.shipped("acoustic", device="cpu"))
 
 
 def test_no_blocks_without_the_codecs_context(tmp_path, embedding):
