@@ -33,9 +33,7 @@ def _both_towers(material: Material) -> tuple[_Floats, _Floats]:
     music = material.bundle.embed("music_embedder", context.study.stimuli)
     captions = context.study.captions
     texts = material.bundle.embed("text_embedder", captions)[np.array(music.clip_ids)]
-    pair = (_unit(each.values.mean(axis=1)) for each in (music, texts))
-    first, second = pair
-    return first, second
+    return _unit(music.values.mean(axis=1)), _unit(texts.values.mean(axis=1))
 
 
 def _truth(material: Material) -> list[tuple[str, ...]]:

@@ -89,14 +89,14 @@ class Tags:
     def agreement(self, other: "Tags") -> dict[str, Agreement[Any]]:
         """Compare with the tags of other recordings of the clips, such as reconstructions.
 
-        Of each group, the n most likely classes are compared, as
+        The n most likely classes of each group are compared, as
         :func:`class_agreement <brain2music.metrics.class_agreement>` does; n is the paper's
         (``brain2music.metrics.TOP_N``: genres 2, instruments 2, moods 1), and 1 for other groups.
 
         Parameters
         ----------
         other : Tags
-            Of the same clips in the same order, by the same tagger.
+            The tags of the same clips in the same order, by the same tagger.
 
         Returns
         -------

@@ -13,6 +13,7 @@ from brain2music.evaluation.items import (
     Figure,
     Floats,
     Items,
+    averaged_target,
     check_clips,
     figures,
     significance,
@@ -33,9 +34,9 @@ class Tagged:
     Parameters
     ----------
     original : array of shape (n, classes)
-        Of the clips that were heard.
+        The tags of the clips that were heard.
     generated, oracle : arrays of shape (n, s, classes)
-        Of the music made from decoded embeddings, and of that made from true ones.
+        The tags of the music made from decoded embeddings, and of the music made from true ones.
     groups : mapping from str to sequence of int
         Columns of the groups to compare: "genres", "instruments" and "moods", or some of them.
     """
@@ -72,7 +73,7 @@ def evaluate_generation(
     generated : array of shape (n, s, d)
         Embeddings of s pieces of music for each of n clips, windows averaged.
     oracle : array of shape (n, s, d)
-        The same for music that was generated from true embeddings.
+        The embeddings of music that was generated from true embeddings.
     target : array of shape (n, r, d) or (n, d)
         True embeddings of the clips; windows are averaged.
     clips : Clips
@@ -80,7 +81,7 @@ def evaluate_generation(
     way : str
         How the music was conditioned; goes into the stage: ``generate_track-test``.
     tagged : Tagged, optional
-        What a tagger says of originals and generated music: rows ``agreement_genres`` and so on.
+        The tags of originals and generated music. They give rows ``agreement_genres`` and so on.
     split : {"train", "test", "heldout"}
     n_permutations, repeats, seed
         As for :func:`evaluate_decoding`.
@@ -98,12 +99,7 @@ def evaluate_generation(
     ----------
     Denk, Takagi et al. (2023), *Brain2Music*, sections 3.3 and 4.1.
     """
-    truth = to_double(target, "target", None, _WHERE)
-    if truth.ndim not in (2, 3) or 0 in truth.shape:
-        raise ValueError(
-            f"[{_WHERE}] target must be (clips, windows, dimensions) or (clips, dimensions); got {truth.shape}"
-        )
-    truth = truth.mean(axis=1) if truth.ndim == 3 else truth
+    truth = averaged_target(target, _WHERE)
     n, d = truth.shape
     check_clips(clips, n, _WHERE)
     made = to_double(generated, "generated", None, _WHERE)

@@ -13,7 +13,17 @@ from brain2music import _core
 from brain2music.evaluation.rows import Row
 from brain2music.metrics.chance import p_value, pair_scores, permutation_null, pick_scores
 
-__all__ = ["ClipTable", "Figure", "Items", "check_clips", "figures", "significance", "stage_name", "to_double"]
+__all__ = [
+    "ClipTable",
+    "Figure",
+    "Items",
+    "averaged_target",
+    "check_clips",
+    "figures",
+    "significance",
+    "stage_name",
+    "to_double",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -94,6 +104,16 @@ def to_double(array: Any, name: str, shape: tuple[int, ...] | None, where: str) 
     if shape is not None and values.shape != shape:
         raise ValueError(f"[{where}] {name} must have shape {shape}; got {values.shape}")
     return np.ascontiguousarray(values, dtype=np.float64)
+
+
+def averaged_target(target: Any, where: str) -> Floats:
+    """Return true embeddings of clips as (n, d) in float64: (n, r, d) is averaged over windows."""
+    truth = to_double(target, "target", None, where)
+    if truth.ndim not in (2, 3) or 0 in truth.shape:
+        raise ValueError(
+            f"[{where}] target must be (clips, windows, dimensions) or (clips, dimensions); got {truth.shape}"
+        )
+    return truth.mean(axis=1) if truth.ndim == 3 else truth
 
 
 def figures(items: Items, pool: torch.Tensor | None, repeats: int, seed: int, suffix: str = "") -> Iterator[Figure]:

@@ -12,6 +12,7 @@ from brain2music.evaluation.items import (
     ClipTable,
     Figure,
     Items,
+    averaged_target,
     check_clips,
     figures,
     significance,
@@ -102,12 +103,7 @@ def evaluate_retrieval(
     Denk, Takagi et al. (2023), *Brain2Music*, sections 3.3 and 4.1.
     """
     where = "evaluation.evaluate_retrieval"
-    truth = to_double(target, "target", None, where)
-    if truth.ndim not in (2, 3) or 0 in truth.shape:
-        raise ValueError(
-            f"[{where}] target must be (clips, windows, dimensions) or (clips, dimensions); got {truth.shape}"
-        )
-    truth = truth.mean(axis=1) if truth.ndim == 3 else truth
+    truth = averaged_target(target, where)
     check_clips(clips, len(truth), where)
     stage = stage_name("retrieve", split, where)
     ids = np.asarray(corpus_ids)

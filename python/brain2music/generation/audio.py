@@ -17,7 +17,7 @@ import torch
 from brain2music import _core
 from brain2music.files import write_json
 
-__all__ = ["Audio"]
+__all__ = ["Audio", "within_full_scale"]
 
 _WHERE = "generation.Audio"
 _FORMATS = ("wav", "flac")
@@ -75,7 +75,7 @@ class Audio:
     def _encoded(self, i: int, j: int) -> str:
         import soundfile  # type: ignore[import-untyped]
 
-        sound, _ = _within_full_scale(_as_numpy(self.waveform[i, j]))
+        sound, _ = within_full_scale(_as_numpy(self.waveform[i, j]))
         buffer = io.BytesIO()
         soundfile.write(buffer, sound.T, self.rate, format="FLAC")
         return base64.b64encode(buffer.getvalue()).decode()
@@ -146,7 +146,7 @@ class Audio:
             If a file cannot be written; then neither is left.
         """
         path = Path(path)
-        sound, gain = _within_full_scale(_as_numpy(self.waveform[embedding, sample]))
+        sound, gain = within_full_scale(_as_numpy(self.waveform[embedding, sample]))
         if gain < 1:
             warnings.warn(
                 f"[{_WHERE}.save] {path.name} exceeds full scale: it is written at {gain:.3g} of its loudness",
@@ -166,7 +166,7 @@ def _as_numpy(values: Any) -> Any:
     return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
 
 
-def _within_full_scale(sound: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], float]:
+def within_full_scale(sound: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], float]:
     """Return (channels, time) of at most full scale, and the factor that it was multiplied by."""
     if not np.isfinite(sound).all():
         raise ValueError(f"[{_WHERE}] a waveform must be finite; got NaN or Inf")

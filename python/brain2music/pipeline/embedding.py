@@ -1,6 +1,7 @@
 """First step: the music that was heard becomes embeddings."""
 
 from pathlib import Path
+from typing import Any
 
 from brain2music.bundles import Embeddings
 from brain2music.pipeline.context import Context
@@ -14,32 +15,26 @@ def embed(context: Context, role: str) -> tuple[Embeddings, Path]:
     A text embedder embeds the clips' captions, one embedding for the whole clip.
     """
     study, entry = context.study, context.bundle.roles[role]
+    inputs: dict[str, Any] = {"role": role, "network": entry["sha256"]}
+    what: Any
     if role == "text_embedder":
-        captions = study.captions
-        about = {"role": role, "network": entry["sha256"], "captions": captions}
-
-        def write_texts(path: Path) -> None:
-            context.tell(
-                f"Embedding {len(captions)} captions ({entry['card']['name']}): points that decoding predicts."
-            )
-            context.bundle.embed(role, captions, progress=context.progress).save(path)
-
-        path = context.store.once("embed", role, about, ".safetensors", write_texts)
-        return Embeddings.load(path), path
-    stimuli = study.stimuli
-    inputs = {
-        "role": role,
-        "network": entry["sha256"],
-        "window": entry["window"],
-        "clips": [[clip.clip, clip.start, clip.end] for clip in study.clips],
-        "tracks": context.tracks,
-        "fade": stimuli.fade,
-        "level": stimuli.level,
-    }
+        what = study.captions
+        inputs["captions"] = what
+        said = f"{len(what)} captions"
+    else:
+        what = study.stimuli
+        inputs |= {
+            "window": entry["window"],
+            "clips": [[clip.clip, clip.start, clip.end] for clip in study.clips],
+            "tracks": context.tracks,
+            "fade": what.fade,
+            "level": what.level,
+        }
+        said = f"{len(what.ids)} clips"
 
     def write(path: Path) -> None:
-        context.tell(f"Embedding {len(stimuli.ids)} clips ({entry['card']['name']}): points that decoding predicts.")
-        context.bundle.embed(role, stimuli, progress=context.progress).save(path)
+        context.tell(f"Embedding {said} ({entry['card']['name']}): points that decoding predicts.")
+        context.bundle.embed(role, what, progress=context.progress).save(path)
 
     path = context.store.once("embed", role, inputs, ".safetensors", write)
     return Embeddings.load(path), path

@@ -1,6 +1,8 @@
 """Fifth step: every figure beside its chance and its oracle."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -54,9 +56,7 @@ def _decoding(context: Context, decoded: Decoded, corpus: Corpus) -> list[Row]:
     if decoded.held_out is not None:
         parts.append(("heldout", decoded.held_out, decoded.test_target, decoded.test_clips))
     rows = []
-    with warnings.catch_warnings():
-        # In a small study few clips of a genre are tested: then there is no correlation over them, and no row.
-        warnings.filterwarnings("ignore", r"\[evaluation\]", UserWarning)
+    with _few_clips():
         for split, predicted, target, clips in parts:
             rows += evaluate_decoding(
                 decoded.subject,
@@ -77,8 +77,7 @@ def _retrieval(context: Context, retrieved: Retrieved, decoded: Decoded, corpus:
     found, oracle = (
         Found(ids[indices], corpus.values[indices]) for indices in (retrieved.indices, retrieved.oracle_indices)
     )
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"\[evaluation\]", UserWarning)
+    with _few_clips():
         return evaluate_retrieval(
             decoded.subject,
             decoded.embedding,
@@ -98,8 +97,7 @@ def _generation(
     tagged = None
     if heard is not None and made.tags is not None and oracle.tags is not None:
         tagged = Tagged(heard.tags, made.tags, oracle.tags, heard.groups)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"\[evaluation\]", UserWarning)
+    with _few_clips():
         return evaluate_generation(
             decoded.subject,
             decoded.embedding,
@@ -111,3 +109,11 @@ def _generation(
             tagged=tagged,
             seed=context.settings.seed,
         )
+
+
+@contextmanager
+def _few_clips() -> Iterator[None]:
+    """Keep quiet where few clips of a genre are tested: then there is no correlation over them, and no row."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"\[evaluation\]", UserWarning)
+        yield

@@ -16,6 +16,7 @@ from brain2music.bundles import Bundle, Embeddings
 from brain2music.decoding import MomentMatching
 from brain2music.files import write_json
 from brain2music.generation import Audio, MusicGenerator
+from brain2music.generation.audio import within_full_scale
 from brain2music.metrics import TOP_N
 from brain2music.pipeline.context import Context
 from brain2music.pipeline.decoding import Decoded, average, decode, measured
@@ -171,14 +172,16 @@ def _generate(
             # How many pieces were written quieter is told in the report, and each one's gain beside its file.
             warnings.filterwarnings("ignore", ".* exceeds full scale", UserWarning)
             audio.save(folder, ids)
-        pieces, gains, names = *_within_full_scale(audio), _names(audio)
+        loud = audio.waveform.reshape(-1, *audio.waveform.shape[2:])
+        pieces, gains = zip(*map(within_full_scale, loud), strict=True)  # as in their files
+        names = _names(audio)
         shape = (len(ids), chosen.samples, -1)
         embedded = bundle.embed(role, (pieces, audio.rate), ids=names, progress=context.progress).values
         tensors = {"embedded": np.ascontiguousarray(embedded.mean(axis=1).reshape(shape))}
         if tagger is not None:
             tensors["tags"] = tagger.tag((pieces, audio.rate), ids=names).values.reshape(shape)
         _core.io.save_safetensors(folder / "heard.safetensors", tensors, {})
-        write_json(folder / "about.json", {"clips": ids, "quieter": int((gains < 1).sum()), **key})
+        write_json(folder / "about.json", {"clips": ids, "quieter": sum(gain < 1 for gain in gains), **key})
 
     folder = context.store.once("generate", name, key, "", write)
     tensors, _ = _core.io.load_safetensors(folder / "heard.safetensors")
@@ -196,13 +199,6 @@ def _generate(
 def _seconds(context: Context) -> float:
     """Length of the study's clips: music is made as long as what was heard."""
     return float(max(clip.end - clip.start for clip in context.study.clips))
-
-
-def _within_full_scale(audio: Audio) -> tuple[_Floats, _Floats]:
-    """Put all pieces behind one another, (q * samples, channels, time), as loud as in their files; and their gains."""
-    sound = audio.waveform.reshape(-1, *audio.waveform.shape[2:])
-    gains = 1 / np.maximum(np.abs(sound).max(axis=(1, 2)), 1)
-    return np.asarray(sound * gains[:, None, None], np.float32), np.asarray(gains, np.float32)
 
 
 def _names(audio: Audio) -> list[str]:

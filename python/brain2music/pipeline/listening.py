@@ -13,12 +13,12 @@ from brain2music.pipeline.context import Context
 from brain2music.pipeline.decoding import Decoded, average
 from brain2music.pipeline.generation import generate, generate_oracle
 from brain2music.pipeline.retrieval import Library, library, retrieve
+from brain2music.pipeline.tables import mean_cells, number, subject_table, three
 from brain2music.report.parts import Role
+from brain2music.sound import ENDINGS
 from brain2music.study.stimuli import load_audio
 
 __all__ = ["generation_section", "listening_section"]
-
-_AUDIO = (".wav", ".flac", ".ogg", ".mp3", ".au")
 
 #: What each way of conditioning is called.
 _WAYS = {
@@ -49,7 +49,7 @@ def listening_section(context: Context, decoded: Decoded) -> pages.Section:
 
 def _examples(context: Context, decoded: Decoded, found: Library) -> Iterable[pages.Example]:
     retrieved, _ = retrieve(context, decoded.subject)
-    corpus, way = found.corpus, context.settings.conditioning[0]
+    way = context.settings.conditioning[0]
     generated = (generate(context, decoded.subject, way)[0], generate_oracle(context)) if context.generates else None
     per_clip = metrics.identification_accuracy(*average(decoded.test, decoded.test_target)).per_item
     order = np.argsort(-per_clip, kind="stable")
@@ -60,27 +60,15 @@ def _examples(context: Context, decoded: Decoded, found: Library) -> Iterable[pa
     for index in chosen.tolist():
         clip = str(decoded.test_clips.ids[index])
 
-        def track(
-            role: Role, label: str, indices: np.ndarray, scores: np.ndarray, i: int = index
-        ) -> list[pages.Player]:
-            name = str(corpus.ids[indices[i, 0]])
-            path = _audio_file(found.audio, name)
-            if path is None:
-                return []
-            waveform, rate = load_audio(path)
-            waveform = waveform[: round((corpus.seconds or 15.0) * rate)]
-            label = f"{label}: {name.rpartition('/')[2]}"
-            return [figures.player(role, label, f"cosine {scores[i, 0]:.2f}", waveform, rate)]
-
         waveform, rate = context.study.stimuli[clip]
         players = [figures.player("heard", f"Heard: {clip}", "", waveform, rate)]
-        players += track("retrieved", "Retrieved", retrieved.indices, retrieved.scores)
+        first = retrieved.indices[index, 0], retrieved.scores[index, 0]
+        players += _track(found, "retrieved", "Retrieved", *first)
         if generated is not None:
             detail = f"from {_WAYS[way]}"
             players.append(figures.player("generated", "Generated from the brain", detail, *generated[0].sound(clip)))
-        players += track(
-            "oracle", "Oracle: nearest to the true embedding", retrieved.oracle_indices, retrieved.oracle_scores
-        )
+        first = retrieved.oracle_indices[index, 0], retrieved.oracle_scores[index, 0]
+        players += _track(found, "oracle", "Oracle: nearest to the true embedding", *first)
         if generated is not None:
             label = "Oracle: generated from the true embedding"
             players.append(figures.player("generated-oracle", label, "", *generated[1].sound(clip)))
@@ -93,6 +81,18 @@ def _examples(context: Context, decoded: Decoded, found: Library) -> Iterable[pa
             f"oracle {others})",
             players=tuple(players),
         )
+
+
+def _track(found: Library, role: Role, label: str, index: int, cosine: float) -> list[pages.Player]:
+    """Play the beginning of a track of the library; nothing where its file is not at hand."""
+    corpus = found.corpus
+    name = str(corpus.ids[index])
+    path = _audio_file(found.audio, name)
+    if path is None:
+        return []
+    waveform, rate = load_audio(path)
+    waveform = waveform[: round((corpus.seconds or 15.0) * rate)]
+    return [figures.player(role, f"{label}: {name.rpartition('/')[2]}", f"cosine {cosine:.2f}", waveform, rate)]
 
 
 def generation_section(context: Context, rows: Sequence[Row], summaries: Sequence[Summary]) -> pages.Section:
@@ -109,6 +109,8 @@ def generation_section(context: Context, rows: Sequence[Row], summaries: Sequenc
     made = [generate(context, subject, way)[0] for way in context.settings.conditioning for subject in context.subjects]
     made.append(generate_oracle(context))
     quieter, count = sum(one.quieter for one in made), sum(one.embedded.shape[0] * pieces for one in made)
+    shown = [row for row in rows if row.stage == "generate-test" and row.genre == "all" and _shown(row.metric)]
+    by_subject = subject_table("Generated music, subject by subject", shown, _named, "Pieces of music")
     return pages.Section(
         title="Music generated",
         text=f"The generated music is embedded as the clips were ({card['name']}), and its embedding is compared with "
@@ -116,7 +118,7 @@ def generation_section(context: Context, rows: Sequence[Row], summaries: Sequenc
         f"came through.{judged} Chance is music made for another clip, the oracle is music made from the true "
         f"embedding. {'One piece was' if pieces == 1 else f'{pieces} pieces were'} made for each clip. {quieter} of "
         f"{count} pieces exceeded full scale, and were made quieter as a whole.",
-        tables=(_way_table(context, summaries), _genre_table(rows), _subject_table(rows)),
+        tables=(_way_table(context, summaries), _genre_table(rows), by_subject),
     )
 
 
@@ -128,11 +130,6 @@ def _named(metric: str) -> str:
     return f"{metric.removeprefix('agreement_')} agree" if metric.startswith("agreement_") else metric
 
 
-def _three(number: float) -> str:
-    """Write a number to three places; what rounds to 0 has no sign."""
-    return f"{round(number, 3) + 0.0:.3f}"
-
-
 def _way_table(context: Context, summaries: Sequence[Summary]) -> pages.Table:
     first = context.settings.conditioning[0]
     stages = {"generate-test" if way == first else f"generate_{way}-test": way for way in context.settings.conditioning}
@@ -140,9 +137,9 @@ def _way_table(context: Context, summaries: Sequence[Summary]) -> pages.Table:
         (
             _WAYS[stages[one.stage]],
             _named(one.metric),
-            _three(one.mean) + ("" if one.sd is None else f" ± {one.sd:.3f}"),
-            _three(one.chance),
-            _three(one.oracle),
+            number(one.mean, one.sd),
+            three(one.chance),
+            three(one.oracle),
         )
         for one in summaries
         if one.stage in stages and one.genre == "all" and _shown(one.metric)
@@ -163,11 +160,7 @@ def _genre_table(rows: Sequence[Row]) -> pages.Table:
     for genre in dict.fromkeys(row.genre for row in own):
         cells = [genre]
         for metric in ("identification", "agreement_genres"):
-            found = [row for row in own if (row.genre, row.metric) == (genre, metric)]
-            cells += [
-                _three(float(np.mean([getattr(row, name) for row in found]))) if found else "none"
-                for name in ("value", "chance", "oracle")
-            ]
+            cells += mean_cells([row for row in own if (row.genre, row.metric) == (genre, metric)])
         body.append(tuple(cells))
     columns = (
         pages.Column("Genre", "", "left"),
@@ -181,31 +174,7 @@ def _genre_table(rows: Sequence[Row]) -> pages.Table:
     return pages.Table("Generated music by genre", "Means over subjects.", columns, tuple(body))
 
 
-def _subject_table(rows: Sequence[Row]) -> pages.Table:
-    body = tuple(
-        (
-            f"sub-{row.subject}",
-            _named(row.metric),
-            _three(row.value),
-            _three(row.chance),
-            _three(row.oracle),
-            str(row.n),
-        )
-        for row in rows
-        if row.stage == "generate-test" and row.genre == "all" and _shown(row.metric)
-    )
-    columns = (
-        pages.Column("Subject", "", "left"),
-        pages.Column("Metric", "", "left"),
-        pages.Column("Value", "", "right"),
-        pages.Column("Chance", "", "right"),
-        pages.Column("Oracle", "", "right"),
-        pages.Column("n", "Pieces of music", "right"),
-    )
-    return pages.Table("Generated music, subject by subject", "Test clips.", columns, body)
-
-
 def _audio_file(audio: Path | None, track: str) -> Path | None:
     if audio is None:
         return None
-    return next((path for ending in _AUDIO if (path := audio / f"{track}{ending}").is_file()), None)
+    return next((path for ending in ENDINGS if (path := audio / f"{track}{ending}").is_file()), None)

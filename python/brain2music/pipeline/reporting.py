@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from brain2music import metrics
 from brain2music import report as pages
 from brain2music.evaluation import PUBLISHED, Row, Summary, summarise
@@ -16,6 +14,7 @@ from brain2music.pipeline.evaluating import evaluate
 from brain2music.pipeline.listening import generation_section, listening_section
 from brain2music.pipeline.retrieval import library
 from brain2music.pipeline.runs import runs_section
+from brain2music.pipeline.tables import mean_cells, number, spread, subject_table
 from brain2music.versions import versions
 
 __all__ = ["report"]
@@ -83,7 +82,7 @@ def _headlines(role: str, decoded: Sequence[Decoded], summaries: Sequence[Summar
             label=label,
             chance=f"{one.chance:.3f}",
             oracle=f"{one.oracle:.3f}",
-            detail=f"{detail}{_spread(one.sd)}",
+            detail=f"{detail}{spread(one.sd)}",
         )
         for key, label in labels.items()
         if (one := found.get(key)) is not None
@@ -104,13 +103,21 @@ def _decoding(
         draw.scores(chosen),
         draw.embedding(first),
     )
+    metrics_shown = ("identification", "identification_p", "correlation", "identification_windows")
+    own = [row for row in rows if row.embedding == role and row.stage == "decode-test" and row.genre == "all"]
+    by_subject = subject_table(
+        "Decoding, subject by subject",
+        [row for row in own if row.metric in metrics_shown],
+        lambda metric: metric.replace("_", " "),
+        "Clips, or windows of clips",
+    )
     return pages.Section(
         title="What was decoded",
         text="Identification compares the predicted embedding of a clip with the true embeddings of all test clips: "
         "how often is the clip's own the more similar one? Correlation follows every dimension of the embedding over "
         "clips.",
         figures=shown,
-        tables=(_main_table(context, summaries), _subject_table(role, rows)),
+        tables=(_main_table(context, summaries), by_subject),
     )
 
 
@@ -133,7 +140,7 @@ def _main_table(context: Context, summaries: Sequence[Summary]) -> pages.Table:
                         name,
                         clips,
                         metric,
-                        _number(one.mean, one.sd),
+                        number(one.mean, one.sd),
                         f"{one.chance:.3f}",
                         f"{one.oracle:.3f}",
                         reference,
@@ -156,32 +163,6 @@ def _main_table(context: Context, summaries: Sequence[Summary]) -> pages.Table:
         columns,
         tuple(rows),
     )
-
-
-def _subject_table(role: str, rows: Sequence[Row]) -> pages.Table:
-    chosen = [row for row in rows if row.embedding == role and row.stage == "decode-test" and row.genre == "all"]
-    metrics_shown = ("identification", "identification_p", "correlation", "identification_windows")
-    columns = (
-        pages.Column("Subject", "", "left"),
-        pages.Column("Metric", "", "left"),
-        pages.Column("Value", "", "right"),
-        pages.Column("Chance", "", "right"),
-        pages.Column("Oracle", "", "right"),
-        pages.Column("n", "Clips, or windows of clips", "right"),
-    )
-    body = tuple(
-        (
-            f"sub-{row.subject}",
-            row.metric.replace("_", " "),
-            f"{row.value:.3f}",
-            f"{row.chance:.3f}",
-            f"{row.oracle:.3f}",
-            str(row.n),
-        )
-        for row in chosen
-        if row.metric in metrics_shown
-    )
-    return pages.Table("Decoding, subject by subject", "Test clips.", columns, body)
 
 
 def _where(context: Context, decoded: Sequence[Decoded]) -> pages.Section:
@@ -216,7 +197,7 @@ def _retrieval(context: Context, decoded: Sequence[Decoded], summaries: Sequence
     found = library(context)
     role = context.embeddings[0]
     rows = tuple(
-        (one.metric.replace("_", " "), _number(one.mean, one.sd), f"{one.chance:.3f}", f"{one.oracle:.3f}")
+        (one.metric.replace("_", " "), number(one.mean, one.sd), f"{one.chance:.3f}", f"{one.oracle:.3f}")
         for one in summaries
         if one.stage == "retrieve-test"
         and one.embedding == role
@@ -250,7 +231,7 @@ def _held_out(decoded: Sequence[Decoded], rows: Sequence[Row]) -> pages.Section:
                 if (row.stage, row.embedding, row.genre, row.metric)
                 == (f"decode-{split}", decoded[0].embedding, genre, "identification")
             ]
-            cells += [f"{np.mean([getattr(row, name) for row in found]):.3f}" for name in ("value", "chance", "oracle")]
+            cells += mean_cells(found)
         table.append(tuple(cells))
     columns = (
         pages.Column("Genre", "", "left"),
@@ -271,14 +252,6 @@ def _held_out(decoded: Sequence[Decoded], rows: Sequence[Row]) -> pages.Section:
 
 def _matrix(one: Decoded) -> Any:
     return metrics.identification_accuracy(*average(one.test, one.test_target), correlations=True).correlations
-
-
-def _number(mean: float, sd: float | None) -> str:
-    return f"{mean:.3f}{_spread(sd)}"
-
-
-def _spread(sd: float | None) -> str:
-    return "" if sd is None else f" ± {sd:.3f}"
 
 
 def _counted(count: int, noun: str) -> str:
