@@ -58,7 +58,7 @@ def library(context: Context) -> Library:
         if not audio.is_dir():
             audio = _compose(context)
         inputs = {
-            "network": context.bundle.roles[role]["sha256"],
+            "bundle": context.bundle.hash,  # an index is opened with the very bundle that it was built with
             "audio": {file.relative_to(audio).as_posix(): digest_file(file) for file in sorted(audio.rglob("*.wav"))},
         }
         path = context.store.path("retrieve", "corpus", inputs, ".index")
