@@ -45,6 +45,7 @@ py::object to_numpy(const at::Tensor& tensor);
 void bind_audio(py::module_& core);
 void bind_decoding(py::module_& core);
 void bind_embedding(py::module_& core);
+void bind_encoding(py::module_& core);
 void bind_generation(py::module_& core);
 void bind_io(py::module_& core);
 void bind_kernels(py::module_& core);

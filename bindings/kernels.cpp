@@ -6,6 +6,7 @@
 #include "brain2music/kernels/cosine_top_k.h"
 #include "brain2music/kernels/fold_scores.h"
 #include "brain2music/kernels/median_filter.h"
+#include "brain2music/kernels/permutation_null.h"
 #include "brain2music/kernels/sample_tokens.h"
 #include "brain2music/kernels/standardize.h"
 
@@ -52,6 +53,21 @@ void bind_kernels(py::module_& core) {
       "cosine_sketch",
       [](const py::object& items) { return apply(items, "kernels.cosine_sketch", &kernels::cosine_sketch); },
       py::arg("items"), "What makes repeated searches of the same items faster on the CPU.");
+  room.def(
+      "permutation_null",
+      [](const py::object& predicted, const py::object& observed, const py::object& permutations, double slack) {
+        const ArrayArgument first(predicted, "kernels.permutation_null");
+        const ArrayArgument second(observed, "kernels.permutation_null");
+        const ArrayArgument orders(permutations, "kernels.permutation_null");
+        kernels::PermutationNull null;
+        {
+          const py::gil_scoped_release unlocked;
+          null = kernels::permutation_null(first.tensor(), second.tensor(), orders.tensor(), slack);
+        }
+        return py::make_tuple(first.like_input(null.at_least), first.like_input(null.largest));
+      },
+      py::arg("predicted"), py::arg("observed"), py::arg("permutations"), py::arg("slack") = 0.0,
+      "Scores of blocks in other orders: how many reach that of their own order, and the largest of each order.");
   room.def(
       "sample_tokens",
       [](const py::object& logits, const py::object& ranges, const py::object& streams, const py::object& step,

@@ -10,6 +10,7 @@ PYBIND11_MODULE(_core, core) {
            "CUDA architectures that the kernels were compiled for; empty in a CPU build.");
   b2m::bindings::bind_audio(core);
   b2m::bindings::bind_decoding(core);
+  b2m::bindings::bind_encoding(core);
   b2m::bindings::bind_io(core);
   b2m::bindings::bind_kernels(core);
   b2m::bindings::bind_metrics(core);

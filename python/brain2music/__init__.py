@@ -19,9 +19,10 @@ except ImportError as error:
         "Install brain2music again, beside this torch."
     ) from error
 
-from brain2music import evaluation, metrics, ridge, signal
+from brain2music import encoding, evaluation, metrics, ridge, signal
 from brain2music.bundles import Bundle, Embeddings, Tags
 from brain2music.decoding import BrainDecoder, MomentMatching
+from brain2music.encoding import VoxelwiseEncoder
 from brain2music.generation import Audio, Codec, MusicGenerator
 from brain2music.model_files import load
 from brain2music.retrieval import Corpus
@@ -53,8 +54,10 @@ __all__ = [
     "MusicGenerator",
     "Study",
     "Tags",
+    "VoxelwiseEncoder",
     "__version__",
     "cmake_prefix_path",
+    "encoding",
     "evaluation",
     "load",
     "metrics",

@@ -44,8 +44,8 @@ def load(path: str | Path) -> Any:
 
     Returns
     -------
-    BrainDecoder
-        Or whichever class was saved.
+    BrainDecoder or VoxelwiseEncoder
+        Whichever class was saved.
 
     Raises
     ------
@@ -55,8 +55,9 @@ def load(path: str | Path) -> Any:
         If it cannot be read.
     """
     from brain2music.decoding import BrainDecoder
+    from brain2music.encoding import VoxelwiseEncoder
 
-    kinds = {"BrainDecoder": BrainDecoder}
+    kinds: dict[str, Any] = {"BrainDecoder": BrainDecoder, "VoxelwiseEncoder": VoxelwiseEncoder}
     with Path(path).open("rb"):  # what the system refuses, it says
         pass
     try:

@@ -1,0 +1,142 @@
+"""What goes into an encoder, laid out as rows: a window of a clip each, or a scan."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from brain2music.encoding.delays import delayed
+from brain2music.study.windows import Windows, average_windows
+
+__all__ = ["Rows", "as_rows", "values_of"]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows of a regression.
+
+    Attributes
+    ----------
+    features : array of shape (m, p), or None
+    responses : array of shape (m, t), or None
+    groups : array of shape (m,) or None
+        The run of each row.
+    clips, windows : int
+        m is their product; windows is 1 where a row stands by itself.
+    notes : tuple of str
+        What was left out.
+    """
+
+    features: Any
+    responses: Any
+    groups: npt.NDArray[Any] | None
+    clips: int
+    windows: int
+    notes: tuple[str, ...]
+
+
+def as_rows(
+    features: Any,
+    responses: Any,
+    groups: npt.ArrayLike | None,
+    delays: Sequence[int] | None,
+    tr: float,
+    where: str,
+) -> Rows:
+    """Lay features and responses out.
+
+    Parameters
+    ----------
+    features : array of shape (m, p) or (n, r, p), or Embeddings
+        Embeddings average the scans of their windows, where responses hold scans.
+    responses : array of shape (m, t), (n, r, t), or with Embeddings (n, s, t); or None
+        A clip with a window that holds NaN in all voxels, or scans that were not measured, is left out.
+    groups : array-like of shape (m,) or (n,), optional
+    delays : sequence of int, optional
+        For rows that are scans.
+    tr : float
+        Seconds from scan to scan.
+    where : str
+        Who asks; signs errors.
+    """
+    seconds = getattr(features, "window", None), getattr(features, "hop", None)
+    x = _plain(values_of(features), "features", where)
+    y = None if responses is None else _plain(responses, "responses", where)
+    if x.ndim not in (2, 3) or (y is not None and y.ndim != x.ndim):
+        raise ValueError(
+            f"[{where}] features and responses must both be (rows, ...) or both (clips, windows, ...); got shapes "
+            f"{tuple(x.shape)} and {None if y is None else tuple(y.shape)}"
+        )
+    if x.ndim == 2:
+        if y is not None and len(x) != len(y):
+            raise ValueError(f"[{where}] features and responses must have equal rows; got {len(x)} and {len(y)}")
+        labels = _labels(groups, len(x), where)
+        if delays is not None:
+            x = delayed(x, delays, labels)
+        return Rows(x, y, labels, len(x), 1, ())
+    if delays is not None:
+        raise ValueError(
+            f"[{where}] delays are for rows that are scans, (m, p); got clips of windows, {tuple(x.shape)}"
+        )
+    if y is not None and y.shape[1] != x.shape[1] and None not in seconds:
+        y = average_windows(np.asarray(y), _members(seconds, x.shape[1], y.shape[1], tr, where))
+    if y is not None and y.shape[:2] != x.shape[:2]:
+        raise ValueError(
+            f"[{where}] features and responses must have equal clips and windows; got {tuple(x.shape)} and "
+            f"{tuple(y.shape)}"
+        )
+    labels = _labels(groups, len(x), where)
+    notes: tuple[str, ...] = ()
+    if y is not None:
+        whole = ~torch.as_tensor(y).isnan().all(dim=2).any(dim=1).cpu().numpy()
+        if not whole.all():
+            missing = np.flatnonzero(~whole)
+            notes = (
+                f"{len(missing)} clips have a window without a scan and were left out: {', '.join(map(str, missing))}.",
+            )
+            x, y = x[whole], y[whole]
+            labels = None if labels is None else labels[whole]
+    rows = None if labels is None else np.repeat(labels, x.shape[1])
+    flat = None if y is None else y.reshape(-1, y.shape[2])
+    return Rows(x.reshape(-1, x.shape[2]), flat, rows, len(x), x.shape[1], notes)
+
+
+def values_of(features: Any) -> Any:
+    """Return the array of embeddings, or an array itself; a tensor has a method of that name."""
+    plain = isinstance(features, (np.ndarray, torch.Tensor, list, tuple))
+    return features if plain else getattr(features, "values", features)
+
+
+def _members(seconds: Any, windows: int, scans: int, tr: float, where: str) -> npt.NDArray[np.bool_]:
+    length, hop = seconds
+    made = Windows(length, hop, clip=scans * tr)
+    if made.count != windows:
+        raise ValueError(
+            f"[{where}] features must hold the windows that fit into {scans} scans of {tr} s; got {windows} in place "
+            f"of {made.count} windows of {length} s every {hop} s"
+        )
+    return made.scans(scans, tr)
+
+
+def _plain(values: Any, name: str, where: str) -> Any:
+    """Return a tensor or array of float32 or float64."""
+    if isinstance(values, torch.Tensor):
+        if values.dtype.is_complex:
+            raise ValueError(f"[{where}] {name} must hold real numbers; got {values.dtype}")
+        return values if values.dtype in (torch.float32, torch.float64) else values.float()
+    values = np.asarray(values)
+    if values.dtype.kind not in "fiub":
+        raise ValueError(f"[{where}] {name} must hold real numbers; got {values.dtype}")
+    return values if values.dtype in (np.float32, np.float64) else values.astype(np.float32)
+
+
+def _labels(groups: npt.ArrayLike | None, rows: int, where: str) -> npt.NDArray[Any] | None:
+    if groups is None:
+        return None
+    labels = np.asarray(groups)
+    if labels.shape != (rows,):
+        raise ValueError(f"[{where}] groups must hold one label for each of {rows}; got shape {labels.shape}")
+    return labels

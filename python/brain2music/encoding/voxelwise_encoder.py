@@ -1,0 +1,346 @@
+"""Any features of music to the response of every voxel: the encoding model of Brain2Music."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.base import BaseEstimator  # type: ignore[import-untyped]
+from sklearn.utils.validation import check_is_fitted  # type: ignore[import-untyped]
+
+from brain2music import _core
+from brain2music.encoding.delays import runs_of
+from brain2music.encoding.rows import Rows, as_rows, values_of
+from brain2music.encoding.significance import (
+    Significance,
+    clip_orders,
+    found,
+    independent_gaussian_p,
+    shifted_orders,
+)
+from brain2music.model_files import save_model
+from brain2music.ridge import RidgeCV
+
+__all__ = ["VoxelwiseEncoder"]
+
+#: Voxels whose predictions are held at once.
+_TILE = 4096
+
+
+class VoxelwiseEncoder(BaseEstimator):  # type: ignore[misc]
+    """Predict the response of every voxel, or vertex, from features of what was heard.
+
+    A ridge regression for each voxel, with a penalty of its own that is chosen on held-out runs of the training data.
+    Test clips are looked at by :meth:`score` and :meth:`significance` alone.
+
+    Parameters
+    ----------
+    alphas : sequence of float, optional
+        Penalties; by default a grid relative to the scale of the features, see :class:`brain2music.ridge.RidgeCV`.
+    cv : "runs", int, scikit-learn splitter, or iterable of (train, test), default "runs"
+        Which rows are held out together. "runs" needs ``groups`` and takes five folds of whole runs, or as many as
+        there are runs. An integer k is ``GroupKFold(k)`` with groups; without, clips of windows stay together.
+    delays : sequence of int, optional
+        Scans by which copies of the features are delayed (a finite impulse response), for music that goes on. Rows are
+        scans then, and ``groups`` their runs, one after the other.
+    scoring : {"r2", "correlation"}, default "r2"
+        By which penalties are chosen.
+    device : "auto", str or torch.device, default "auto"
+        Where regressions run: "auto" takes CUDA where there is one.
+    tr : float, default 1.5
+        Seconds from scan to scan, for features that know their windows in seconds.
+    progress : bool, default False
+        Show a bar.
+
+    Attributes
+    ----------
+    coef_ : array of shape (p, t)
+        Weights; with delays p counts all features at the first delay, then at the second.
+    intercept_, best_alphas_, cv_scores_ : arrays of shape (t,)
+    n_features_in_ : int
+        Before delays.
+    notes_ : tuple of str
+        What was left out, one sentence each.
+
+    References
+    ----------
+    Denk, Takagi et al. (2023), *Brain2Music*, section 3.4: ridge regression, five folds on the training data, a penalty
+    for each voxel, Pearson's r on test clips.
+
+    Examples
+    --------
+    >>> import brain2music as b2m, numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> music = rng.standard_normal((60, 4, 8))  # clips, windows, features
+    >>> brain = rng.standard_normal((60, 4, 100))  # clips, windows, voxels
+    >>> brain[..., :25] += music @ rng.standard_normal((8, 25))
+    >>> train, test = slice(40), slice(40, None)
+    >>> encoder = b2m.VoxelwiseEncoder().fit(music[train], brain[train], groups=np.repeat([1, 2, 3, 4], 10))
+    >>> tested = encoder.significance(music[test], brain[test], random_state=0)
+    >>> int(tested.significant()[:25].sum()), int(tested.significant()[25:].sum())
+    (25, 0)
+    """
+
+    def __init__(
+        self,
+        alphas: Any = None,
+        cv: Any = "runs",
+        delays: Any = None,
+        *,
+        scoring: str = "r2",
+        device: Any = "auto",
+        tr: float = 1.5,
+        progress: bool = False,
+    ) -> None:
+        self.alphas = alphas
+        self.cv = cv
+        self.delays = delays
+        self.scoring = scoring
+        self.device = device
+        self.tr = tr
+        self.progress = progress
+
+    def fit(self, features: Any, responses: Any, groups: npt.ArrayLike | None = None) -> "VoxelwiseEncoder":
+        """Choose penalties and fit.
+
+        Parameters
+        ----------
+        features : array of shape (m, p) or (n, r, p), or Embeddings
+            Of each row, or of r windows of n clips.
+        responses : array of shape (m, t) or (n, r, t); with Embeddings also scans, (n, s, t)
+            The scans that start inside a window are averaged.
+        groups : array-like of shape (m,) or (n,), optional
+            Run of each row or clip.
+
+        Returns
+        -------
+        VoxelwiseEncoder
+            This estimator.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not fit, values are not finite, or folds cannot be made.
+        """
+        where = "encoding.VoxelwiseEncoder.fit"
+        rows = as_rows(features, responses, groups, self.delays, self.tr, where)
+        cv, labels = self._folds(rows, where)
+        model = RidgeCV(self.alphas, cv=cv, scoring=self.scoring, device=self.device, progress=self.progress).fit(
+            rows.features, rows.responses, groups=labels
+        )
+        self.coef_, self.intercept_ = model.coef_, model.intercept_
+        self.best_alphas_, self.cv_scores_ = model.best_alphas_, model.cv_scores_
+        self.n_features_in_ = int(rows.features.shape[1]) // (1 if self.delays is None else len(self.delays))
+        self.notes_ = rows.notes
+        return self
+
+    def predict(self, features: Any, groups: npt.ArrayLike | None = None) -> Any:
+        """Predict responses.
+
+        Parameters
+        ----------
+        features : array of shape (m, p) or (n, r, p), or Embeddings
+        groups : array-like of shape (m,), optional
+            Runs, for delays.
+
+        Returns
+        -------
+        array of shape (m, t) or (n, r, t)
+            Of the kind of the responses that the encoder was fitted to.
+        """
+        check_is_fitted(self, "coef_")
+        rows = self._rows(features, None, groups, "predict")
+        predicted = _like(rows.features, self.coef_) @ self.coef_
+        predicted += self.intercept_
+        return predicted if np.ndim(values_of(features)) == 2 else predicted.reshape(rows.clips, rows.windows, -1)
+
+    def score(
+        self, features: Any, responses: Any, groups: npt.ArrayLike | None = None, metric: str = "correlation"
+    ) -> Any:
+        """Score predictions of each voxel.
+
+        Parameters
+        ----------
+        features, responses, groups
+            As in :meth:`fit`: of test clips.
+        metric : {"correlation", "r2"}, default "correlation"
+            Pearson's r over all rows, or the coefficient of determination.
+
+        Returns
+        -------
+        array of shape (t,), float64
+            NaN where a voxel does not vary, and for r where its prediction does not.
+        """
+        check_is_fitted(self, "coef_")
+        if metric not in ("correlation", "r2"):
+            raise ValueError(f"[encoding.VoxelwiseEncoder.score] metric must be 'correlation' or 'r2'; got {metric!r}")
+        rows = self._rows(features, responses, groups, "score")
+        x, coef, y, intercept = (
+            torch.as_tensor(part)
+            for part in (_like(rows.features, self.coef_), self.coef_, rows.responses, self.intercept_)
+        )
+        parts = []
+        for first in range(0, coef.shape[1], _TILE):
+            tile = slice(first, first + _TILE)
+            true = y[:, tile].to(coef.device).double()
+            predicted = (x @ coef[:, tile]).double()
+            around = true - true.mean(dim=0)
+            squares = around.square().sum(dim=0)
+            if metric == "r2":
+                values = 1 - (true - predicted - intercept[tile]).square().sum(dim=0) / squares
+            else:  # the intercept changes no correlation, but would drown what a large penalty left of a prediction
+                predicted -= predicted.mean(dim=0)
+                values = (around * predicted).sum(dim=0) / (squares * predicted.square().sum(dim=0)).sqrt()
+            parts.append(torch.where(values.isfinite(), values, torch.nan))
+        result = torch.cat(parts)
+        return result if isinstance(self.coef_, torch.Tensor) else result.numpy()
+
+    def significance(
+        self,
+        features: Any,
+        responses: Any,
+        groups: npt.ArrayLike | None = None,
+        *,
+        null: str = "clips",
+        permutations: int = 1000,
+        shift: int = 10,
+        random_state: int | None = None,
+    ) -> Significance:
+        """Test where predictions are better than chance.
+
+        Parameters
+        ----------
+        features, responses, groups
+            As in :meth:`fit`: of test clips, which had no part in the fit.
+        null : {"clips", "shifts", "paper"}, default "clips"
+            "clips": predictions of a clip are as good for any other clip. The windows of a clip stay together, so
+            windows that overlap do no harm. "shifts": for scans of music that goes on, the predictions of each run
+            (``groups``) are shifted in a circle. "paper": correlations of independent Gaussian numbers, as published;
+            see :func:`independent_gaussian_p` for why not to.
+        permutations : int, default 1000
+            Orders to compare. Where fewer than ten score as well as the true order, P is the tail of the voxel's own
+            law of all orders, by a saddlepoint; with shifts there is no such law, and P is at least
+            ``1 / (permutations + 1)``. If there are no more orders of the clips than these, all are compared.
+        shift : int, default 10
+            Scans by which a run is shifted at least.
+        random_state : int, optional
+            Seeds the orders.
+
+        Returns
+        -------
+        Significance
+            Scores, P, rates of false discoveries.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not fit, there are fewer than three clips, or a run is too short to be shifted.
+
+        References
+        ----------
+        Denk, Takagi et al. (2023), section 3.4, for "paper"; Phipson & Smyth (2010) for P of permutations; Nichols &
+        Holmes (2002) for the max-statistic.
+        """
+        check_is_fitted(self, "coef_")
+        where = "encoding.VoxelwiseEncoder.significance"
+        if null not in ("clips", "shifts", "paper"):
+            raise ValueError(f"[{where}] null must be 'clips', 'shifts' or 'paper'; got {null!r}")
+        if permutations < 1:
+            raise ValueError(f"[{where}] permutations must be 1 or more; got {permutations}")
+        rows = self._rows(features, responses, groups, "significance")
+        if null == "paper":
+            score = self.score(features, responses, groups)
+            return found({"score": score, "p": independent_gaussian_p(score, len(rows.features))}, null, 0, "test data")
+        everything = False
+        if null == "clips":
+            if rows.clips < 3:
+                raise ValueError(f"[{where}] there must be three clips or more; got {rows.clips}")
+            orders, everything = clip_orders(rows.clips, permutations, random_state)
+            shape = (rows.clips, rows.windows)
+        else:
+            if rows.windows > 1:
+                raise ValueError(f"[{where}] shifts are for rows that are scans, (m, p); got windows of clips")
+            orders = shifted_orders(runs_of(rows.groups, rows.clips, where), permutations, shift, random_state)
+            shape = (rows.clips, 1)
+        on_tensors = isinstance(self.coef_, torch.Tensor)
+        x, y = _like(rows.features, self.coef_), _like(rows.responses, self.coef_)
+        test = _core.encoding.permutation_test(
+            x.reshape(*shape, -1),
+            y.reshape(*shape, -1),
+            torch.as_tensor(orders, device=self.coef_.device) if on_tensors else orders,
+            self.coef_,
+            all_orders=everything,
+            tail=null == "clips",
+        )
+        result = found(test, null, len(orders), "predictions or test data")
+        return result
+
+    def save(self, path: str | Path) -> None:
+        """Write the fitted encoder to a safetensors file, whole or not at all; :func:`brain2music.load` reads it.
+
+        Parameters
+        ----------
+        path : path
+            Ends in ``.safetensors``.
+        """
+        check_is_fitted(self, "coef_")
+        names = ("coef", "intercept", "best_alphas", "cv_scores")
+        tensors = {
+            name: np.ascontiguousarray(torch.as_tensor(getattr(self, f"{name}_")).cpu().numpy()) for name in names
+        }
+        parameters = {name: _json(value) for name, value in self.get_params().items()}
+        fitted = {"n_features_in": self.n_features_in_, "notes": list(self.notes_)}
+        save_model(path, "VoxelwiseEncoder", tensors, {"parameters": parameters, "fitted": fitted})
+
+    @classmethod
+    def _from_file(cls, path: Path, described: dict[str, Any]) -> "VoxelwiseEncoder":
+        tensors, _ = _core.io.load_safetensors(path)
+        encoder = cls(**described["parameters"])
+        for name in ("coef", "intercept", "best_alphas", "cv_scores"):
+            setattr(encoder, f"{name}_", tensors[name])
+        encoder.n_features_in_ = int(described["fitted"]["n_features_in"])
+        encoder.notes_ = tuple(described["fitted"]["notes"])
+        return encoder
+
+    def _rows(self, features: Any, responses: Any, groups: npt.ArrayLike | None, method: str) -> Rows:
+        where = f"encoding.VoxelwiseEncoder.{method}"
+        rows = as_rows(features, responses, groups, self.delays, self.tr, where)
+        if rows.features.shape[1] != self.coef_.shape[0]:
+            raise ValueError(
+                f"[{where}] features must have {self.n_features_in_} columns, as in fit; got shape "
+                f"{tuple(np.shape(values_of(features)))}"
+            )
+        if rows.responses is not None and rows.responses.shape[1] != self.coef_.shape[1]:
+            raise ValueError(
+                f"[{where}] responses must have {self.coef_.shape[1]} voxels, as in fit; got {rows.responses.shape[1]}"
+            )
+        return rows
+
+    def _folds(self, rows: Rows, where: str) -> tuple[Any, npt.NDArray[Any] | None]:
+        """Return the folds, and groups that they keep together."""
+        if not isinstance(self.cv, str):
+            together = np.repeat(np.arange(rows.clips), rows.windows) if rows.windows > 1 else None
+            return self.cv, together if rows.groups is None else rows.groups
+        if self.cv != "runs":
+            raise ValueError(f"[{where}] cv must be 'runs', an integer, a splitter or (train, test); got {self.cv!r}")
+        if rows.groups is None:
+            raise ValueError(f"[{where}] cv='runs' needs groups, the run of each row or clip; got None")
+        runs = len(np.unique(rows.groups))
+        if runs < 2:
+            raise ValueError(f"[{where}] cv='runs' needs two runs or more; got {runs}")
+        return min(5, runs), rows.groups
+
+
+def _like(values: Any, coef: Any) -> Any:
+    """Return values as the kind and type of the weights, where these lie."""
+    if isinstance(coef, torch.Tensor):
+        return torch.as_tensor(values).to(device=coef.device, dtype=coef.dtype)
+    return np.ascontiguousarray(np.asarray(values), dtype=coef.dtype)
+
+
+def _json(value: Any) -> Any:
+    """Return what JSON can hold of a parameter; of others their text, for people."""
+    if isinstance(value, (np.ndarray, torch.Tensor, list, tuple)) and np.asarray(value).dtype.kind in "fiu":
+        return np.asarray(value).tolist()
+    return value if value is None or isinstance(value, (bool, int, float, str)) else repr(value)

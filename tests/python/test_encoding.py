@@ -1,0 +1,177 @@
+"""Voxel-wise encoding against scikit-learn and SciPy, and its estimator's manners."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from sklearn.base import clone
+from sklearn.metrics import r2_score
+
+import brain2music as b2m
+from brain2music.encoding import (
+    benjamini_hochberg,
+    delayed,
+    independent_gaussian_p,
+    noise_ceiling,
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*the grid of alphas should reach beyond.*")
+
+
+def study(rng, clips=60, windows=4, features=6, voxels=40, signal=1.0):
+    """Make features, and responses that follow them in the first half of the voxels."""
+    music = rng.standard_normal((clips, 1, features)) + 0.5 * rng.standard_normal((clips, windows, features))
+    noise = rng.standard_normal((clips, 1, voxels)) + rng.standard_normal((clips, windows, voxels))
+    noise[..., : voxels // 2] += signal * (music @ rng.standard_normal((features, voxels // 2)))
+    return music.astype(np.float32), noise.astype(np.float32), np.repeat(np.arange(6), clips // 6)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def test_an_encoder_is_a_ridge_regression_of_windows_in_folds_of_runs(rng):
+    music, brain, runs = study(rng)
+    encoder = b2m.VoxelwiseEncoder().fit(music, brain, groups=runs)
+    rows = b2m.ridge.RidgeCV(cv=5).fit(music.reshape(-1, 6), brain.reshape(-1, 40), groups=np.repeat(runs, 4))
+    np.testing.assert_array_equal(encoder.coef_, rows.coef_)
+    np.testing.assert_array_equal(encoder.best_alphas_, rows.best_alphas_)
+    predicted = encoder.predict(music)
+    assert predicted.shape == brain.shape
+    np.testing.assert_allclose(predicted.reshape(-1, 40), rows.predict(music.reshape(-1, 6)), atol=1e-6)
+    # The same as rows: a window each.
+    flat = b2m.VoxelwiseEncoder().fit(music.reshape(-1, 6), brain.reshape(-1, 40), groups=np.repeat(runs, 4))
+    np.testing.assert_array_equal(flat.coef_, encoder.coef_)
+
+
+def test_scores_are_those_of_scipy_and_scikit_learn(rng):
+    music, brain, runs = study(rng)
+    encoder = b2m.VoxelwiseEncoder().fit(music[:40], brain[:40], groups=runs[:40])
+    test = brain[40:].reshape(-1, 40).copy()
+    test[:, 7] = 2.5
+    # In float64: where the penalty is large, float32 predictions are an intercept and rounding.
+    predicted = music[40:].reshape(-1, 6).astype(float) @ encoder.coef_.astype(float) + encoder.intercept_
+    r = encoder.score(music[40:], test.reshape(20, 4, 40))
+    r2 = encoder.score(music[40:], test.reshape(20, 4, 40), metric="r2")
+    varies = np.arange(40) != 7
+    np.testing.assert_allclose(r[varies], stats.pearsonr(predicted[:, varies], test[:, varies]).statistic, atol=1e-6)
+    expected = r2_score(test[:, varies], predicted[:, varies], multioutput="raw_values")
+    np.testing.assert_allclose(r2[varies], expected, atol=1e-5)
+    assert np.isnan(r[7])
+    assert np.isnan(r2[7])
+
+
+def test_scans_are_averaged_in_the_windows_of_embeddings(rng):
+    values = rng.standard_normal((12, 4, 5)).astype(np.float32)
+    music = b2m.Embeddings.from_arrays(values, [f"c{i}" for i in range(12)], window=10, hop=1.5)
+    scans = rng.standard_normal((12, 10, 9)).astype(np.float32)
+    runs = np.repeat([0, 1, 2], 4)
+    windows = np.stack([scans[:, i : i + 7].mean(axis=1) for i in range(4)], axis=1)
+    encoder = b2m.VoxelwiseEncoder(alphas=[1.0]).fit(music, scans, groups=runs)
+    plain = b2m.VoxelwiseEncoder(alphas=[1.0]).fit(values, windows, groups=runs)
+    np.testing.assert_allclose(encoder.coef_, plain.coef_, atol=1e-6)
+    scans[3] = np.nan
+    encoder.fit(music, scans, groups=runs)
+    assert encoder.notes_ == ("1 clips have a window without a scan and were left out: 3.",)
+    kept = np.arange(12) != 3
+    plain.fit(values[kept], windows[kept], groups=runs[kept])
+    np.testing.assert_allclose(encoder.coef_, plain.coef_, atol=1e-6)
+
+
+def test_delays_reach_no_other_run(rng):
+    x = rng.standard_normal((9, 2))
+    runs = [0, 0, 0, 0, 1, 1, 1, 1, 1]
+    made = delayed(x, [0, 2, 7], runs)
+    assert made.shape == (9, 6)
+    # A finite impulse response is a convolution with an impulse at each delay, run by run.
+    for column in range(2):
+        for place, delay in enumerate([0, 2, 7]):
+            kernel = np.zeros(8)
+            kernel[delay] = 1
+            whole = np.concatenate([np.convolve(part[:, column], kernel)[: len(part)] for part in (x[:4], x[4:])])
+            np.testing.assert_allclose(made[:, place * 2 + column], whole)
+    np.testing.assert_array_equal(delayed(torch.from_numpy(x), [0, 2, 7], runs).numpy(), made)
+    weights = rng.standard_normal((6, 3))
+    y = made @ weights
+    encoder = b2m.VoxelwiseEncoder(alphas=[1e-9], cv=2, delays=[0, 2, 7]).fit(x, y, groups=runs)
+    np.testing.assert_allclose(encoder.predict(x, groups=runs), y, atol=1e-4)
+    assert encoder.n_features_in_ == 2
+
+
+def test_false_discovery_rates_are_those_of_scipy(rng):
+    p = rng.random(200) ** 3
+    p[::7] = np.nan
+    q = benjamini_hochberg(p)
+    np.testing.assert_allclose(q[~np.isnan(p)], stats.false_discovery_control(p[~np.isnan(p)]), rtol=1e-12)
+    assert (np.isnan(q) == np.isnan(p)).all()
+    assert torch.equal(benjamini_hochberg(torch.from_numpy(p)).nan_to_num(9), torch.from_numpy(q).nan_to_num(9))
+    assert benjamini_hochberg(np.zeros((0,))).shape == (0,)
+    with pytest.raises(ValueError, match=r"\[encoding.benjamini_hochberg\] .* got 1.5"):
+        benjamini_hochberg([0.1, 1.5])
+
+
+def test_the_paper_s_null_is_that_of_scipy(rng):
+    x, y = rng.standard_normal((2, 240, 5))
+    y += [0, 0.1, 0.3, 1, -0.5] * x
+    expected = stats.pearsonr(x, y, alternative="greater")
+    np.testing.assert_allclose(independent_gaussian_p(expected.statistic, 240), expected.pvalue, rtol=1e-9)
+
+
+def test_the_noise_ceiling_is_what_a_perfect_model_scores(rng):
+    clips, voxels = 4000, 3
+    signal = rng.standard_normal((clips, voxels)) * [1.0, 0.5, 0.0]
+    repeats = signal[:, None] + rng.standard_normal((clips, 4, voxels))
+    mean = repeats.mean(axis=1)
+    ceiling = noise_ceiling(repeats)
+    reached = [stats.pearsonr(signal[:, v], mean[:, v]).statistic for v in range(2)]
+    np.testing.assert_allclose(ceiling[:2], reached, atol=0.02)
+    assert ceiling[2] < 0.2
+    repeats[::5, 3] = np.nan  # not measured
+    repeats[1, 1:] = np.nan  # heard once
+    np.testing.assert_allclose(noise_ceiling(repeats)[:2], reached, atol=0.02)
+    assert np.isnan(noise_ceiling(np.ones((5, 2, 1)))).all()
+    windows = noise_ceiling(rng.standard_normal((50, 4, 3, 7)))
+    assert windows.shape == (7,)
+    with pytest.raises(ValueError, match=r"two repeats or more; got shape \(5, 1, 3\)"):
+        noise_ceiling(np.zeros((5, 1, 3)))
+
+
+@pytest.mark.parametrize("kind", ["numpy", "torch"])
+def test_what_goes_in_comes_out(rng, kind, tmp_path):
+    music, brain, runs = study(rng)
+    if kind == "torch":
+        music, brain = torch.from_numpy(music), torch.from_numpy(brain)
+    encoder = b2m.VoxelwiseEncoder(device="cpu").fit(music, brain, groups=runs)
+    tested = encoder.significance(music, brain, random_state=0)
+    for array in (encoder.coef_, encoder.predict(music), encoder.score(music, brain), tested.p, tested.q, tested.score):
+        assert type(array) is type(music)
+    assert bool(tested.significant()[:20].all())
+    np.testing.assert_allclose(np.asarray(tested.score), np.asarray(encoder.score(music, brain)), atol=1e-6)
+    encoder.save(tmp_path / "encoder.safetensors")
+    again = b2m.load(tmp_path / "encoder.safetensors")
+    assert again.get_params() == encoder.get_params()
+    np.testing.assert_allclose(again.predict(np.asarray(music)), np.asarray(encoder.predict(music)), atol=1e-6)
+    assert clone(encoder).get_params() == encoder.get_params()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda e, x, y, g: e.fit(x, y), r"cv='runs' needs groups, the run of each row or clip; got None"),
+        (lambda e, x, y, g: e.fit(x, y, groups=g[:3]), r"one label for each of 60; got shape \(3,\)"),
+        (lambda e, x, y, g: e.fit(x, y[:, :3], groups=g), r"equal clips and windows; got \(60, 4, 6\) and \(60, 3"),
+        (lambda e, x, y, g: e.fit(x[:, 0], y, groups=g), r"both be \(rows, ...\) or both"),
+        (lambda e, x, y, g: e.fit(x, y, groups=g).predict(x[..., :2]), r"must have 6 columns, as in fit"),
+        (lambda e, x, y, g: e.fit(x, y, groups=g).score(x, y[..., :2]), r"must have 40 voxels, as in fit; got 2"),
+        (lambda e, x, y, g: e.fit(x, y, groups=g).significance(x, y, null="t"), r"null must be .*; got 't'"),
+        (lambda e, x, y, g: e.fit(x, y, groups=g).significance(x, y, null="shifts"), r"rows that are scans"),
+        (lambda e, x, y, g: e.fit(x, y, groups=g).significance(x[:2], y[:2]), r"three clips or more; got 2"),
+        (lambda e, x, y, g: e.fit(x, np.full_like(y, 1j, complex), groups=g), r"must hold real numbers"),
+        (lambda e, x, y, g: e.set_params(delays=[1]).fit(x, y, groups=g), r"delays are for rows that are scans"),
+    ],
+)
+def test_bad_input_is_named(rng, call, message):
+    music, brain, runs = study(rng)
+    with pytest.raises(ValueError, match=message):
+        call(b2m.VoxelwiseEncoder(), music, brain, runs)
