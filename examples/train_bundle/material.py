@@ -1,4 +1,4 @@
-"""What is measured on: a simulated study, excerpts of a stream of their own, and the trained networks."""
+"""What is measured on: a simulated study, excerpts of streams of their own, and the networks of the bundle."""
 
 from functools import cached_property, partial
 from pathlib import Path
@@ -6,12 +6,19 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 import brain2music as b2m
 from brain2music.pipeline import Context, Settings
 from brain2music.recipes import Plan, Recipe
+from brain2music.recipes.codec import CodecNetwork
 from brain2music.recipes.composed import composed_excerpt
 from brain2music.recipes.excerpts import Excerpts, write_excerpts
+from brain2music.recipes.language import AcousticLanguage, SemanticLanguage
+from brain2music.recipes.packed import unpacked
+from brain2music.recipes.semantic import SemanticEncoder
+from brain2music.recipes.tokens import Tokens, acoustic_tokens, embeddings, semantic_tokens
+from brain2music.recipes.towers import MusicTower
 from brain2music.simulation import simulate
 
 #: Excerpts of the evaluation's own stream.
@@ -23,20 +30,59 @@ class Material:
 
     Parameters
     ----------
-    work, bundle, musicnn : Path
-        The recipe's folder, the bundle, and a bundle of musicnn, or None.
+    work : Path
+        The folder of excerpts; the recipe's own, or a new one, in which they are composed.
+    bundle : Path or None
+        The bundle; the shipped one if None.
+    musicnn : Path or None
+        A bundle of musicnn.
     goals : dict
         What ``goals.json`` says.
     subjects : int
         Simulated brains.
     """
 
-    def __init__(self, work: Path, bundle: Path, musicnn: Path | None, goals: dict[str, Any], subjects: int) -> None:
+    def __init__(
+        self, work: Path, bundle: Path | None, musicnn: Path | None, goals: dict[str, Any], subjects: int
+    ) -> None:
         self.work, self.goals, self.subjects = work, goals, subjects
-        self.bundle = b2m.Bundle(bundle, device="cpu")
+        self.bundle = (
+            b2m.Bundle.shipped("composer", device="cpu") if bundle is None else b2m.Bundle(bundle, device="cpu")
+        )
         self.acoustic = b2m.Bundle.shipped("acoustic", device="cpu")
         self.musicnn = None if musicnn is None else b2m.Bundle(musicnn, device="cpu")
-        self.recipe = Recipe(work, Plan(), processes=1, device="cpu", progress=False)
+
+    # ---- the networks, as the bundle holds them ---------------------------------------------------------------------
+
+    def _of_bundle(self, name: str, network: torch.nn.Module) -> torch.nn.Module:
+        """Give a network of the recipe the weights of a role or stage: what is shipped is measured."""
+        entry = {**self.bundle.roles, **self.bundle.stages}[name]
+        state = torch.jit.load(self.bundle.path / entry["file"], map_location="cpu").state_dict()
+        network.load_state_dict(unpacked(state))
+        return network.eval()
+
+    @cached_property
+    def codec(self) -> CodecNetwork:
+        """The codec."""
+        network = CodecNetwork(codes=self.codes)
+        self._of_bundle("codec", network)
+        return network
+
+    @cached_property
+    def languages(self) -> dict[str, SemanticLanguage | AcousticLanguage]:
+        """The stages, by name."""
+        clusters = self.bundle.roles["semantic_encoder"]["vocabulary"]
+        made = {"semantic": SemanticLanguage(clusters), "acoustic": AcousticLanguage(clusters, codes=self.codes)}
+        for name, language in made.items():
+            self._of_bundle(name, language.stage)
+        return made
+
+    @cached_property
+    def codes(self) -> int:
+        """Codes of each level of the codec."""
+        return int(self.bundle.roles["codec"]["vocabulary"])
+
+    # ---- music ------------------------------------------------------------------------------------------------------
 
     @cached_property
     def context(self) -> Context:
@@ -79,6 +125,11 @@ class Material:
         return brain.train_clips.ids.tolist(), brain.test_clips.ids.tolist()
 
     @cached_property
+    def training(self) -> Excerpts:
+        """The excerpts that the networks were trained on; composed again where WORK does not hold them."""
+        return Recipe(self.work, Plan(), device="cpu").excerpts()[0]
+
+    @cached_property
     def excerpts(self) -> Excerpts:
         """Excerpts that no part of the recipe saw."""
         stream = self.goals["streams"]["evaluation"]
@@ -86,6 +137,25 @@ class Material:
         return write_excerpts(
             self.work / "evaluation", EXCERPTS, make, f"composer, stream {stream}", processes=1, progress=False
         )
+
+    @cached_property
+    def tokens(self) -> tuple[Tokens, Tokens]:
+        """Tokens of the training excerpts, and of the evaluation's; kept in WORK for these networks."""
+        tower = MusicTower()
+        self._of_bundle("music_embedder", tower)
+        encoder = SemanticEncoder(MusicTower(), clusters=self.languages["semantic"].clusters)
+        self._of_bundle("semantic_encoder", encoder)
+        kept = self.work / "measured_tokens" / self.bundle.roles["codec"]["sha256"][:16]
+        made = []
+        for name, excerpts in (("training", self.training), ("evaluation", self.excerpts)):
+            made.append(
+                Tokens(
+                    semantic_tokens(excerpts, encoder, kept / name, False),
+                    acoustic_tokens(excerpts, self.codec, kept / name, False),
+                    embeddings(excerpts, tower, kept / name, False),
+                )
+            )
+        return made[0], made[1]
 
     def embed(
         self, bundle: b2m.Bundle, sounds: dict[str, Any], seconds: float | None = None

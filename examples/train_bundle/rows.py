@@ -13,9 +13,8 @@ import brain2music as b2m
 from brain2music import metrics
 from brain2music.recipes.codec_training import codec_error
 from brain2music.recipes.composed import tags_of
-from brain2music.recipes.language import bigram_losses, held_out_loss
+from brain2music.recipes.language import SemanticLanguage, bigram_losses, held_out_loss
 from brain2music.recipes.spectra import LogMel
-from brain2music.recipes.tokens import Tokens, acoustic_tokens, embeddings, semantic_tokens
 
 __all__ = ["ROWS"]
 
@@ -79,8 +78,8 @@ def genre_by_caption(material: Material) -> _Row:
 @torch.inference_mode()
 def codec_log_mel(material: Material) -> _Row:
     """Compare the log-mel error of decoded excerpts with that of the mean spectrum; the oracle rounds nothing."""
-    network, mel = material.recipe.codec().eval(), LogMel(16_000, 1024, 256, 80)
-    training = material.recipe.excerpts()[0]
+    network, mel = material.codec, LogMel(16_000, 1024, 256, 80)
+    training = material.training
     some = range(0, len(training), max(len(training) // 200, 1))
     mean = torch.stack([mel(torch.from_numpy(training.sound(i))[None])[0].mean(1) for i in some]).mean(0)
     sound = torch.stack(
@@ -132,22 +131,11 @@ def codec_tag_margin(material: Material) -> _Row:
 # ---- the stages -----------------------------------------------------------------------------------------------------
 
 
-@cache
-def _tokens(material: Material) -> Tokens:
-    """Make tokens of the evaluation's excerpts."""
-    recipe, folder = material.recipe, material.work / "tokens_evaluation"
-    return Tokens(
-        semantic_tokens(material.excerpts, recipe.semantic_encoder(), folder, False),
-        acoustic_tokens(material.excerpts, recipe.codec().eval(), folder, False),
-        embeddings(material.excerpts, recipe.embedder().music.eval(), folder, False),
-    )
-
-
 def _under_bigrams(material: Material, part: str) -> _Row:
-    training, held = material.recipe.tokens()[0], _tokens(material)
-    network = getattr(material.recipe, part)()
+    training, held = material.tokens
+    network = material.languages[part]
     first, second = getattr(training, part), getattr(held, part)
-    codes = material.recipe.plan.clusters if part == "semantic" else material.recipe.plan.codes
+    codes = network.clusters if isinstance(network, SemanticLanguage) else network.codes
     bigrams = bigram_losses(first, second, codes)
     loss = held_out_loss(network, held)
     row = _row(1 - loss / min(bigrams.values()), 0.0, None, len(second))
@@ -182,7 +170,7 @@ def memorised(material: Material) -> _Row:
 
     Windows of 10 s are compared by the acoustic statistics, which no part of the bundle was trained with.
     """
-    training = material.recipe.excerpts()[0]
+    training = material.training
 
     def statistics(sounds: list[_Floats]) -> _Floats:
         made = material.acoustic.embed("music_embedder", (sounds, 16_000), hop=1.0)
@@ -230,13 +218,12 @@ def _genre(material: Material, judge: b2m.Bundle | None) -> _Row:
     train, _ = material.split
     names, _, sounds = _oracle(material)
     values = material.embed(judge, {name: material.clips[name] for name in train})
-    spread = values.std(axis=0) + 1e-6
     genre = np.array([material.genres[name] for name in train])
     kinds = np.unique(genre)
-    means = np.stack([values[genre == kind].mean(axis=0) for kind in kinds]) / spread
+    means = np.stack([values[genre == kind].mean(axis=0) for kind in kinds])
 
     def right(music: dict[str, Any]) -> float:
-        found = material.embed(judge, music)[:, None] / spread - means
+        found = material.embed(judge, music)[:, None] - means
         return float(np.mean(kinds[(found**2).sum(axis=2).argmin(axis=1)] == [material.genres[name] for name in names]))
 
     return _row(right(sounds), 1 / len(kinds), right(material.through_codec(names)), len(names))

@@ -1,12 +1,13 @@
 """Weights in a byte each: a bundle's files are a quarter as large, and run as fast."""
 
 import copy
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["PackedEmbedding", "PackedLinear", "packed"]
+__all__ = ["PackedEmbedding", "PackedLinear", "packed", "unpacked"]
 
 
 class PackedLinear(nn.Module):
@@ -69,6 +70,29 @@ def packed(module: nn.Module) -> nn.Module:
                 setattr(parent, name, PackedEmbedding(child))
     for parameter in made.parameters():
         parameter.data = parameter.data.half()
+    return made
+
+
+def unpacked(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Turn the state of a packed module into that of the module itself, in float32.
+
+    Parameters
+    ----------
+    state : mapping of Tensor
+        The ``state_dict`` of what :func:`packed` made, or of a script of it.
+    """
+    rows = {
+        name.removesuffix("weight")
+        for name, value in state.items()
+        if name.endswith("weight") and not value.is_floating_point()
+    }
+    made = {}
+    for name, value in state.items():
+        owner = name.removesuffix("weight").removesuffix("scale")
+        if owner not in rows:
+            made[name] = value.float() if value.is_floating_point() else value
+        elif name.endswith("weight"):
+            made[name] = value.float() * state[f"{owner}scale"].float()
     return made
 
 

@@ -339,7 +339,8 @@ class Recipe:
             }
             for part, rate, sampling in (
                 (semantic, 25.0, {"temperature": 1.0, "top_k": min(100, self.plan.clusters), "guidance": 2.0}),
-                (acoustic, frame_rate, {"temperature": 0.8, "top_k": min(50, self.plan.codes), "guidance": 1.0}),
+                # Colder draws sound alike, whatever the condition: examples/train_bundle/sampling.py.
+                (acoustic, frame_rate, {"temperature": 1.0, "guidance": 1.0}),
             )
         ]
         return write(

@@ -245,6 +245,7 @@ def test_bigrams_are_counted():
 
 def test_a_tiny_bundle_is_trained_and_makes_music(tmp_path, one):
     from brain2music.recipes import Plan, Recipe
+    from brain2music.recipes.packed import packed
 
     plan = Plan(4, 2, embedder=2, codec=2, semantic=2, acoustic=2, tagger=2, clusters=8, codes=8, directions=4)
     recipe = Recipe(tmp_path / "work", plan, processes=1, progress=False)
@@ -254,9 +255,9 @@ def test_a_tiny_bundle_is_trained_and_makes_music(tmp_path, one):
     bundle = b2m.Bundle(recipe.bundle(tmp_path / "bundle", name="tiny", cards=cards))
     texts = [*(text for _, _, text in one[0].captions), "Añejo \u0130stanbul, naïve"]
     near = bundle.embed("text_embedder", texts)
-    torch.testing.assert_close(
-        torch.as_tensor(near.values[:, 0]), recipe.embedder().text.half().float().eval()(texts), atol=1e-5, rtol=0
-    )
+    text = recipe.embedder().text.eval()
+    torch.testing.assert_close(torch.as_tensor(near.values[:, 0]), packed(text).float()(texts), atol=1e-5, rtol=0)
+    torch.testing.assert_close(torch.as_tensor(near.values[:, 0]), text(texts), atol=0.02, rtol=0)
     audio = b2m.MusicGenerator(bundle).generate(near.values[:1, 0], seconds=1.0, samples=2, seed=1)
     assert audio.waveform.shape == (1, 2, 1, 16_000)
     assert np.isfinite(audio.waveform).all()
@@ -270,7 +271,7 @@ def test_a_tiny_bundle_is_trained_and_makes_music(tmp_path, one):
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
 def test_packed_weights_are_rows_of_whole_numbers_times_a_scale():
-    from brain2music.recipes.packed import PackedLinear, packed
+    from brain2music.recipes.packed import PackedLinear, packed, unpacked
 
     torch.manual_seed(0)
     module = torch.nn.Sequential(torch.nn.Linear(40, 30), torch.nn.LayerNorm(30), torch.nn.Embedding(5, 7))
@@ -281,9 +282,13 @@ def test_packed_weights_are_rows_of_whole_numbers_times_a_scale():
     assert weight.dtype == np.int8
     assert np.abs(weight).max() == 127
     for packed_one, true in ((made[0], module[0].weight), (made[2], module[2].weight)):
-        restored = packed_one.weight.float() * packed_one.scale.float()
+        restored = unpacked(packed_one.state_dict())["weight"]
         largest = true.abs().amax(1, keepdim=True)
         assert ((restored - true).abs() <= largest * (0.5 / 127 + 2**-10) + 1e-7).all()
+    # What is unpacked fits the module that was packed, name by name; what was not packed passes through.
+    module.load_state_dict(unpacked(made.state_dict()))
+    torch.testing.assert_close(module[0](torch.ones(40)), made.float()[0](torch.ones(40)))
+    torch.testing.assert_close(module[1].weight, torch.ones(30))
     x = torch.randn(4, 40)
     expected = torch.nn.functional.linear(x, made[0].weight * made[0].scale.float(), made[0].bias.float())
     # Opened, the product is a constant: nothing is unpacked at each call.
