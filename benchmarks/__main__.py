@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from benchmarks import generation, retrieval, ridge, signal, study
+from benchmarks import encoding, generation, retrieval, ridge, signal, study
 from benchmarks.case import Case, measure
 from benchmarks.kept import RESULTS, keep
 from benchmarks.machine import describe
@@ -17,7 +17,14 @@ from benchmarks.machine import describe
 #: Set on some machines for old OpenBLAS builds; they slow NumPy, and a rival runs at its best or not at all.
 SLOWING = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
-MODULES = {"generation": generation, "retrieval": retrieval, "ridge": ridge, "signal": signal, "study": study}
+MODULES = {
+    "encoding": encoding,
+    "generation": generation,
+    "retrieval": retrieval,
+    "ridge": ridge,
+    "signal": signal,
+    "study": study,
+}
 #: Those with nothing to run on a GPU.
 CPU_ONLY = {"study"}
 

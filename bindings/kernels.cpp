@@ -64,7 +64,8 @@ void bind_kernels(py::module_& core) {
           const py::gil_scoped_release unlocked;
           null = kernels::permutation_null(first.tensor(), second.tensor(), orders.tensor(), slack);
         }
-        return py::make_tuple(first.like_input(null.at_least), first.like_input(null.largest));
+        return py::make_tuple(first.like_input(null.at_least), first.like_input(null.largest),
+                              first.like_input(null.own));
       },
       py::arg("predicted"), py::arg("observed"), py::arg("permutations"), py::arg("slack") = 0.0,
       "Scores of blocks in other orders: how many reach that of their own order, and the largest of each order.");

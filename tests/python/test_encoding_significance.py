@@ -30,7 +30,7 @@ def test_permuted_scores_are_counted_as_numpy_counts_them(dtype, shape):
     rng = np.random.default_rng(1)
     predicted, observed = rng.standard_normal((2, *shape)).astype(dtype)
     orders = orders_of(rng, 203, shape[0])
-    at_least, largest = _core.kernels.permutation_null(predicted, observed, orders, 1e-3)
+    at_least, largest, _ = _core.kernels.permutation_null(predicted, observed, orders, 1e-3)
     expected = scores(predicted, observed, orders)
     own = scores(predicted, observed, np.arange(shape[0])[None])[0]
     np.testing.assert_array_equal(at_least, (expected >= own - 1e-3).sum(axis=0))
@@ -46,7 +46,9 @@ def test_permuted_scores_are_counted_as_numpy_counts_them(dtype, shape):
 def test_a_voxel_of_nan_counts_nothing():
     predicted, observed = np.random.default_rng(0).standard_normal((2, 5, 2, 3))
     observed[0, 0, 1] = np.nan
-    at_least, largest = _core.kernels.permutation_null(predicted, observed, orders_of(np.random.default_rng(0), 50, 5))
+    at_least, largest, _ = _core.kernels.permutation_null(
+        predicted, observed, orders_of(np.random.default_rng(0), 50, 5)
+    )
     assert at_least[1] == 0
     assert np.isfinite(largest).all()
 
@@ -71,7 +73,7 @@ def test_permuted_scores_stay_on_the_device():
     with FakeTensorMode():
         x = torch.empty(6, 2, 9, device="cuda:1")
         orders = torch.zeros(30, 6, dtype=torch.int64, device="cuda:1")
-        at_least, largest = _core.kernels.permutation_null(x, x, orders)
+        at_least, largest, _ = _core.kernels.permutation_null(x, x, orders)
         with pytest.raises((ValueError, RuntimeError), match="device"):
             _core.kernels.permutation_null(x, x.cpu(), orders)
     assert (at_least.device, at_least.shape, at_least.dtype) == (torch.device("cuda:1"), (9,), torch.int64)

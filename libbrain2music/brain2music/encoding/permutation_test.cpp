@@ -36,8 +36,17 @@ at::Tensor standard(const at::Tensor& x) {
   return kernels::standardize(x.reshape({x.size(0) * x.size(1), x.size(2)})).view(x.sizes());
 }
 
-/// Over clips and windows, in float64: (count,).
-at::Tensor sum_of(const at::Tensor& x) { return x.sum(at::IntArrayRef{0, 1}, false, at::kDouble); }
+/// Which columns of both vary: (count,) bool, false also for NaN. Columns that do not are zeros, and score exactly 0;
+/// few others do.
+at::Tensor vary(const at::Tensor& p, const at::Tensor& y, const at::Tensor& own) {
+  at::Tensor varies = own.isfinite();
+  const at::Tensor asked = (own == 0).nonzero().squeeze(1);
+  if (asked.numel() > 0) {
+    const auto any = [&](const at::Tensor& x) { return x.index_select(2, asked).ne(0).flatten(0, 1).any(0); };
+    varies.index_put_({asked}, any(p) & any(y));
+  }
+  return varies;
+}
 
 /// P by the voxels' own laws, where permutations were too few.
 void use_tails(const at::Tensor& predicted, const at::Tensor& observed, const at::Tensor& rare, at::Tensor& p) {
@@ -72,9 +81,8 @@ PermutationTest test(const Predict& predict, const at::Tensor& observed, const a
     const double slack = slack_of(y.scalar_type()) * rows;
     const kernels::PermutationNull null = kernels::permutation_null(p, y, permutations, slack);
     largest = at::maximum(largest, null.largest.to(at::kDouble) / rows);
-    const at::Tensor varies = sum_of(p * p).mul(sum_of(y * y)) > 0;  // false for NaN
-    const at::Tensor score =
-        at::where(varies, (sum_of(p * y) / rows).clamp(-1, 1), nan);
+    const at::Tensor varies = vary(p, y, null.own);
+    const at::Tensor score = at::where(varies, (null.own.to(at::kDouble) / rows).clamp(-1, 1), nan);
     const at::Tensor counted = null.at_least.to(at::kDouble);
     at::Tensor chance = options.all_orders ? counted / orders : (counted + 1) / (orders + 1);
     chance = at::where(varies, chance, nan);

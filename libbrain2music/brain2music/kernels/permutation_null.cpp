@@ -17,13 +17,14 @@ namespace {
 
 constexpr auto where = "kernels.permutation_null";
 
-using Operation = std::tuple<at::Tensor, at::Tensor>(const at::Tensor&, const at::Tensor&, const at::Tensor&, double);
+using Operation = std::tuple<at::Tensor, at::Tensor, at::Tensor>(const at::Tensor&, const at::Tensor&,
+                                                                 const at::Tensor&, double);
 using Implementation = PermutationNull(const at::Tensor&, const at::Tensor&, const at::Tensor&, double);
 
 PermutationNull permutation_null_meta(const at::Tensor& predicted, const at::Tensor& /*observed*/,
                                       const at::Tensor& permutations, double /*slack*/) {
   return {at::empty({predicted.size(2)}, predicted.options().dtype(at::kLong)),
-          at::empty({permutations.size(0)}, predicted.options())};
+          at::empty({permutations.size(0)}, predicted.options()), at::empty({predicted.size(2)}, predicted.options())};
 }
 
 #if !defined(B2M_WITH_CUDA)
@@ -35,8 +36,8 @@ PermutationNull permutation_null_cuda(const at::Tensor& predicted, const at::Ten
 
 /// What the dispatcher calls: the one place that checks, whoever calls and whatever the device.
 template <Implementation* implementation>
-std::tuple<at::Tensor, at::Tensor> checked(const at::Tensor& predicted, const at::Tensor& observed,
-                                           const at::Tensor& permutations, double slack) {
+std::tuple<at::Tensor, at::Tensor, at::Tensor> checked(const at::Tensor& predicted, const at::Tensor& observed,
+                                                       const at::Tensor& permutations, double slack) {
   require(predicted.dim() == 3, where, "predicted must be (blocks, rows, voxels); got shape ", predicted.sizes());
   require(predicted.size(0) > 0 && predicted.size(1) > 0, where, "there must be blocks and rows; got shape ",
           predicted.sizes());
@@ -56,7 +57,7 @@ std::tuple<at::Tensor, at::Tensor> checked(const at::Tensor& predicted, const at
   require(std::isfinite(slack) && slack >= 0, where, "slack must be 0 or a positive number; got ", slack);
   PermutationNull null =
       implementation(predicted.contiguous(), observed.contiguous(), permutations.contiguous(), slack);
-  return {std::move(null.at_least), std::move(null.largest)};
+  return {std::move(null.at_least), std::move(null.largest), std::move(null.own)};
 }
 
 }  // namespace
@@ -65,13 +66,14 @@ PermutationNull permutation_null(const at::Tensor& predicted, const at::Tensor& 
                                  const at::Tensor& permutations, double slack) {
   static const auto op =
       c10::Dispatcher::singleton().findSchemaOrThrow("brain2music::permutation_null", "").typed<Operation>();
-  auto [at_least, largest] = op.call(predicted, observed, permutations, slack);
-  return {std::move(at_least), std::move(largest)};
+  auto [at_least, largest, own] = op.call(predicted, observed, permutations, slack);
+  return {std::move(at_least), std::move(largest), std::move(own)};
 }
 
 TORCH_LIBRARY_FRAGMENT(brain2music, library) {
   library.def(
-      "permutation_null(Tensor predicted, Tensor observed, Tensor permutations, float slack=0) -> (Tensor, Tensor)");
+      "permutation_null(Tensor predicted, Tensor observed, Tensor permutations, float slack=0) -> "
+      "(Tensor, Tensor, Tensor)");
 }
 TORCH_LIBRARY_IMPL(brain2music, CPU, library) { library.impl("permutation_null", checked<permutation_null_cpu>); }
 TORCH_LIBRARY_IMPL(brain2music, CUDA, library) { library.impl("permutation_null", checked<permutation_null_cuda>); }

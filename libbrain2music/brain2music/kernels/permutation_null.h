@@ -10,6 +10,7 @@ namespace brain2music::kernels {
 struct PermutationNull {
   at::Tensor at_least;  ///< (v,) int64: permutations that score at least as well as the blocks in their own order
   at::Tensor largest;   ///< (permutations,): the largest score of any voxel; -Inf where no voxel has one
+  at::Tensor own;       ///< (v,): the score of the blocks in their own order
 };
 
 /// Scores of predictions whose blocks of rows stand in another order, for many orders. The score of order `o` at a

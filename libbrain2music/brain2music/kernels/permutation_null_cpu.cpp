@@ -55,32 +55,29 @@ class TileScorer {
         table_(in.tabled() ? static_cast<std::size_t>(in.blocks * in.blocks) : 0),
         largest_(static_cast<std::size_t>(in.permutations()), -std::numeric_limits<Real>::infinity()) {}
 
-  /// Scores the tile that begins with this voxel, and counts into at_least.
-  void operator()(int64_t first, int64_t* at_least) {
+  /// Scores the tile that begins with this voxel.
+  void operator()(int64_t first, int64_t* at_least, Real* own) {
     const int64_t width = std::min(lanes<Real>, in_.voxels - first);
     gather(in_.predicted + first, width, predicted_);
     gather(in_.observed + first, width, observed_);
-    if (in_.tabled()) {
-      for (int64_t from = 0; from < in_.blocks; ++from) {
-        for (int64_t place = 0; place < in_.blocks; ++place) {
-          table_[place * in_.blocks + from] = product(from, place);
-        }
+    for (int64_t from = 0; !table_.empty() && from < in_.blocks; ++from) {
+      for (int64_t place = 0; place < in_.blocks; ++place) {
+        table_[place * in_.blocks + from] = product(from, place);
       }
     }
     Line<Real> limit{};
     for (int64_t place = 0; place < in_.blocks; ++place) {
-      add(limit, in_.tabled() ? table_[place * in_.blocks + place] : product(place, place));
+      add(limit, product(place, place));
     }
+    std::copy_n(limit.begin(), width, own + first);
     for (Real& value : limit) {
       value -= in_.slack;
     }
     std::array<int64_t, lanes<Real>> counts{};
-    int64_t m = 0;
-    for (; m + together <= in_.permutations(); m += together) {
-      score<together>(m, width, limit, counts);
-    }
-    for (; m < in_.permutations(); ++m) {
-      score<1>(m, width, limit, counts);
+    if (table_.empty()) {
+      score_orders<false>(width, limit, counts);
+    } else {
+      score_orders<true>(width, limit, counts);
     }
     std::copy_n(counts.begin(), width, at_least + first);
   }
@@ -116,21 +113,37 @@ class TileScorer {
     }
   }
 
-  template <int64_t count>
+  template <bool tabled>
+  void score_orders(int64_t width, const Line<Real>& limit, std::array<int64_t, lanes<Real>>& counts) {
+    int64_t m = 0;
+    for (; m + together <= in_.permutations(); m += together) {
+      score<together, tabled>(m, width, limit, counts);
+    }
+    for (; m < in_.permutations(); ++m) {
+      score<1, tabled>(m, width, limit, counts);
+    }
+  }
+
+  template <int64_t count, bool tabled>
   void score(int64_t m, int64_t width, const Line<Real>& limit, std::array<int64_t, lanes<Real>>& counts) {
     std::array<Line<Real>, count> sums{};
     const int64_t* orders = in_.orders.data() + m * in_.blocks;
     for (int64_t place = 0; place < in_.blocks; ++place) {
-      const Line<Real>* row = table_.data() + place * in_.blocks;
       for (int64_t k = 0; k < count; ++k) {
         const int64_t from = orders[k * in_.blocks + place];
-        add(sums[k], in_.tabled() ? row[from] : product(from, place));
+        if constexpr (tabled) {
+          add(sums[k], table_[place * in_.blocks + from]);
+        } else {
+          add(sums[k], product(from, place));
+        }
       }
     }
     for (int64_t k = 0; k < count; ++k) {
       Real most = largest_[m + k];
-      for (int64_t l = 0; l < width; ++l) {
+      for (int64_t l = 0; l < lanes<Real>; ++l) {
         counts[l] += sums[k][l] >= limit[l] ? 1 : 0;
+      }
+      for (int64_t l = 0; l < width; ++l) {
         most = sums[k][l] > most ? sums[k][l] : most;
       }
       largest_[m + k] = most;
@@ -145,14 +158,14 @@ class TileScorer {
 };
 
 template <class Real>
-void score_all(const Inputs<Real>& in, int64_t* at_least, Real* largest) {
+void score_all(const Inputs<Real>& in, int64_t* at_least, Real* largest, Real* own) {
   std::fill_n(largest, in.permutations(), -std::numeric_limits<Real>::infinity());
   std::mutex merging;
   const int64_t tiles = (in.voxels + lanes<Real> - 1) / lanes<Real>;
   at::parallel_for(0, tiles, 1, [&](int64_t first_tile, int64_t last_tile) {
     TileScorer<Real> scorer(in);
     for (int64_t tile = first_tile; tile < last_tile; ++tile) {
-      scorer(tile * lanes<Real>, at_least);
+      scorer(tile * lanes<Real>, at_least, own);
     }
     const std::scoped_lock lock(merging);
     for (int64_t m = 0; m < in.permutations(); ++m) {
@@ -172,11 +185,13 @@ PermutationNull permutation_null_cpu(const at::Tensor& predicted, const at::Tens
             "; got ", block);
   }
   PermutationNull null{at::empty({predicted.size(2)}, predicted.options().dtype(at::kLong)),
-                       at::empty({permutations.size(0)}, predicted.options())};
+                       at::empty({permutations.size(0)}, predicted.options()),
+                       at::empty({predicted.size(2)}, predicted.options())};
   const auto run = [&]<class Real>(Real /*type*/) {
     score_all(Inputs<Real>{predicted.const_data_ptr<Real>(), observed.const_data_ptr<Real>(), orders, blocks,
                            predicted.size(1), predicted.size(2), static_cast<Real>(slack)},
-              null.at_least.mutable_data_ptr<int64_t>(), null.largest.mutable_data_ptr<Real>());
+              null.at_least.mutable_data_ptr<int64_t>(), null.largest.mutable_data_ptr<Real>(),
+              null.own.mutable_data_ptr<Real>());
   };
   if (predicted.scalar_type() == at::kFloat) {
     run(0.0F);

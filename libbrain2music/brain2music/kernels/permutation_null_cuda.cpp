@@ -17,7 +17,7 @@ constexpr int64_t most_permutations = 4'000'000;  // a grid has 65,535 rows of b
 
 template <class Real>
 at::Tensor score_all(const at::Tensor& predicted, const at::Tensor& observed, const at::Tensor& permutations,
-                     double slack, const at::Tensor& at_least) {
+                     double slack, const PermutationNull& null) {
   const int64_t warps = (predicted.size(2) + 127) / 128 * 4;
   const at::Tensor largest =
       at::full({permutations.size(0), warps}, -std::numeric_limits<double>::infinity(), predicted.options());
@@ -29,7 +29,8 @@ at::Tensor score_all(const at::Tensor& predicted, const at::Tensor& observed, co
                                    predicted.size(2),
                                    permutations.size(0),
                                    static_cast<Real>(slack),
-                                   reinterpret_cast<unsigned long long*>(at_least.mutable_data_ptr<int64_t>()),
+                                   reinterpret_cast<unsigned long long*>(null.at_least.mutable_data_ptr<int64_t>()),
+                                   null.own.mutable_data_ptr<Real>(),
                                    largest.mutable_data_ptr<Real>(),
                                    warps};
   C10_CUDA_CHECK(launch_permutation_null(work, at::cuda::getCurrentCUDAStream()));
@@ -43,13 +44,15 @@ PermutationNull permutation_null_cuda(const at::Tensor& predicted, const at::Ten
   require(permutations.size(0) <= most_permutations, "kernels.permutation_null", "there must be at most ",
           most_permutations, " permutations in a call; got ", permutations.size(0));
   const c10::cuda::CUDAGuard guard(predicted.device());
-  PermutationNull null{at::zeros({predicted.size(2)}, predicted.options().dtype(at::kLong)), {}};
-  if (predicted.size(2) == 0 || permutations.size(0) == 0) {
+  PermutationNull null{at::zeros({predicted.size(2)}, predicted.options().dtype(at::kLong)),
+                       {},
+                       at::zeros({predicted.size(2)}, predicted.options())};
+  if (predicted.size(2) == 0) {
     null.largest = at::full({permutations.size(0)}, -std::numeric_limits<double>::infinity(), predicted.options());
   } else if (predicted.scalar_type() == at::kFloat) {
-    null.largest = score_all<float>(predicted, observed, permutations, slack, null.at_least);
+    null.largest = score_all<float>(predicted, observed, permutations, slack, null);
   } else {
-    null.largest = score_all<double>(predicted, observed, permutations, slack, null.at_least);
+    null.largest = score_all<double>(predicted, observed, permutations, slack, null);
   }
   return null;
 }

@@ -16,7 +16,8 @@ __global__ void permutation_null_kernel(PermutationWork<Real> work) {
   const std::int64_t column = inside ? voxel : work.voxels - 1;
   const PermutationColumn<Real> scores{work.predicted + column, work.observed + column, work.blocks, work.rows,
                                        work.voxels};
-  const Real limit = scores.own_score() - work.slack;
+  const Real own = scores.own_score();
+  const Real limit = own - work.slack;
   const std::int64_t first = std::int64_t{blockIdx.y} * orders_per_block;
   const std::int64_t last = first + orders_per_block < work.permutations ? first + orders_per_block : work.permutations;
   unsigned long long count = 0;
@@ -34,6 +35,7 @@ __global__ void permutation_null_kernel(PermutationWork<Real> work) {
   }
   if (inside) {
     atomicAdd(work.at_least + voxel, count);
+    work.own[voxel] = own;  // the same from every row of blocks
   }
 }
 

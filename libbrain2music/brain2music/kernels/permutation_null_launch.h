@@ -18,6 +18,7 @@ struct PermutationWork {
   std::int64_t permutations;
   Real slack;
   unsigned long long* at_least;  // (voxels,), zero
+  Real* own;                     // (voxels,)
   Real* largest;                 // (permutations, warps): of the voxels of each warp
   std::int64_t warps;
 };

@@ -4,7 +4,7 @@ Operations that LibTorch lacks, on CPU and CUDA.
 from __future__ import annotations
 import collections.abc
 import typing
-__all__: list[str] = ['cosine_sketch', 'cosine_top_k', 'fold_scores', 'median_filter', 'sample_tokens', 'standardize']
+__all__: list[str] = ['cosine_sketch', 'cosine_top_k', 'fold_scores', 'median_filter', 'permutation_null', 'sample_tokens', 'standardize']
 def cosine_sketch(items: typing.Any) -> typing.Any:
     """
     What makes repeated searches of the same items faster on the CPU.
@@ -20,6 +20,10 @@ def fold_scores(products: typing.Any, weights: typing.Any) -> typing.Any:
 def median_filter(x: typing.Any, size: typing.SupportsInt, run_lengths: collections.abc.Sequence[typing.SupportsInt] = [], residual: bool = False) -> typing.Any:
     """
     Running median of (scans, voxels) along the scans, edges reflected; or the input minus it.
+    """
+def permutation_null(predicted: typing.Any, observed: typing.Any, permutations: typing.Any, slack: typing.SupportsFloat = 0.0) -> tuple:
+    """
+    Scores of blocks in other orders: how many reach that of their own order, and the largest of each order.
     """
 def sample_tokens(logits: typing.Any, ranges: typing.Any, streams: typing.Any, step: typing.Any, seed: typing.SupportsInt, temperature: typing.SupportsFloat = 1.0, top_k: typing.SupportsInt = 0, top_p: typing.SupportsFloat = 1.0) -> typing.Any:
     """

@@ -204,6 +204,7 @@ class VoxelwiseEncoder(BaseEstimator):  # type: ignore[misc]
         *,
         null: str = "clips",
         permutations: int = 1000,
+        tail: bool = True,
         shift: int = 10,
         random_state: int | None = None,
     ) -> Significance:
@@ -219,9 +220,10 @@ class VoxelwiseEncoder(BaseEstimator):  # type: ignore[misc]
             (``groups``) are shifted in a circle. "paper": correlations of independent Gaussian numbers, as published;
             see :func:`independent_gaussian_p` for why not to.
         permutations : int, default 1000
-            Orders to compare. Where fewer than ten score as well as the true order, P is the tail of the voxel's own
-            law of all orders, by a saddlepoint; with shifts there is no such law, and P is at least
-            ``1 / (permutations + 1)``. If there are no more orders of the clips than these, all are compared.
+            Orders to compare. If there are no more orders of the clips than these, all are compared.
+        tail : bool, default True
+            Where fewer than ten orders score as well as the true one, take P from the tail of the voxel's own law of
+            all orders, by a saddlepoint. Otherwise, and with shifts, P is at least ``1 / (permutations + 1)``.
         shift : int, default 10
             Scans by which a run is shifted at least.
         random_state : int, optional
@@ -271,7 +273,7 @@ class VoxelwiseEncoder(BaseEstimator):  # type: ignore[misc]
             torch.as_tensor(orders, device=self.coef_.device) if on_tensors else orders,
             self.coef_,
             all_orders=everything,
-            tail=null == "clips",
+            tail=tail and null == "clips",
         )
         result = found(test, null, len(orders), "predictions or test data")
         return result
