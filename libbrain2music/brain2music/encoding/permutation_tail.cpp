@@ -163,6 +163,7 @@ bool PermutationLaw::log_permanent(double tilt, Scaled& out, double& value) cons
 double PermutationLaw::upper_tail(double score) const { return deviation_ > 0 ? tail(score, 0) : nan; }
 
 /// The law where block `row` stands in place `column`, and where it does not: `share` is the first one's probability.
+// NOLINTNEXTLINE(misc-no-recursion): tail() and split() call each other deepest_split times at most
 double PermutationLaw::split(double score, int64_t row, int64_t column, double share, int depth) const {
   const int64_t left = n_ - 1;
   std::vector<double> worth;
@@ -195,6 +196,7 @@ double PermutationLaw::bound(double tilt, double z, double base, Scaled& scaled)
   return log_permanent(tilt, scaled, value) ? std::min(std::exp(value - base - tilt * z), 1.0) : nan;
 }
 
+// NOLINTNEXTLINE(misc-no-recursion)
 double PermutationLaw::tail(double score, int depth) const {
   const double z = (score - mean_) / deviation_;
   Scaled scaled(n_);
@@ -269,9 +271,9 @@ at::Tensor permutation_tail(const at::Tensor& predicted, const at::Tensor& obser
   const int64_t rows = predicted.size(1);
   const int64_t voxels = predicted.size(2);
   at::Tensor tails = at::empty({voxels}, predicted.options());
-  const double* p = predicted.const_data_ptr<double>();
-  const double* y = observed.const_data_ptr<double>();
-  double* out = tails.mutable_data_ptr<double>();
+  const auto* p = predicted.const_data_ptr<double>();
+  const auto* y = observed.const_data_ptr<double>();
+  auto* out = tails.mutable_data_ptr<double>();
   at::parallel_for(0, voxels, 1, [&](int64_t first, int64_t last) {
     for (int64_t v = first; v < last; ++v) {
       std::vector<double> worth(static_cast<std::size_t>(n * n), 0.0);
