@@ -58,7 +58,10 @@ class Material:
         """Give a network of the recipe the weights of a role or stage: what is shipped is measured."""
         entry = {**self.bundle.roles, **self.bundle.stages}[name]
         state = torch.jit.load(self.bundle.path / entry["file"], map_location="cpu").state_dict()
-        network.load_state_dict(unpacked(state))
+        # A script also holds what the network makes for itself (windows of spectra) or needs for training alone.
+        missing, _ = network.load_state_dict(unpacked(state), strict=False)
+        if missing:
+            raise ValueError(f"[material] the bundle's {name} must be of the recipe; got one without {missing[0]}")
         return network.eval()
 
     @cached_property

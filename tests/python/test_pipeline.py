@@ -117,6 +117,18 @@ def test_no_track_of_the_study_is_in_its_library(simulated, results, tmp_path):
         assert len(pipeline.library(pipeline.Context(settings, tmp_path / "out", False)).corpus) == expected
 
 
+def test_a_bundle_whose_card_changed_gets_an_index_of_its_own(simulated, tmp_path):
+    shutil.copytree(b2m.Bundle.shipped("acoustic", device="cpu").path, tmp_path / "bundle")
+    settings = pipeline.Settings(str(simulated), bundle=str(tmp_path / "bundle"), embeddings=("music_embedder",))
+    first = pipeline.library(pipeline.Context(settings, tmp_path / "out", progress=False)).corpus
+    manifest = tmp_path / "bundle" / "bundle.json"
+    described = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({**described, "description": "The same networks, told anew."}))
+    again = pipeline.library(pipeline.Context(settings, tmp_path / "out", progress=False)).corpus
+    np.testing.assert_array_equal(again.ids, first.ids)
+    assert len(list((tmp_path / "out" / "retrieve").glob("*.index"))) == 2
+
+
 def test_a_second_run_does_nothing_again(results):
     before = {path: path.stat().st_mtime_ns for path in results.rglob("*") if path.is_file()}
     assert main(["decode", str(results), "--quiet"]) == 0

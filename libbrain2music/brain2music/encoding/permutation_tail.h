@@ -17,6 +17,7 @@ namespace brain2music::encoding {
 class PermutationLaw {
  public:
   /// @param worth (n, n) row by row: what block `row` scores in place `column`.
+  /// @param n     blocks, and places.
   PermutationLaw(std::vector<double> worth, int64_t n);
 
   /// The probability of a score of `score` or more. Where it is too small to be told, a bound that lies above it. NaN
