@@ -1,5 +1,6 @@
 """Voxel-wise encoding against scikit-learn and SciPy, and its estimator's manners."""
 
+import nibabel as nib
 import numpy as np
 import pytest
 import torch
@@ -13,6 +14,8 @@ from brain2music.encoding import (
     delayed,
     independent_gaussian_p,
     noise_ceiling,
+    to_gifti,
+    to_nifti,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*the grid of alphas should reach beyond.*")
@@ -135,6 +138,49 @@ def test_the_noise_ceiling_is_what_a_perfect_model_scores(rng):
     assert windows.shape == (7,)
     with pytest.raises(ValueError, match=r"two repeats or more; got shape \(5, 1, 3\)"):
         noise_ceiling(np.zeros((5, 1, 3)))
+
+
+def test_maps_are_images_that_nilearn_reads(rng, tmp_path):
+    from nilearn.maskers import NiftiMasker
+
+    music, brain, runs = study(rng)
+    inside = np.zeros((4, 5, 6), np.uint8)
+    inside.flat[rng.permutation(120)[:40]] = 1
+    mask = nib.Nifti1Image(inside, np.diag([3, 3, 3, 1]))
+    mask.header["sform_code"] = 4  # MNI
+    nib.save(mask, tmp_path / "mask.nii.gz")
+    encoder = b2m.VoxelwiseEncoder().fit(music, brain, groups=runs)
+    r = encoder.score(music, brain)
+    for given in (mask, tmp_path / "mask.nii.gz"):
+        image = encoder.to_nifti(r, given)
+        assert image.get_data_dtype() == np.float32
+        np.testing.assert_allclose(image.get_fdata()[inside > 0], r, rtol=1e-6)
+        assert np.isnan(image.get_fdata()[inside == 0]).all()
+        assert int(image.header["sform_code"]) == int(nib.load(tmp_path / "mask.nii.gz").header["sform_code"])
+    nib.save(to_nifti(np.stack([r, -r]), mask), tmp_path / "maps.nii.gz")
+    read = NiftiMasker(mask, standardize=None).fit().transform(tmp_path / "maps.nii.gz")
+    np.testing.assert_allclose(read, [r, -r], rtol=1e-6)
+    with pytest.raises(ValueError, match=r"number for each of 40 voxels of the mask, .* float64 of shape \(39,\)"):
+        to_nifti(r[1:], mask)
+    with pytest.raises(ValueError, match=r"number for each of 40 voxels or vertices; got shape \(39,\)"):
+        encoder.to_nifti(r[1:], mask)
+
+
+def test_surfaces_are_two_hemispheres(rng, tmp_path):
+    values = rng.standard_normal((2, 20_484))
+    for image, name, part in zip(
+        to_gifti(values), ("CortexLeft", "CortexRight"), (values[:, :10_242], values[:, 10_242:]), strict=True
+    ):
+        nib.save(image, tmp_path / f"{name}.func.gii")
+        read = nib.load(tmp_path / f"{name}.func.gii")
+        assert read.meta["AnatomicalStructurePrimary"] == name
+        assert [array.data.dtype for array in read.darrays] == [np.float32] * 2
+        np.testing.assert_allclose(read.agg_data(), part, rtol=1e-6)
+    left, right = to_gifti(values[0] > 0, vertices=10_000)
+    assert len(left.agg_data()) == 10_000
+    assert set(np.unique(right.agg_data())) == {0, 1}
+    with pytest.raises(ValueError, match=r"two hemispheres, left then right; got 7 with half"):
+        to_gifti(np.zeros(7))
 
 
 @pytest.mark.parametrize("kind", ["numpy", "torch"])

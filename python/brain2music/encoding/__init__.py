@@ -2,6 +2,7 @@
 
 from brain2music.encoding.ceiling import noise_ceiling
 from brain2music.encoding.delays import delayed
+from brain2music.encoding.maps import to_gifti, to_nifti
 from brain2music.encoding.rates import benjamini_hochberg
 from brain2music.encoding.significance import Significance, independent_gaussian_p
 from brain2music.encoding.voxelwise_encoder import VoxelwiseEncoder
@@ -14,6 +15,8 @@ __all__ = [
     "delayed",
     "independent_gaussian_p",
     "noise_ceiling",
+    "to_gifti",
+    "to_nifti",
 ]
 
 guard(__name__)

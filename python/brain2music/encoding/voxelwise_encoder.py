@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted  # type: ignore[import-unty
 
 from brain2music import _core
 from brain2music.encoding.delays import runs_of
+from brain2music.encoding.maps import to_gifti, to_nifti
 from brain2music.encoding.rows import Rows, as_rows, values_of
 from brain2music.encoding.significance import (
     Significance,
@@ -277,6 +278,49 @@ class VoxelwiseEncoder(BaseEstimator):  # type: ignore[misc]
         )
         result = found(test, null, len(orders), "predictions or test data")
         return result
+
+    def to_nifti(self, values: Any, mask: Any) -> Any:
+        """Lay a number for each voxel out as a volume: :func:`brain2music.encoding.to_nifti`.
+
+        Parameters
+        ----------
+        values : array of shape (t,) or (maps, t)
+            Such as what :meth:`score` returns.
+        mask : nibabel image or path
+            The t voxels, such as ``brain.mask``.
+
+        Returns
+        -------
+        nibabel.Nifti1Image
+        """
+        return to_nifti(self._one_each(values, "to_nifti"), mask)
+
+    def to_gifti(self, values: Any, vertices: int | None = None) -> tuple[Any, Any]:
+        """Lay a number for each vertex out as two surfaces: :func:`brain2music.encoding.to_gifti`.
+
+        Parameters
+        ----------
+        values : array of shape (t,) or (maps, t)
+            Such as what :meth:`score` returns.
+        vertices : int, optional
+            Of the left hemisphere, which comes first; half of all by default.
+
+        Returns
+        -------
+        tuple of nibabel.gifti.GiftiImage
+            Left and right.
+        """
+        return to_gifti(self._one_each(values, "to_gifti"), vertices)
+
+    def _one_each(self, values: Any, method: str) -> Any:
+        check_is_fitted(self, "coef_")
+        shape = np.shape(values)
+        if not shape or shape[-1] != self.coef_.shape[1]:
+            raise ValueError(
+                f"[encoding.VoxelwiseEncoder.{method}] values must hold a number for each of {self.coef_.shape[1]} "
+                f"voxels or vertices; got shape {shape}"
+            )
+        return values
 
     def save(self, path: str | Path) -> None:
         """Write the fitted encoder to a safetensors file, whole or not at all; :func:`brain2music.load` reads it.
