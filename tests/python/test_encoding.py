@@ -14,6 +14,8 @@ from brain2music.encoding import (
     delayed,
     independent_gaussian_p,
     noise_ceiling,
+    on_grid,
+    one_hot,
     to_gifti,
     to_nifti,
 )
@@ -221,3 +223,21 @@ def test_bad_input_is_named(rng, call, message):
     music, brain, runs = study(rng)
     with pytest.raises(ValueError, match=message):
         call(b2m.VoxelwiseEncoder(), music, brain, runs)
+
+
+def test_feature_spaces_come_onto_one_grid(rng):
+    ids = ("a", "b")
+    short = b2m.Embeddings(rng.standard_normal((2, 10, 3)).astype(np.float32), ids, 1.5, 1.5)
+    grid = on_grid(short)
+    assert grid.values.shape == (2, 4, 3)
+    assert (grid.window, grid.hop, grid.clip_ids) == (10.0, 1.5, ids)
+    for window in range(4):  # 10 s hold six whole windows of 1.5 s
+        np.testing.assert_allclose(grid.values[:, window], short.values[:, window : window + 6].mean(axis=1), atol=1e-6)
+    whole = b2m.Embeddings(rng.standard_normal((2, 1, 3)).astype(np.float32), ids, 15.0, 15.0)
+    np.testing.assert_array_equal(on_grid(whole).values, np.repeat(whole.values, 4, axis=1))
+    own = b2m.Embeddings(rng.standard_normal((2, 4, 3)).astype(np.float32), ids, 10.0, 1.5)
+    np.testing.assert_array_equal(on_grid(own).values, own.values)
+    genres = one_hot(["rock", "blues"], ids)
+    np.testing.assert_array_equal(genres.values[:, 2], [[0, 1], [1, 0]])
+    with pytest.raises(ValueError, match=r"every window of 1.0 s must hold a window .* got windows of 1.5 s"):
+        on_grid(short, window=1.0, hop=1.0)

@@ -10,6 +10,7 @@ import sys
 import time
 import warnings
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -83,6 +84,35 @@ def test_regions_that_predict_best_are_those_that_hear(simulated, results):
     best = [decoded.roi_names[label] for label in decoded.rois]
     heard = ("transv", "temp_sup", "Lat_Fis-post", "temporal_sup")
     assert sum(any(part in name for part in heard) for name in best) >= 3, best
+
+
+def test_voxels_that_are_encoded_are_those_that_hear(results):
+    assert main(["encode", str(results), "--quiet"]) == 0
+    lines = [line.split("\t") for line in (results / "encode.tsv").read_text().splitlines()]
+    described = json.loads((results / "encode.json").read_text())
+    assert list(described) == lines[0]
+    context = pipeline.Context.open(results, progress=False)
+    assert {(row[0], row[1]) for row in lines[1:]} == {
+        (subject, features) for subject in context.subjects for features in (*context.embeddings, "genre")
+    }
+    found = pipeline.encode(context, "001", "music_embedder")
+    q, labels = (
+        nib.load(folder / name).get_fdata()
+        for folder, name in (
+            (found.folder, "q.nii.gz"),
+            (pipeline.decode(context, "001", "music_embedder").folder, "labels.nii.gz"),
+        )
+    )
+    names = pipeline.decode(context, "001", "music_embedder").roi_names
+    heard = ("transv", "temp_sup", "Lat_Fis-post", "temporal_sup")
+    hears = np.isin(labels, [label for label, name in names.items() if any(part in name for part in heard)])
+    tested = np.isfinite(q)
+    assert tested.sum() == found.voxels
+    share = [float((q[where & tested] <= 0.05).mean()) for where in (hears, ~hears)]
+    assert share[0] > 0.3
+    assert share[0] > 5 * share[1]
+    assert (q <= 0.05).sum() == found.fdr
+    assert b2m.load(found.folder / "encoder.safetensors").coef_.shape[1] == tested.sum()
 
 
 def test_the_report_says_what_the_table_says(results):

@@ -13,6 +13,7 @@ __all__ = ["add_to"]
 _STEPS = {
     "embed": "Embed the music that was heard",
     "decode": "Decode embeddings from brain activity, region by region",
+    "encode": "Predict each voxel from features of the music, and test where that works, into encode.tsv and maps",
     "retrieve": "Retrieve music from the library by the decoded embeddings",
     "evaluate": "Measure identification, correlation and class agreement beside chance and oracle, into evaluate.tsv",
     "report": "Write report.html: one page that plays the music and shows the brain",

@@ -2,6 +2,7 @@
 
 from brain2music.encoding.ceiling import noise_ceiling
 from brain2music.encoding.delays import delayed
+from brain2music.encoding.grid import on_grid, one_hot
 from brain2music.encoding.maps import to_gifti, to_nifti
 from brain2music.encoding.rates import benjamini_hochberg
 from brain2music.encoding.significance import Significance, independent_gaussian_p
@@ -15,6 +16,8 @@ __all__ = [
     "delayed",
     "independent_gaussian_p",
     "noise_ceiling",
+    "on_grid",
+    "one_hot",
     "to_gifti",
     "to_nifti",
 ]

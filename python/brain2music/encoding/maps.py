@@ -1,17 +1,19 @@
 """Numbers of voxels and vertices as images that others read: NIfTI volumes and GIFTI surfaces."""
 
 import os
-from typing import Any
+from typing import Any, cast
 
-import nibabel as nib
+import nibabel
 import numpy as np
 import numpy.typing as npt
 import torch
 
 __all__ = ["to_gifti", "to_nifti"]
 
+nib: Any = nibabel  # parts of it have no types
 
-def to_nifti(values: Any, mask: Any) -> nib.nifti1.Nifti1Image:
+
+def to_nifti(values: Any, mask: Any) -> nibabel.nifti1.Nifti1Image:
     """Lay numbers of voxels out as a volume.
 
     Parameters
@@ -42,7 +44,7 @@ def to_nifti(values: Any, mask: Any) -> nib.nifti1.Nifti1Image:
     # The space (MNI, scanner) is the mask's: nilearn and others look at these codes.
     for code, form in (("qform_code", made.set_qform), ("sform_code", made.set_sform)):
         form(image.affine, int(image.header[code]))
-    return made
+    return cast("nibabel.nifti1.Nifti1Image", made)
 
 
 def to_gifti(values: Any, vertices: int | None = None) -> tuple[Any, Any]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from brain2music.pipeline.context import Context
 from brain2music.pipeline.decoding import Decoded, average, decode
 from brain2music.pipeline.embedding import embed
+from brain2music.pipeline.encoding import Encoded, encode, encode_all
 from brain2music.pipeline.evaluating import evaluate
 from brain2music.pipeline.generation import Generated, generate, generate_oracle
 from brain2music.pipeline.reporting import report
@@ -15,6 +16,7 @@ from brain2music.pipeline.settings import Settings
 __all__ = [
     "Context",
     "Decoded",
+    "Encoded",
     "Generated",
     "Retrieved",
     "Settings",
@@ -22,6 +24,8 @@ __all__ = [
     "decode",
     "do",
     "embed",
+    "encode",
+    "encode_all",
     "evaluate",
     "generate",
     "generate_oracle",
@@ -38,7 +42,7 @@ def do(context: Context, step: str) -> Path:
     Parameters
     ----------
     context : Context
-    step : "embed", "decode", "retrieve", "generate", "evaluate" or "report"
+    step : "embed", "decode", "encode", "retrieve", "generate", "evaluate" or "report"
 
     Returns
     -------
@@ -53,6 +57,8 @@ def do(context: Context, step: str) -> Path:
         for role in context.embeddings:
             for subject in context.subjects:
                 decode(context, subject, role)
+    elif step == "encode":
+        return encode_all(context)
     elif step == "retrieve":
         for subject in context.subjects:
             retrieve(context, subject)
@@ -72,6 +78,6 @@ def do(context: Context, step: str) -> Path:
         return report(context)
     else:
         raise ValueError(
-            f"[pipeline.do] step must be embed, decode, retrieve, generate, evaluate or report; got {step!r}"
+            f"[pipeline.do] step must be embed, decode, encode, retrieve, generate, evaluate or report; got {step!r}"
         )
     return context.out / step
