@@ -13,7 +13,7 @@ from sphinx import addnodes
 from sphinx.util.docutils import SphinxDirective
 
 from brain2music.evaluation import tables
-from brain2music.pipeline import Settings
+from brain2music.pipeline import Settings, encoding
 from brain2music.report import GLOSSARY
 
 ROOT = Path(__file__).parents[1]
@@ -39,14 +39,17 @@ class Columns(SphinxDirective):
     required_arguments = 1
 
     def run(self):
-        row = {"evaluate": tables.Row, "summary": tables.Summary}[self.arguments[0]]
+        if self.arguments[0] == "encode":
+            columns = {name: {"Description": text} for name, text in encoding._COLUMNS.items()}
+        else:
+            row = {"evaluate": tables.Row, "summary": tables.Summary}[self.arguments[0]]
+            columns = {field.name: tables._COLUMNS[field.name] for field in dataclasses.fields(row)}
         result = nodes.definition_list()
-        for field in dataclasses.fields(row):
-            described = tables._COLUMNS[field.name]
+        for name, described in columns.items():
             body = nodes.definition("", nodes.paragraph(text=described["Description"]))
             if "Levels" in described:
                 body += definitions((nodes.literal(text=level), text) for level, text in described["Levels"].items())
-            result += nodes.definition_list_item("", nodes.term("", "", nodes.literal(text=field.name)), body)
+            result += nodes.definition_list_item("", nodes.term("", "", nodes.literal(text=name)), body)
         return [result]
 
 

@@ -96,22 +96,17 @@ def test_voxels_that_are_encoded_are_those_that_hear(results):
         (subject, features) for subject in context.subjects for features in (*context.embeddings, "genre")
     }
     found = pipeline.encode(context, "001", "music_embedder")
-    q, labels = (
-        nib.load(folder / name).get_fdata()
-        for folder, name in (
-            (found.folder, "q.nii.gz"),
-            (pipeline.decode(context, "001", "music_embedder").folder, "labels.nii.gz"),
-        )
-    )
-    names = pipeline.decode(context, "001", "music_embedder").roi_names
+    decoded = pipeline.decode(context, "001", "music_embedder")
+    p, q = (nib.load(found.folder / f"{name}.nii.gz").get_fdata() for name in ("p", "q"))
+    labels = nib.load(decoded.folder / "labels.nii.gz").get_fdata()
     heard = ("transv", "temp_sup", "Lat_Fis-post", "temporal_sup")
-    hears = np.isin(labels, [label for label, name in names.items() if any(part in name for part in heard)])
-    tested = np.isfinite(q)
+    hears = np.isin(labels, [n for n, name in decoded.roi_names.items() if any(part in name for part in heard)])
+    tested = np.isfinite(p)
     assert tested.sum() == found.voxels
-    share = [float((q[where & tested] <= 0.05).mean()) for where in (hears, ~hears)]
-    assert share[0] > 0.3
-    assert share[0] > 5 * share[1]
     assert (q <= 0.05).sum() == found.fdr
+    # Twenty test clips show a voxel in five of those that hear; of the others, few more than one in twenty.
+    assert (p[hears & tested] <= 0.05).mean() > 0.12
+    assert (p[~hears & tested] <= 0.05).mean() < 0.08
     assert b2m.load(found.folder / "encoder.safetensors").coef_.shape[1] == tested.sum()
 
 
