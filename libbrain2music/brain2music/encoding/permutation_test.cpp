@@ -58,7 +58,6 @@ void use_tails(const at::Tensor& predicted, const at::Tensor& observed, const at
     return x.index_select(2, voxels).to(at::kCPU, at::kDouble).contiguous();
   };
   const at::Tensor tails = permutation_tail(host(predicted), host(observed)).to(p.device());
-  // Never more than what the counts say: there, few permutations scored so well.
   const at::Tensor counted = p.index_select(0, voxels);
   p.index_put_({voxels}, at::where(tails.isnan(), counted, tails));
 }
