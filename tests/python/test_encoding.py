@@ -76,6 +76,10 @@ def test_scans_are_averaged_in_the_windows_of_embeddings(rng):
     encoder = b2m.VoxelwiseEncoder(alphas=[1.0]).fit(music, scans, groups=runs)
     plain = b2m.VoxelwiseEncoder(alphas=[1.0]).fit(values, windows, groups=runs)
     np.testing.assert_allclose(encoder.coef_, plain.coef_, atol=1e-6)
+    on_tensors = b2m.VoxelwiseEncoder(alphas=[1.0], device="cpu").fit(music, torch.from_numpy(scans), groups=runs)
+    assert isinstance(on_tensors.coef_, torch.Tensor)
+    np.testing.assert_allclose(on_tensors.coef_, plain.coef_, atol=1e-6)
+    assert on_tensors.predict(music).shape == (12, 4, 9)
     scans[3] = np.nan
     encoder.fit(music, scans, groups=runs)
     assert encoder.notes_ == ("1 clips have a window without a scan and were left out: 3.",)

@@ -189,8 +189,8 @@ double PermutationLaw::split(double score, int64_t row, int64_t column, double s
          (1 - share) * without.tail(score, depth + 1);
 }
 
-/// What the probability of a standard score z is at most, by any tilt (Chernoff): where scores are so rare that the law
-/// itself cannot be told.
+/// Bounds the probability of a standard score z from above, by any tilt (Chernoff). It stands in where scores are so
+/// rare that the law itself cannot be told.
 double PermutationLaw::bound(double tilt, double z, double base, Scaled& scaled) const {
   double value = 0;
   return log_permanent(tilt, scaled, value) ? std::min(std::exp(value - base - tilt * z), 1.0) : nan;

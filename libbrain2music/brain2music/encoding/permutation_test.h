@@ -8,7 +8,7 @@
 
 namespace brain2music::encoding {
 
-/// What a permutation test says of each voxel.
+/// The outcome of a permutation test, voxel by voxel.
 struct PermutationTest {
   at::Tensor score;     ///< (v,) float64: Pearson's r over all rows; NaN where a column does not vary or holds NaN
   at::Tensor p;         ///< (v,) float64: P of a score as good or better, one-sided; NaN where the score is
@@ -41,7 +41,7 @@ struct PermutationTestOptions {
 B2M_API PermutationTest permutation_test(const at::Tensor& predicted, const at::Tensor& observed,
                                          const at::Tensor& permutations, const PermutationTestOptions& options = {});
 
-/// The same for the predictions of a linear model, which are made a tile at a time.
+/// Tests the predictions of a linear model, which are made a tile at a time.
 ///
 /// @param features     (n, r, p): what was heard.
 /// @param coef         (p, v): weights; an intercept changes no correlation.

@@ -6,7 +6,7 @@
 
 namespace brain2music::kernels {
 
-/// What permutation_null returns.
+/// The scores of blocks in many orders, reduced.
 struct PermutationNull {
   at::Tensor at_least;  ///< (v,) int64: permutations that score at least as well as the blocks in their own order
   at::Tensor largest;   ///< (permutations,): the largest score of any voxel; -Inf where no voxel has one

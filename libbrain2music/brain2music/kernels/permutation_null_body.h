@@ -18,7 +18,7 @@ struct PermutationColumn {
   std::int64_t rows;  // of a block
   std::int64_t stride;
 
-  /// What block `from` of the predictions scores in place of block `place`.
+  /// The score of block `from` of the predictions in place of block `place`.
   B2M_HOST_DEVICE Real product(std::int64_t from, std::int64_t place) const {
     const Real* p = predicted + from * rows * stride;
     const Real* y = observed + place * rows * stride;

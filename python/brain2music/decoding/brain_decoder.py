@@ -16,7 +16,7 @@ from brain2music.bundles import Embeddings, EmbeddingSpace
 from brain2music.bundles.embeddings import clip_ids_of
 from brain2music.model_files import save_model
 from brain2music.ridge.folds import held_out_rows
-from brain2music.study.windows import Windows
+from brain2music.study.windows import Windows, members_of
 
 __all__ = ["BrainDecoder"]
 
@@ -349,13 +349,7 @@ def _windows(targets: Any, values: Any, scans: int, tr: float) -> npt.NDArray[np
     count = values.shape[1]
     length, hop = _seconds(targets)
     if length is not None and hop is not None:
-        windows = Windows(length, hop, clip=scans * tr)
-        if windows.count != count:
-            raise ValueError(
-                f"[{FIT}] targets must hold the windows that fit into {scans} scans of {tr} s; got {count} in place of "
-                f"{windows.count} windows of {length} s every {hop} s"
-            )
-        return windows.scans(scans, tr)
+        return members_of(length, hop, count, scans, tr, "targets", FIT)
     if count > scans:
         raise ValueError(f"[{FIT}] there must be no more windows than scans; got {count} windows, {scans} scans")
     return Windows(float(scans - count + 1), 1.0, clip=float(scans)).scans(scans, 1.0)

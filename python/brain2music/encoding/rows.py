@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from brain2music.encoding.delays import delayed
-from brain2music.study.windows import Windows, average_windows
+from brain2music.study.windows import average_windows, members_of
 
 __all__ = ["Rows", "as_rows", "values_of"]
 
@@ -62,7 +62,7 @@ def as_rows(
     where : str
         Who asks; signs errors.
     """
-    seconds = getattr(features, "window", None), getattr(features, "hop", None)
+    seconds: Any = getattr(features, "window", None), getattr(features, "hop", None)
     x = _plain(values_of(features), "features", where)
     y = None if responses is None else _plain(responses, "responses", where)
     if x.ndim not in (2, 3) or (y is not None and y.ndim != x.ndim):
@@ -70,6 +70,8 @@ def as_rows(
             f"[{where}] features and responses must both be (rows, ...) or both (clips, windows, ...); got shapes "
             f"{tuple(x.shape)} and {None if y is None else tuple(y.shape)}"
         )
+    if isinstance(x, torch.Tensor) != isinstance(y, torch.Tensor) and y is not None:  # of one kind, that of responses
+        x = torch.as_tensor(x, device=y.device) if isinstance(y, torch.Tensor) else x.cpu().numpy()
     if x.ndim == 2:
         if y is not None and len(x) != len(y):
             raise ValueError(f"[{where}] features and responses must have equal rows; got {len(x)} and {len(y)}")
@@ -82,7 +84,9 @@ def as_rows(
             f"[{where}] delays are for rows that are scans, (m, p); got clips of windows, {tuple(x.shape)}"
         )
     if y is not None and y.shape[1] != x.shape[1] and None not in seconds:
-        y = average_windows(np.asarray(y), _members(seconds, x.shape[1], y.shape[1], tr, where))
+        members = members_of(*seconds, x.shape[1], y.shape[1], tr, "features", where)
+        averaged = average_windows(y.cpu().numpy() if isinstance(y, torch.Tensor) else y, members)
+        y = torch.from_numpy(averaged).to(y.device) if isinstance(y, torch.Tensor) else averaged
     if y is not None and y.shape[:2] != x.shape[:2]:
         raise ValueError(
             f"[{where}] features and responses must have equal clips and windows; got {tuple(x.shape)} and "
@@ -108,17 +112,6 @@ def values_of(features: Any) -> Any:
     """Return the array of embeddings, or an array itself; a tensor has a method of that name."""
     plain = isinstance(features, (np.ndarray, torch.Tensor, list, tuple))
     return features if plain else getattr(features, "values", features)
-
-
-def _members(seconds: Any, windows: int, scans: int, tr: float, where: str) -> npt.NDArray[np.bool_]:
-    length, hop = seconds
-    made = Windows(length, hop, clip=scans * tr)
-    if made.count != windows:
-        raise ValueError(
-            f"[{where}] features must hold the windows that fit into {scans} scans of {tr} s; got {windows} in place "
-            f"of {made.count} windows of {length} s every {hop} s"
-        )
-    return made.scans(scans, tr)
 
 
 def _plain(values: Any, name: str, where: str) -> Any:

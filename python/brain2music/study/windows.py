@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from brain2music import _core
 
-__all__ = ["EMBEDDING_WINDOWS", "WindowRows", "Windows", "average_windows", "window_rows"]
+__all__ = ["EMBEDDING_WINDOWS", "WindowRows", "Windows", "average_windows", "members_of", "window_rows"]
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,38 @@ class WindowRows:
     clip: npt.NDArray[np.int64]
     window: npt.NDArray[np.int64]
     left_out: tuple[tuple[int, int], ...]
+
+
+def members_of(
+    length: float, hop: float, count: int, scans: int, tr: float, name: str, where: str
+) -> npt.NDArray[np.bool_]:
+    """Return which scans fall in which window, for an array that holds so many windows of a clip.
+
+    Parameters
+    ----------
+    length, hop, tr : float
+        Seconds: of the windows, and from scan to scan.
+    count, scans : int
+        Windows that the array holds, and scans of a clip.
+    name, where : str
+        What the array is called, and who asks; for the error.
+
+    Returns
+    -------
+    array of shape (count, scans), bool
+
+    Raises
+    ------
+    ValueError
+        If another number of windows fits into the scans.
+    """
+    windows = Windows(length, hop, clip=scans * tr)
+    if windows.count != count:
+        raise ValueError(
+            f"[{where}] {name} must hold the windows that fit into {scans} scans of {tr} s; got {count} in place of "
+            f"{windows.count} windows of {length} s every {hop} s"
+        )
+    return windows.scans(scans, tr)
 
 
 def average_windows(responses: npt.NDArray[Any], members: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
