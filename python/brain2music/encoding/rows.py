@@ -62,7 +62,7 @@ def as_rows(
     where : str
         Who asks; signs errors.
     """
-    seconds: Any = getattr(features, "window", None), getattr(features, "hop", None)
+    length, hop = getattr(features, "window", None), getattr(features, "hop", None)
     x = _plain(values_of(features), "features", where)
     y = None if responses is None else _plain(responses, "responses", where)
     if x.ndim not in (2, 3) or (y is not None and y.ndim != x.ndim):
@@ -83,8 +83,8 @@ def as_rows(
         raise ValueError(
             f"[{where}] delays are for rows that are scans, (m, p); got clips of windows, {tuple(x.shape)}"
         )
-    if y is not None and y.shape[1] != x.shape[1] and None not in seconds:
-        members = members_of(*seconds, x.shape[1], y.shape[1], tr, "features", where)
+    if y is not None and y.shape[1] != x.shape[1] and length is not None and hop is not None:
+        members = members_of(length, hop, x.shape[1], y.shape[1], tr, "features", where)
         averaged = average_windows(y.cpu().numpy() if isinstance(y, torch.Tensor) else y, members)
         y = torch.from_numpy(averaged).to(y.device) if isinstance(y, torch.Tensor) else averaged
     if y is not None and y.shape[:2] != x.shape[:2]:
