@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
+import torch
 
 from brain2music import _core
 
-__all__ = ["load", "save_model"]
+__all__ = ["load", "parameters_of", "save_model"]
 
 #: Of the files; raised when a reader of today could not read them.
 VERSION = 1
@@ -32,6 +34,17 @@ def save_model(path: str | Path, kind: str, tensors: dict[str, npt.NDArray[Any]]
         raise ValueError(f"[model.save] the file's name must end in .safetensors; got {path}")
     metadata = {"brain2music": json.dumps({"version": VERSION, "kind": kind, **described}, allow_nan=False)}
     _core.io.save_safetensors(path, tensors, metadata)
+
+
+def parameters_of(model: Any) -> dict[str, Any]:
+    """Return what JSON can hold of an estimator's parameters; of others their text, for people."""
+    return {name: _plain(value) for name, value in model.get_params().items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (np.ndarray, torch.Tensor, list, tuple)) and np.asarray(value).dtype.kind in "fiu":
+        return np.asarray(value).tolist()
+    return value if value is None or isinstance(value, (bool, int, float, str)) else repr(value)
 
 
 def load(path: str | Path) -> Any:

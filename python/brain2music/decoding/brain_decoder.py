@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted  # type: ignore[import-unty
 from brain2music import _core
 from brain2music.bundles import Embeddings, EmbeddingSpace
 from brain2music.bundles.embeddings import clip_ids_of
-from brain2music.model_files import save_model
+from brain2music.model_files import parameters_of, save_model
 from brain2music.ridge.folds import held_out_rows
 from brain2music.study.windows import Windows, members_of
 
@@ -266,7 +266,7 @@ class BrainDecoder(BaseEstimator):  # type: ignore[misc]
         for number, roi in enumerate(self.rois_):
             for part in ("voxels", "coef", "intercept", "alphas"):
                 tensors[f"{part}.{number}"] = np.ascontiguousarray(torch.as_tensor(roi[part]).cpu().numpy())
-        parameters = {name: _plain(value) for name, value in self.get_params().items()}
+        parameters = parameters_of(self)
         fitted = {
             "n_voxels": self.n_voxels_,
             "rois": [{"label": roi["label"], "score": roi["score"]} for roi in self.rois_],
@@ -377,10 +377,3 @@ def _notes(result: dict[str, Any], min_voxels: int) -> tuple[str, ...]:
         listed = ", ".join(f"clip {clip} window {window}" for clip, window in result["left_out"])
         notes.append(f"{len(result['left_out'])} windows hold no scan and were left out of the fit: {listed}.")
     return tuple(notes)
-
-
-def _plain(value: Any) -> Any:
-    """Return what JSON can hold of a parameter; of others their text, for people."""
-    if isinstance(value, (np.ndarray, torch.Tensor, list, tuple)) and np.asarray(value).dtype.kind in "fiu":
-        return np.asarray(value).tolist()
-    return value if value is None or isinstance(value, (bool, int, float, str)) else repr(value)

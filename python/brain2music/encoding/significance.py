@@ -13,9 +13,6 @@ from brain2music.encoding.rates import benjamini_hochberg
 
 __all__ = ["Significance", "clip_orders", "independent_gaussian_p", "shifted_orders"]
 
-#: Below this a P-value is told as "P <": tails were checked against counts down to here.
-SMALLEST_P = 1e-5
-
 
 @dataclass(frozen=True, eq=False)
 class Significance:

@@ -20,7 +20,7 @@ from brain2music.encoding.significance import (
     independent_gaussian_p,
     shifted_orders,
 )
-from brain2music.model_files import save_model
+from brain2music.model_files import parameters_of, save_model
 from brain2music.ridge import RidgeCV
 
 __all__ = ["VoxelwiseEncoder"]
@@ -176,7 +176,9 @@ class VoxelwiseEncoder(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "coef_")
         if metric not in ("correlation", "r2"):
             raise ValueError(f"[encoding.VoxelwiseEncoder.score] metric must be 'correlation' or 'r2'; got {metric!r}")
-        rows = self._rows(features, responses, groups, "score")
+        return self._scores(self._rows(features, responses, groups, "score"), metric)
+
+    def _scores(self, rows: Rows, metric: str = "correlation") -> Any:
         x, coef, y, intercept = (
             torch.as_tensor(part)
             for part in (_like(rows.features, self.coef_), self.coef_, rows.responses, self.intercept_)
@@ -253,7 +255,7 @@ class VoxelwiseEncoder(BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"[{where}] permutations must be 1 or more; got {permutations}")
         rows = self._rows(features, responses, groups, "significance")
         if null == "paper":
-            score = self.score(features, responses, groups)
+            score = self._scores(rows)
             return found({"score": score, "p": independent_gaussian_p(score, len(rows.features))}, null, 0, "test data")
         everything = False
         if null == "clips":
@@ -276,8 +278,7 @@ class VoxelwiseEncoder(BaseEstimator):  # type: ignore[misc]
             all_orders=everything,
             tail=tail and null == "clips",
         )
-        result = found(test, null, len(orders), "predictions or test data")
-        return result
+        return found(test, null, len(orders), "predictions or test data")
 
     def to_nifti(self, values: Any, mask: Any) -> Any:
         """Lay a number for each voxel out as a volume: :func:`brain2music.encoding.to_nifti`.
@@ -335,7 +336,7 @@ class VoxelwiseEncoder(BaseEstimator):  # type: ignore[misc]
         tensors = {
             name: np.ascontiguousarray(torch.as_tensor(getattr(self, f"{name}_")).cpu().numpy()) for name in names
         }
-        parameters = {name: _json(value) for name, value in self.get_params().items()}
+        parameters = parameters_of(self)
         fitted = {"n_features_in": self.n_features_in_, "notes": list(self.notes_)}
         save_model(path, "VoxelwiseEncoder", tensors, {"parameters": parameters, "fitted": fitted})
 
@@ -383,10 +384,3 @@ def _like(values: Any, coef: Any) -> Any:
     if isinstance(coef, torch.Tensor):
         return torch.as_tensor(values).to(device=coef.device, dtype=coef.dtype)
     return np.ascontiguousarray(np.asarray(values), dtype=coef.dtype)
-
-
-def _json(value: Any) -> Any:
-    """Return what JSON can hold of a parameter; of others their text, for people."""
-    if isinstance(value, (np.ndarray, torch.Tensor, list, tuple)) and np.asarray(value).dtype.kind in "fiu":
-        return np.asarray(value).tolist()
-    return value if value is None or isinstance(value, (bool, int, float, str)) else repr(value)
