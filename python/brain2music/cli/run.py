@@ -26,7 +26,7 @@ def add_to(commands: Commands) -> None:
         commands,
         "run",
         _run,
-        "Do everything: embed, decode, retrieve, generate, evaluate, report. What is finished is not done again.",
+        "Embed, decode, retrieve, generate, encode, evaluate, report. What is finished is not done again.",
         "brain2music run ds003720 results --stimuli gtzan --derivatives fmriprep --space T1w",
     )
     _add_study(parser)
@@ -87,6 +87,9 @@ def _add_study(parser: argparse.ArgumentParser) -> None:
         "--embeddings", nargs="+", help="roles of the bundle to decode; the first one retrieves and generates"
     )
     parser.add_argument("--no-generation", dest="generation", action="store_const", const=False, help="make no music")
+    parser.add_argument(
+        "--no-encoding", dest="encoding", action="store_const", const=False, help="fit no encoding models"
+    )
     parser.add_argument(
         "--conditioning",
         nargs="+",

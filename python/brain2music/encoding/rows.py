@@ -28,6 +28,8 @@ class Rows:
         m is their product; windows is 1 where a row stands by itself.
     notes : tuple of str
         What was left out.
+    whole : array, bool
+        Which of the clips, or rows, given were kept.
     """
 
     features: Any
@@ -36,6 +38,7 @@ class Rows:
     clips: int
     windows: int
     notes: tuple[str, ...]
+    whole: npt.NDArray[np.bool_]
 
 
 def as_rows(
@@ -78,7 +81,7 @@ def as_rows(
         labels = _labels(groups, len(x), where)
         if delays is not None:
             x = delayed(x, delays, labels)
-        return Rows(x, y, labels, len(x), 1, ())
+        return Rows(x, y, labels, len(x), 1, (), np.ones(len(x), bool))
     if delays is not None:
         raise ValueError(
             f"[{where}] delays are for rows that are scans, (m, p); got clips of windows, {tuple(x.shape)}"
@@ -94,6 +97,7 @@ def as_rows(
         )
     labels = _labels(groups, len(x), where)
     notes: tuple[str, ...] = ()
+    whole = np.ones(len(x), bool)
     if y is not None:
         whole = ~torch.as_tensor(y).isnan().all(dim=2).any(dim=1).cpu().numpy()
         if not whole.all():
@@ -105,7 +109,7 @@ def as_rows(
             labels = None if labels is None else labels[whole]
     rows = None if labels is None else np.repeat(labels, x.shape[1])
     flat = None if y is None else y.reshape(-1, y.shape[2])
-    return Rows(x.reshape(-1, x.shape[2]), flat, rows, len(x), x.shape[1], notes)
+    return Rows(x.reshape(-1, x.shape[2]), flat, rows, len(x), x.shape[1], notes, whole)
 
 
 def values_of(features: Any) -> Any:

@@ -5,7 +5,7 @@ from pathlib import Path
 from brain2music.pipeline.context import Context
 from brain2music.pipeline.decoding import Decoded, average, decode
 from brain2music.pipeline.embedding import embed
-from brain2music.pipeline.encoding import Encoded, encode, encode_all
+from brain2music.pipeline.encoding import Encoded, encode, encode_all, features_of
 from brain2music.pipeline.evaluating import evaluate
 from brain2music.pipeline.generation import Generated, generate, generate_oracle
 from brain2music.pipeline.reporting import report
@@ -27,6 +27,7 @@ __all__ = [
     "encode",
     "encode_all",
     "evaluate",
+    "features_of",
     "generate",
     "generate_oracle",
     "library",

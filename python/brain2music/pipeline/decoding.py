@@ -2,11 +2,10 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import GroupKFold, KFold  # type: ignore[import-untyped]
@@ -16,7 +15,8 @@ from brain2music.decoding import BrainDecoder
 from brain2music.files import write_json
 from brain2music.pipeline.context import Context
 from brain2music.pipeline.embedding import embed
-from brain2music.study import Responses
+from brain2music.pipeline.maps import save_labels, save_map
+from brain2music.study import RegionLabels, Responses, Surface
 
 __all__ = ["ClipTable", "Decoded", "average", "decode", "measured"]
 
@@ -39,7 +39,7 @@ class Decoded:
     ``train`` holds predictions for the clips that the decoder was fitted to; ``held_out`` (or None) for test clips,
     each by a decoder that saw no clip of its genre; ``cross_validated`` (or None) for training clips, each by a decoder
     that saw none of its run. ``roi_scores`` maps a region's label to its mean cross-validated
-    correlation, ``rois`` lists the regions chosen, best first.
+    correlation, ``rois`` lists the regions chosen, best first. ``surface`` is that of the vertices; None for voxels.
     """
 
     subject: str
@@ -57,6 +57,7 @@ class Decoded:
     rois: tuple[int, ...]
     notes: tuple[str, ...]
     folder: Path
+    surface: Surface | None = None
 
 
 def decode(context: Context, subject: str, role: str) -> Decoded:
@@ -106,7 +107,7 @@ def decode(context: Context, subject: str, role: str) -> Decoded:
         folder.mkdir()
         _core.io.save_safetensors(folder / "predicted.safetensors", tensors, {})
         decoder.save(folder / "decoder.safetensors")
-        _save_maps(context, folder, brain, decoder.roi_scores_)
+        _save_maps(folder, brain, brain.rois, decoder.roi_scores_)
         about = {
             "test_clips": brain.test_clips.ids.tolist(),
             "test_genres": brain.test_clips.genre.tolist(),
@@ -115,6 +116,7 @@ def decode(context: Context, subject: str, role: str) -> Decoded:
             "roi_scores": {str(label): float(score) for label, score in decoder.roi_scores_.items()},
             "roi_names": {str(label): name for label, name in brain.rois.names.items()},
             "rois": [int(label) for label in decoder.selected_rois_],
+            "surface": None if brain.surface is None else asdict(brain.surface),
             "notes": notes,
         }
         write_json(folder / "about.json", about)
@@ -160,20 +162,10 @@ def _folds(brain: Responses, cv: str | int) -> Iterator[npt.NDArray[np.bool_]]:
         yield np.isin(np.arange(len(runs)), held)
 
 
-def _save_maps(context: Context, folder: Path, brain: Responses, scores: dict[int, float]) -> None:
-    """Write two images on the BOLD's grid: the label of every voxel, and its region's score (NaN outside)."""
-    mask = np.asarray(brain.mask.dataobj) != 0
-    own = brain.rois.labels if brain.rois is not None else np.zeros(mask.sum(), np.int32)
-    labels = np.zeros(mask.shape, np.int32)
-    labels[mask] = own
-    volume = np.full(mask.shape, np.nan, np.float32)
-    volume[mask] = [scores.get(int(label), np.nan) for label in own]
-    space = context.study.space
-    for name, values in (("labels", labels), ("roi-scores", volume)):
-        nifti: Any = nib.Nifti1Image
-        image = nifti(values, brain.mask.affine)
-        image.set_sform(brain.mask.affine, code="mni" if space is not None and "MNI" in space else "aligned")
-        nib.save(image, folder / f"{name}.nii.gz")
+def _save_maps(folder: Path, brain: Responses, rois: RegionLabels, scores: dict[int, float]) -> None:
+    """Write two maps: the label of every voxel, and its region's score (NaN outside)."""
+    save_labels(rois.labels, rois.names, brain, folder)
+    save_map(np.array([scores.get(int(label), np.nan) for label in rois.labels]), brain, folder, "roi-scores")
 
 
 def _load(folder: Path, subject: str, role: str) -> Decoded:
@@ -196,4 +188,5 @@ def _load(folder: Path, subject: str, role: str) -> Decoded:
         rois=tuple(about["rois"]),
         notes=tuple(about["notes"]),
         folder=folder,
+        surface=None if about["surface"] is None else Surface(**about["surface"]),
     )

@@ -1,64 +1,138 @@
 """The inverse of decoding: where in one subject's brain each feature space predicts what was measured."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 
 from brain2music import _core
 from brain2music.bundles import Embeddings
-from brain2music.encoding import Significance, VoxelwiseEncoder, noise_ceiling, on_grid, one_hot, to_nifti
+from brain2music.encoding import (
+    Significance,
+    VoxelwiseEncoder,
+    cross_validate,
+    mean_embedding,
+    noise_ceiling,
+    on_grid,
+    one_hot,
+    random_embedding,
+)
 from brain2music.files import write_bytes, write_json
 from brain2music.pipeline.context import Context
 from brain2music.pipeline.embedding import embed
-from brain2music.study import Responses
+from brain2music.pipeline.maps import save_map
+from brain2music.plotting import RegionScore
+from brain2music.study import Responses, Surface
 from brain2music.study.windows import Windows, average_windows
 
-__all__ = ["GENRE", "Encoded", "encode", "encode_all"]
+__all__ = ["CONTROLS", "Encoded", "Tested", "encode", "encode_all", "features_of"]
 
-#: The feature space that no network gives: a column for each genre, the paper's control.
-GENRE = "genre"
+#: Feature spaces that no network gives: a column for each genre; the mean of all clips; numbers drawn at random.
+CONTROLS = ("genre", "mean", "random")
 
 _PERMUTATIONS = 1000
 _LEVEL = 0.05
 
+#: The grid on which feature spaces are compared: windows of 10 s, one every 1.5 s.
+_WINDOW, _HOP = 10.0, 1.5
+
 _COLUMNS = {
     "subject": "Label of the subject.",
-    "features": "Feature space: a role of the bundle, or genre (a column for each).",
-    "voxels": "Voxels that were tested.",
-    "fdr": "Voxels significant at a false discovery rate of 0.05 (permutations of the test clips, one-sided).",
-    "max": "Voxels significant at 0.05 by the largest score of any voxel.",
-    "r_mean": "Pearson's r of predicted and measured responses over the windows of all test clips, mean over voxels.",
+    "features": "Feature space: a role of the bundle; genre (a column for each); mean (of all clips, which tells none "
+    "from another) and random (Gaussian numbers), the controls.",
+    "test": "test: fitted to the training clips, tested on the test clips. all: every clip predicted by encoders that "
+    "were fitted to other runs. genre: every clip predicted by an encoder that was fitted to the other genres. The "
+    "latter two for the first feature space.",
+    "voxels": "Voxels, or vertices, that were tested.",
+    "fdr": "How many are significant at a false discovery rate of 0.05 (permutations of the clips, one-sided).",
+    "max": "How many are significant at 0.05 by the largest score of any voxel.",
+    "r_mean": "Pearson's r of predicted and measured responses over the windows of the clips, mean over voxels. For "
+    "all and genre the mean r within a fold.",
     "r_largest": "The largest r of a voxel.",
     "ceiling_mean": "Mean over voxels of the largest r that the repeats of the test clips allow.",
 }
 
+_REGION_COLUMNS = {
+    "subject": "Label of the subject.",
+    "features": "Feature space, as in encode.tsv.",
+    "region": "Name of the region.",
+    "voxels": "Voxels, or vertices, of the region that were tested.",
+    "fdr": "How many of these are significant on the test clips, as in encode.tsv.",
+    "r_mean": "Mean over them of Pearson's r on the test clips.",
+    "ceiling_mean": "Mean over them of the noise ceiling.",
+}
+
 
 @dataclass(frozen=True)
-class Encoded:
-    """A row of ``encode.tsv``, and the folder of its maps: r, P, q, P of the largest score, ceiling."""
+class Tested:
+    """A row of ``encode.tsv``; a number is None where there is none."""
 
     subject: str
     features: str
+    test: str
     voxels: int
     fdr: int
     max: int
-    r_mean: float
-    r_largest: float
-    ceiling_mean: float
+    r_mean: float | None
+    r_largest: float | None
+    ceiling_mean: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """What one feature space says of one subject's brain.
+
+    ``folder`` holds the encoder and its maps: r, P, q, P of the largest score, ceiling; ``where`` is the mask of their
+    voxels, or the surface of their vertices.
+    """
+
+    subject: str
+    features: str
+    rows: tuple[Tested, ...]
+    regions: tuple[RegionScore, ...]
+    notes: tuple[str, ...]
     folder: Path
+
+    @property
+    def where(self) -> Path | Surface:
+        """The voxels' mask, or the vertices' surface."""
+        about = json.loads((self.folder / "about.json").read_text(encoding="utf-8"))["surface"]
+        return self.folder / "mask.nii.gz" if about is None else Surface(**about)
+
+    @property
+    def voxels(self) -> dict[str, Any]:
+        """Arrays of shape (v,): r, q, ceiling, and region (0 for none)."""
+        tensors, _ = _core.io.load_safetensors(self.folder / "voxels.safetensors")
+        return {name: tensor.numpy() for name, tensor in tensors.items()}
+
+    @property
+    def region_names(self) -> dict[int, str]:
+        """From label to name."""
+        names = json.loads((self.folder / "about.json").read_text(encoding="utf-8"))["region_names"]
+        return {int(label): name for label, name in names.items()}
+
+
+def features_of(context: Context) -> tuple[str, ...]:
+    """Return the feature spaces of a run."""
+    return (*context.embeddings, *CONTROLS)
 
 
 def encode(context: Context, subject: str, features: str) -> Encoded:
-    """Fit an encoder to the training clips, test it on the test clips, and write maps, once."""
+    """Fit an encoder to the training clips, test it, and write maps, once."""
     chosen = context.settings
+    first = features == context.embeddings[0]
+    by_genre = first and chosen.held_out_genres
+    # The mean and the random embedding are as the first embedding is.
+    source = (
+        None if features == "genre" else embed(context, context.embeddings[0] if features in CONTROLS else features)
+    )
     inputs: dict[str, Any] = {
         "responses": context.study.fingerprint(subject, chosen.delay_scans),
-        "features": GENRE if features == GENRE else embed(context, features)[1].name,
-        "permutations": _PERMUTATIONS,
+        "features": [features, None if source is None else source[1].name],
+        "tests": {"permutations": _PERMUTATIONS, "all": first, "genre": by_genre},
         "settings": {"cv": chosen.as_json()["cv"], "seed": chosen.seed},
         "version": _core.version(),
     }
@@ -69,53 +143,148 @@ def encode(context: Context, subject: str, features: str) -> Encoded:
             f"{_PERMUTATIONS} orders of the test clips to test it."
         )
         brain = context.study.responses(subject, chosen.delay_scans, progress=context.progress)
-        train, test = _features(context, brain, features)
-        encoder = VoxelwiseEncoder(cv=chosen.cv, device=chosen.device)
+        train, test = _features(context, brain, features, None if source is None else source[0])
+        encoder = VoxelwiseEncoder(cv=chosen.cv, device=chosen.device, tr=brain.tr)
         encoder.fit(train, brain.train, groups=brain.train_clips.run)
         tested = encoder.significance(test, brain.test, permutations=_PERMUTATIONS, random_state=chosen.seed)
         ceiling = _ceiling(brain)
+        rows = [_row("test", tested, ceiling)]
+        if first:
+            rows += _cross_validated(context, encoder, brain, (train, test), ceiling, by_genre)
         folder.mkdir()
         encoder.save(folder / "encoder.safetensors")
-        _save_maps(context, folder, brain, tested, ceiling)
-        row = {
-            "voxels": int(np.isfinite(tested.p).sum()),
-            "fdr": int(tested.significant(_LEVEL).sum()),
-            "max": int(tested.significant(_LEVEL, "max").sum()),
-            "r_mean": _rounded(np.nanmean(tested.score)),
-            "r_largest": _rounded(np.nanmax(tested.score)),
-            "ceiling_mean": _rounded(np.nanmean(ceiling)),
+        _save(folder, brain, tested, ceiling)
+        about = {
+            "rows": rows,
+            "regions": _regions(brain, tested, ceiling),
+            "region_names": {} if brain.rois is None else {str(key): name for key, name in brain.rois.names.items()},
+            "surface": None if brain.surface is None else asdict(brain.surface),
+            "notes": [*brain.notes, *encoder.notes_, *tested.notes],
         }
-        write_json(folder / "about.json", {**row, "notes": [*brain.notes, *encoder.notes_, *tested.notes]})
+        write_json(folder / "about.json", about)
 
     folder = context.store.once("encode", f"sub-{subject}_{features}", inputs, "", write)
     about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
-    about.pop("notes")
-    return Encoded(subject, features, **about, folder=folder)
+    rows = tuple(Tested(subject, features, **row) for row in about["rows"])
+    nan = float("nan")
+    regions = tuple(
+        RegionScore(
+            row["region"],
+            features,
+            subject,
+            row["voxels"],
+            row["fdr"],
+            nan if row["r_mean"] is None else row["r_mean"],
+            nan if row["ceiling_mean"] is None else row["ceiling_mean"],
+        )
+        for row in about["regions"]
+    )
+    return Encoded(subject, features, rows, regions, tuple(about["notes"]), folder)
 
 
 def encode_all(context: Context) -> Path:
-    """Encode every subject from every feature space, and write ``encode.tsv`` with what its columns mean beside it."""
-    spaces = (*context.embeddings, GENRE)
-    rows = [encode(context, subject, features) for features in spaces for subject in context.subjects]
-    lines = ["\t".join(_COLUMNS)]
-    for row in rows:
-        cells = asdict(row)
-        lines.append("\t".join(str(cells[name]) for name in _COLUMNS))
+    """Encode every subject from every feature space; write ``encode.tsv`` and ``encode-regions.tsv``.
+
+    What the columns mean stands in a JSON file beside each.
+    """
+    found = [encode(context, subject, features) for features in features_of(context) for subject in context.subjects]
+    regions = [
+        {
+            "subject": one.subject,
+            "features": one.features,
+            "region": one.region,
+            "voxels": one.voxels,
+            "fdr": one.significant,
+            "r_mean": _number(one.mean),
+            "ceiling_mean": _number(one.ceiling),
+        }
+        for each in found
+        for one in each.regions
+    ]
+    _write_table(context.out / "encode-regions.tsv", _REGION_COLUMNS, regions)
     table = context.out / "encode.tsv"
-    write_json(table.with_suffix(".json"), {name: {"Description": text} for name, text in _COLUMNS.items()})
-    write_bytes(table, ("\n".join(lines) + "\n").encode())
+    _write_table(table, _COLUMNS, [asdict(row) for each in found for row in each.rows])
     return table
 
 
-def _features(context: Context, brain: Responses, features: str) -> tuple[Embeddings, Embeddings]:
+def _features(
+    context: Context, brain: Responses, features: str, embeddings: Embeddings | None
+) -> tuple[Embeddings, Embeddings]:
     """Return the features of training and test clips, on one grid of windows."""
-    if features == GENRE:
+    if embeddings is None:
         clips = brain.train_clips, brain.test_clips
         labels = [genre for part in clips for genre in part.genre.tolist()]
-        made = one_hot(labels, [name for part in clips for name in part.ids.tolist()])
+        made = one_hot(labels, [name for part in clips for name in part.ids.tolist()], _WINDOW, _HOP)
     else:
-        made = on_grid(embed(context, features)[0])
+        made = on_grid(embeddings, _WINDOW, _HOP)
+        if features == "mean":
+            made = mean_embedding(made)
+        elif features == "random":
+            made = random_embedding(made, context.settings.seed)
     return made[brain.train_clips], made[brain.test_clips]
+
+
+def _cross_validated(
+    context: Context,
+    encoder: VoxelwiseEncoder,
+    brain: Responses,
+    features: tuple[Embeddings, Embeddings],
+    ceiling: Any,
+    by_genre: bool,
+) -> Iterator[dict[str, Any]]:
+    """Test on all clips: by folds of runs, and with each genre held out."""
+    train, test = features
+    every = np.concatenate([train.values, test.values])
+    clips = Embeddings(every, (*train.clip_ids, *test.clip_ids), train.window, train.hop)
+    responses = np.concatenate([brain.train, brain.test])
+    # Test clips are heard again in each test run: they stay together.
+    runs = np.concatenate([brain.train_clips.run, np.full(len(test.clip_ids), brain.train_clips.run.max() + 1)])
+    genres = np.concatenate([brain.train_clips.genre, brain.test_clips.genre])
+    ways: dict[str, Any] = {"all": min(5, len(np.unique(runs)))} | ({"genre": genres} if by_genre else {})
+    for name, held_out in ways.items():
+        found = cross_validate(
+            encoder,
+            clips,
+            responses,
+            runs,
+            held_out=held_out,
+            permutations=_PERMUTATIONS,
+            random_state=context.settings.seed,
+            progress=context.progress,
+        )
+        yield _row(name, found.significance, ceiling)
+
+
+def _row(test: str, tested: Significance, ceiling: Any) -> dict[str, Any]:
+    return {
+        "test": test,
+        "voxels": int(np.isfinite(tested.p).sum()),
+        "fdr": int(tested.significant(_LEVEL).sum()),
+        "max": int(tested.significant(_LEVEL, "max").sum()),
+        "r_mean": _mean(tested.score),
+        "r_largest": _number(np.nanmax(tested.score)) if np.isfinite(tested.score).any() else None,
+        "ceiling_mean": _mean(ceiling),
+    }
+
+
+def _regions(brain: Responses, tested: Significance, ceiling: Any) -> list[dict[str, Any]]:
+    if brain.rois is None:
+        return []
+    significant = tested.significant(_LEVEL)
+    rows = []
+    for label, name in brain.rois.names.items():
+        inside = brain.rois.labels == label
+        if inside.any():
+            rows.append(
+                {
+                    "region": name,
+                    "voxels": int(np.isfinite(tested.p[inside]).sum()),
+                    "fdr": int(significant[inside].sum()),
+                    "r_mean": _mean(tested.score[inside]),
+                    "ceiling_mean": _mean(ceiling[inside]),
+                }
+            )
+    return rows
 
 
 def _ceiling(brain: Responses) -> Any:
@@ -123,19 +292,34 @@ def _ceiling(brain: Responses) -> Any:
     if brain.repeats is None:
         return np.full(brain.test.shape[2], np.nan)
     clips, repeats, scans, voxels = brain.repeats.shape
-    members = Windows(10.0, clip=scans * 1.5).scans(scans)
+    members = Windows(_WINDOW, _HOP, clip=scans * brain.tr).scans(scans, brain.tr)
     windows = average_windows(brain.repeats.reshape(clips * repeats, scans, voxels), members)
     return noise_ceiling(windows.reshape(clips, repeats, len(members), voxels))
 
 
-def _save_maps(context: Context, folder: Path, brain: Responses, tested: Significance, ceiling: Any) -> None:
-    space = context.study.space
+def _save(folder: Path, brain: Responses, tested: Significance, ceiling: Any) -> None:
     maps = {"r": tested.score, "p": tested.p, "q": tested.q, "p-max": tested.p_max, "ceiling": ceiling}
     for name, values in maps.items():
-        image: Any = to_nifti(values, brain.mask)
-        image.set_sform(brain.mask.affine, code="mni" if space is not None and "MNI" in space else "aligned")
-        nib.save(image, folder / f"{name}.nii.gz")
+        save_map(values, brain, folder, name)
+    if brain.mask is not None:
+        save_map(np.ones(len(ceiling)), brain, folder, "mask")
+    region = np.zeros(len(ceiling), np.int32) if brain.rois is None else brain.rois.labels
+    arrays = {name: np.asarray(maps[name], np.float32) for name in ("r", "q", "ceiling")}
+    _core.io.save_safetensors(folder / "voxels.safetensors", {**arrays, "region": region.astype(np.int32)}, {})
 
 
-def _rounded(value: Any) -> float:
-    return round(float(value), 4) if np.isfinite(value) else 0.0
+def _mean(values: Any) -> float | None:
+    finite = np.asarray(values)[np.isfinite(values)]
+    return _number(finite.mean()) if len(finite) else None
+
+
+def _number(value: Any) -> float | None:
+    return round(float(value), 4) if np.isfinite(value) else None
+
+
+def _write_table(path: Path, columns: dict[str, str], rows: list[dict[str, Any]]) -> None:
+    """Write a table as BIDS has it: ``n/a`` where there is no number."""
+    lines = ["\t".join(columns)]
+    lines += ["\t".join("n/a" if row[name] is None else str(row[name]) for name in columns) for row in rows]
+    write_json(path.with_suffix(".json"), {name: {"Description": text} for name, text in columns.items()})
+    write_bytes(path, ("\n".join(lines) + "\n").encode())

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -14,6 +15,7 @@ from brain2music import _core, plotting
 from brain2music import report as pages
 from brain2music.evaluation import Row
 from brain2music.pipeline.decoding import ClipTable, Decoded, average
+from brain2music.pipeline.maps import labels_in
 from brain2music.report.parts import Role
 
 __all__ = ["Writer", "player"]
@@ -89,12 +91,56 @@ class Writer:
         best = one.rois[0]
         return self._figure(
             f"rois_sub-{one.subject}",
-            plotting.plot_roi_map(one.roi_scores, one.folder / "labels.nii.gz", selected=one.rois, names=one.roi_names),
+            plotting.plot_roi_map(
+                one.roi_scores, labels_in(one.folder), selected=one.rois, names=one.roi_names, surface=one.surface
+            ),
             f"Regions of sub-{one.subject}",
             "Mean cross-validated correlation of each region's own decoder on training clips; chance is 0. Regions "
             "whose predictions are averaged stand out.",
             f"Brain with regions coloured by score, and the best regions as bars. The best is "
             f"{one.roi_names.get(best, best)} with r = {one.roi_scores[best]:.2f}.",
+            wide=True,
+        )
+
+    def cortex(
+        self, drawn: Drawn, subject: str, kind: str, r: npt.NDArray[Any], significant: npt.NDArray[np.bool_]
+    ) -> pages.Figure:
+        """Take a map of the cortex."""
+        best = float(np.nanmax(r[significant], initial=0))
+        how = {"inflated": "the inflated surface, from outside and inside", "flat": "the surface cut and laid flat"}[
+            kind
+        ]
+        return self._figure(
+            f"cortex-{kind}_sub-{subject}",
+            drawn,
+            f"Voxels predicted, sub-{subject}" + (", laid flat" if kind == "flat" else ""),
+            "Pearson's r of predicted and measured responses on test clips, where it is significant (false discovery "
+            "rate 0.05). Dark grey: furrows.",
+            f"Cortex, {how}: {int(significant.sum())} of {len(r)} voxels are coloured, up to r = {best:.2f}.",
+            wide=True,
+        )
+
+    def density(self, drawn: Drawn, subject: str, other: str, labels: tuple[str, str]) -> pages.Figure:
+        """Take a density plot of two feature spaces."""
+        return self._figure(
+            f"density_{other}_sub-{subject}",
+            drawn,
+            f"Two feature spaces, voxel by voxel, sub-{subject}",
+            f"r on test clips of the voxels that {labels[1]} or {labels[0]} predicts significantly. Above the line "
+            f"{labels[1]} predicts better.",
+            f"Density plot of voxels: r by {labels[0]} along the axis, by {labels[1]} upwards, with the diagonal.",
+        )
+
+    def regions(self, drawn: Drawn, scores: Sequence[plotting.RegionScore], name: str) -> pages.Figure:
+        """Take bars of regions."""
+        best = max(scores, key=lambda one: one.mean if np.isfinite(one.mean) else -1.0)
+        return self._figure(
+            "encoding-regions",
+            drawn,
+            f"Regions that {name} predicts best",
+            "Left: mean r over all voxels of a region, dots for subjects, beside the mean noise ceiling. Right: share "
+            "of its voxels that are significant.",
+            f"Bars of the best regions. The best of all subjects is {best.region} with a mean r of {best.mean:.2f}.",
             wide=True,
         )
 

@@ -10,6 +10,7 @@ from brain2music.evaluation import PUBLISHED, Row, Summary, summarise
 from brain2music.pipeline import figures
 from brain2music.pipeline.context import TABLE_1, Context
 from brain2music.pipeline.decoding import Decoded, average, decode
+from brain2music.pipeline.encoding_report import encoding_section
 from brain2music.pipeline.evaluating import evaluate
 from brain2music.pipeline.listening import generation_section, listening_section
 from brain2music.pipeline.retrieval import library
@@ -34,6 +35,8 @@ def report(context: Context) -> Path:
         _where(context, decoded),
         _retrieval(context, decoded, summaries),
     ]
+    if context.settings.encoding:
+        sections.insert(3, encoding_section(context))
     if context.generates:
         sections.append(generation_section(context, rows, summaries))
     if context.settings.held_out_genres:

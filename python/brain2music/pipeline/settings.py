@@ -56,6 +56,8 @@ class Settings:
         Clips that the report plays.
     generation : bool
         Whether to make music, where the bundle can.
+    encoding : bool
+        Whether to fit encoding models, from features of the music to each voxel, too.
     conditioning : tuple of str
         What music is made from, the first one for the report's players. "clip": the decoded embedding averaged over the
         clip's windows, as in the paper. "moments": that, brought to the mean and the spread of real embeddings.
@@ -101,6 +103,7 @@ class Settings:
     neighbours: int = 10
     examples: int = 6
     generation: bool = True
+    encoding: bool = True
     conditioning: tuple[str, ...] = CONDITIONINGS
     samples: int = 1
     tagger: str | None = None

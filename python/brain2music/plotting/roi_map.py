@@ -6,18 +6,22 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
+from matplotlib.transforms import Bbox
 
+from brain2music.encoding import on_template, to_fsaverage5
+from brain2music.plotting.cortex import draw_inflated
+from brain2music.plotting.slices import draw_slices, upright
 from brain2music.plotting.style import CHANCE, TWO_COLUMNS, house_style, new_figure
+from brain2music.study import Surface
+from brain2music.study.volumes import in_mni
 
 __all__ = ["plot_roi_map"]
-
-#: NIfTI's code for coordinates of the MNI 152 template.
-MNI = 4
 
 _COLOURS = "viridis"
 
@@ -31,6 +35,7 @@ def plot_roi_map(
     names: Mapping[int, str] | None = None,
     mni: bool | None = None,
     shown: int = 12,
+    surface: Surface | None = None,
 ) -> Figure:
     """Draw the mean cross-validated correlation of each region: on the brain, and as bars for the best.
 
@@ -39,8 +44,9 @@ def plot_roi_map(
     roi_scores : mapping from int to float
         ``BrainDecoder.roi_scores_``: mean cross-validated r by label. Chance is 0; regions at or below it are not
         drawn on a glass brain, and grey in slices.
-    labels : nibabel image or path
-        Three-dimensional, the label of each voxel, 0 outside; as ``roi_scores`` numbers them.
+    labels : nibabel image or path, or array of shape (vertices,)
+        Three-dimensional, the label of each voxel, 0 outside; or the label of each vertex. As ``roi_scores`` numbers
+        them.
     background : nibabel image or path, optional
         Drawn under plain slices, e.g. an anatomical image on the grid of ``labels``.
     selected : sequence or array of int, optional
@@ -52,6 +58,8 @@ def plot_roi_map(
         header says (``sform_code`` or ``qform_code`` 4). Right is right in both.
     shown : int, default 12
         How many bars.
+    surface : Surface, optional
+        Of labels of vertices. On fsaverage5 and finer meshes the cortex is drawn; of any other, the bars alone.
 
     Returns
     -------
@@ -64,10 +72,14 @@ def plot_roi_map(
         If there is no score, a score is not finite, or none of its labels is in the image.
     """
     where = "plotting.plot_roi_map"
-    image: Any = nib.load(labels) if not hasattr(labels, "dataobj") else labels
-    values = np.asanyarray(image.dataobj)
-    if values.ndim != 3:
+    image: Any = None
+    if surface is None:
+        image = nib.load(labels) if not hasattr(labels, "dataobj") else labels
+    values = np.asarray(labels) if image is None else np.asanyarray(image.dataobj)
+    if values.ndim != 3 and image is not None:
         raise ValueError(f"[{where}] labels must be three-dimensional; got shape {values.shape}")
+    if surface is not None and values.shape != surface.shape:
+        raise ValueError(f"[{where}] labels must be of the vertices of {surface}; got shape {values.shape}")
     scores = {int(label): float(score) for label, score in roi_scores.items()}
     if not scores or not np.isfinite(list(scores.values())).all():
         raise ValueError(f"[{where}] roi_scores must be finite, one or more; got {scores}")
@@ -81,21 +93,24 @@ def plot_roi_map(
     if unknown:
         raise ValueError(f"[{where}] selected must be labels of roi_scores; got {sorted(unknown)}")
 
-    figure = new_figure(TWO_COLUMNS, 1.9 + 0.14 * min(shown, len(scores)))
-    grid = figure.add_gridspec(2, 1, height_ratios=(1.2, 0.14 * min(shown, len(scores))))
+    bars = 0.14 * min(shown, len(scores))
+    bare = surface is not None and not on_template(surface)
+    figure = new_figure(TWO_COLUMNS, (0.7 if bare else 1.9) + bars)
+    grid = figure.add_gridspec(2, 1, height_ratios=(0.01 if bare else 1.2, bars))
     norm = Normalize(0, max(max(scores.values()), 1e-6))
     _bars(figure.add_subplot(grid[1]), scores, selected, names or {}, norm, shown)
-    if _in_mni(image) if mni is None else mni:
+    if bare:
+        return figure
+    if surface is not None:
+        box = _place(figure, grid[0])
+        draw_inflated(figure, box.y0, box.y1, to_fsaverage5(volume, surface), norm, colormaps[_COLOURS])
+    elif in_mni(image) if mni is None else mni:
         _glass_brain(figure, grid[0], volume, image, norm)
     else:
-        _slices(figure, grid[0], _upright(volume, image.affine), background, norm, where)
+        brain = upright(volume, image.affine)
+        chance = np.asarray(brain.dataobj) <= 0
+        draw_slices(figure, grid[0], brain, background, norm, _COLOURS, where, grey=chance)
     return figure
-
-
-def _in_mni(image: Any) -> bool:
-    header = image.header
-    codes = [int(header[code]) for code in ("sform_code", "qform_code") if code in getattr(header, "keys", list)()]
-    return MNI in codes
 
 
 def _glass_brain(
@@ -104,16 +119,11 @@ def _glass_brain(
     from nilearn import plotting  # type: ignore[import-untyped]  # takes a second to import
 
     found = nib.nifti1.Nifti1Image(np.nan_to_num(volume).clip(0), image.affine)  # type: ignore[no-untyped-call]
-    # nilearn cuts its axes into parts of its own, where no layout follows: so the layout is made first, and kept.
-    axes = figure.add_subplot(place)
-    axes.axis("off")
-    figure.set_layout_engine("constrained", w_pad=0.1)  # room for text that is wider when printed than on a screen
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    _place(figure, place)
     drawn = plotting.plot_glass_brain(
         found,
         figure=figure,
-        axes=axes,
+        axes=figure.axes[-1],
         display_mode="lyrz",
         cmap=_COLOURS,
         vmin=0,
@@ -126,48 +136,14 @@ def _glass_brain(
     drawn.annotate(size=7, positions=False)
 
 
-def _upright(volume: npt.NDArray[np.float64], affine: Any) -> nib.nifti1.Nifti1Image:
-    """Turn a volume so that its axes run to the right, to the front and up."""
-    image = nib.nifti1.Nifti1Image(volume, affine)  # type: ignore[no-untyped-call]
-    return nib.funcs.as_closest_canonical(image)  # type: ignore[no-any-return, no-untyped-call]
-
-
-def _slices(
-    figure: Figure,
-    place: SubplotSpec,
-    image: nib.nifti1.Nifti1Image,
-    background: Any,
-    norm: Normalize,
-    where: str,
-) -> None:
-    volume = np.asarray(image.dataobj)
-    under = None
-    if background is not None:
-        loaded: Any = nib.load(background) if not hasattr(background, "dataobj") else background
-        under = np.asarray(_upright(np.asanyarray(loaded.dataobj).astype(np.float64), loaded.affine).dataobj)
-        if under.shape != volume.shape:
-            raise ValueError(f"[{where}] background must have the grid of labels, {volume.shape}; got {under.shape}")
-    known = ~np.isnan(volume)
-    held = np.flatnonzero(known.any(axis=(0, 1)))
-    sides = [np.flatnonzero(known.any(axis=axes))[[0, -1]] + (-2.5, 2.5) for axes in ((1, 2), (0, 2))]
-    chosen = np.unique(np.linspace(held[0], held[-1], 10).round().astype(int)[1:-1]) if len(held) > 2 else held
-    parts = place.subgridspec(1, len(chosen))
-    for number, z in enumerate(chosen.tolist()):
-        axes = figure.add_subplot(parts[number])
-        axes.axis("off")
-        part = volume[:, :, z].T
-        if under is not None:
-            axes.imshow(under[:, :, z].T, origin="lower", cmap="gray", vmin=np.min(under), vmax=np.max(under))
-        axes.imshow(  # regions at or below chance
-            np.ma.masked_where(~(part <= 0), np.ones(part.shape)), origin="lower", cmap="gray_r", vmin=0, vmax=5
-        )
-        axes.imshow(np.ma.masked_where(~(part > 0), part), origin="lower", cmap=_COLOURS, norm=norm)
-        axes.set(xlim=sides[0], ylim=sides[1])
-        height = float(nib.affines.apply_affine(image.affine, [0, 0, z])[2])  # type: ignore[no-untyped-call]
-        axes.set_title(f"{height:.0f} mm", fontsize=6.5)
-        if number == 0:
-            for x, side in ((0.0, "L"), (1.0, "R")):
-                axes.text(x, -0.02, side, transform=axes.transAxes, ha="center", va="top", fontsize=6.5)
+def _place(figure: Figure, place: SubplotSpec) -> Bbox:
+    """Keep a place, and lay the figure out for good: no layout follows into the axes that nilearn cuts up."""
+    axes = figure.add_subplot(place)
+    axes.axis("off")
+    figure.set_layout_engine("constrained", w_pad=0.1)  # room for text that is wider when printed than on a screen
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    return axes.get_position()
 
 
 def _bars(

@@ -8,13 +8,14 @@ from collections import Counter
 from collections.abc import Iterable
 from importlib import resources
 
+from brain2music.report.cortex import Cortex
 from brain2music.report.glossary import GLOSSARY, ROLES
 from brain2music.report.parts import Example, Figure, Headline, Page, Player, Section, Table, png_size
 from brain2music.report.sound import compress
 
 __all__ = ["Html", "Writer", "element"]
 
-_VOID = {"img", "link", "meta"}
+_VOID = {"img", "input", "link", "meta"}
 
 #: What HTML has no place for; such characters, and bytes that were no text, are shown by their codes.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
@@ -70,6 +71,8 @@ class Writer:
     def page(self, page: Page) -> Html:
         """Write the whole document."""
         style, script = (_resource(name) for name in ("style.css", "script.js"))
+        if any(section.cortex is not None for section in page.sections):
+            script += _resource("cortex.js")
         # The page may load nothing and run nothing but what is in it, wherever it is opened.
         policy = (
             f"default-src 'none'; img-src data:; media-src data:; style-src {_hash(style)}; "
@@ -130,6 +133,7 @@ class Writer:
             [
                 *_paragraphs(section.text),
                 element("div", *figures, class_="figures") if figures else "",
+                self._cortex(section.cortex) if section.cortex is not None else "",
                 *(self._table(table) for table in section.tables),
                 element("dl", *legend, class_="legend") if legend else "",
                 *(self._example(example) for example in section.examples),
@@ -154,6 +158,59 @@ class Writer:
             else element("div", image, class_="plate"),
             element("figcaption", element("p", title, " ", figure.caption)),
             class_="wide" if figure.wide else False,
+        )
+
+    def _cortex(self, cortex: Cortex) -> Html:
+        label, title = self._title("Figure", cortex.title)
+        payload = cortex.payload()
+        self.sizes["surfaces", f"cortex {cortex.title!r}"] += len(payload)
+        choices = [
+            element(
+                "label",
+                f"{text} ",
+                element("select", *(element("option", one, value=one) for one in dict.fromkeys(values)), name=name),
+            )
+            for text, name, values in (
+                ("Subject", "subject", [one.subject for one in cortex.maps]),
+                ("Features", "features", [one.features for one in cortex.maps]),
+            )
+        ]
+        views = [
+            element("button", text, type="button", data_view=text.lower().replace(" ", "-"))
+            for text in ("Left outside", "Left inside", "Right inside", "Right outside", "Above")
+        ]
+        only = element(
+            "label", element("input", type="checkbox", name="significant", checked=True), " significant only"
+        )
+        return element(
+            "figure",
+            element(
+                "div",
+                element("div", *choices, only, class_="choices"),
+                element(
+                    "div", *views, element("button", "Largest score", type="button", class_="largest"), class_="choices"
+                ),
+                element(
+                    "div",
+                    element(
+                        "canvas",
+                        "A cortex that can be turned.",
+                        tabindex="0",
+                        role="img",
+                        aria_label=f"{cortex.title}: drag or press the arrow keys to turn it, + and - to zoom",
+                    ),
+                    element("span", class_="mark", hidden=True),
+                    class_="stage",
+                ),
+                element("p", "0", element("span", class_="bar"), element("span", class_="top"), " r", class_="scale"),
+                element("output", aria_live="polite"),
+                element("p", "This browser cannot draw the surface: it has no WebGL.", class_="excuse"),
+                class_="cortex",
+                data_cortex=payload,
+            ),
+            element("figcaption", element("p", title, " ", cortex.caption)),
+            class_="wide turning",
+            aria_labelledby=label,
         )
 
     def _table(self, table: Table) -> Html:

@@ -5,12 +5,16 @@ from collections import Counter
 from pathlib import Path
 
 from brain2music.files import write_bytes
+from brain2music.report.cortex import Cortex, CortexMap, CortexMesh
 from brain2music.report.markup import Writer
 from brain2music.report.parts import Column, Example, Figure, Headline, Page, Player, Section, Table
 
 __all__ = [
     "SIZE_LIMIT",
     "Column",
+    "Cortex",
+    "CortexMap",
+    "CortexMesh",
     "Example",
     "Figure",
     "Headline",

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from brain2music.report.cortex import Cortex
 from brain2music.report.glossary import ROLES
 
 __all__ = ["Column", "Example", "Figure", "Headline", "Page", "Player", "Role", "Section", "Table"]
@@ -183,13 +184,14 @@ class Headline:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: text (a blank line parts paragraphs), then figures, tables and examples."""
+    """A part of the page: text (a blank line parts paragraphs), then figures, a cortex, tables and examples."""
 
     title: str
     text: str
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
     examples: tuple[Example, ...] = ()
+    cortex: Cortex | None = None
 
     def __post_init__(self) -> None:
         _check_text(self, "title")

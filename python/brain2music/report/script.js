@@ -31,7 +31,7 @@ const large = document.createElement("img");
 dialog.append(close, large);
 dialog.addEventListener("click", () => dialog.close());
 document.body.append(dialog);
-for (const figure of document.querySelectorAll("figure")) {
+for (const figure of document.querySelectorAll("figure:not(.turning)")) {
   const image = figure.querySelector("img");
   const title = figure.querySelector("strong").textContent;
   const button = Object.assign(document.createElement("button"), { type: "button", textContent: "Enlarge" });

@@ -6,6 +6,7 @@ from brain2music.study.regions import RegionLabels
 from brain2music.study.responses import Clips, Responses
 from brain2music.study.stimuli import Stimuli
 from brain2music.study.study import Study
+from brain2music.study.surfaces import Surface
 from brain2music.study.windows import EMBEDDING_WINDOWS, WindowRows, Windows, average_windows, window_rows
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Responses",
     "Stimuli",
     "Study",
+    "Surface",
     "WindowRows",
     "Windows",
     "average_windows",

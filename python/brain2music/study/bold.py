@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from brain2music import signal
 from brain2music.study.confounds import Detrend, Nuisance, prepare_nuisance
+from brain2music.study.surfaces import SurfaceImage
 from brain2music.study.volumes import Grid, forms_apart, is_oriented
 
 __all__ = [
@@ -119,17 +120,18 @@ def open_bold(path: Path) -> BoldImage:
     return BoldImage(path, grid, shape[3], tr, dtype, offset, slope, inter, apart)
 
 
-def repetition_time(image: BoldImage, sidecar: float | None) -> float:
+def repetition_time(image: BoldImage | SurfaceImage, sidecar: float | None) -> float:
     """Return the TR in seconds on which header and sidecar agree; one of them may be silent."""
+    field = "TimeStep" if isinstance(image, SurfaceImage) else "pixdim[4]"
     if image.tr is not None and sidecar is not None and abs(image.tr - sidecar) > 1e-3:
         raise ValueError(
-            f"[study.bold] pixdim[4] of the header must be RepetitionTime of the sidecar; got {image.tr:g} s and "
+            f"[study.bold] {field} of the header must be RepetitionTime of the sidecar; got {image.tr:g} s and "
             f"{sidecar:g} s for {image.path}"
         )
     tr = sidecar if sidecar is not None else image.tr
     if tr is None:
         raise ValueError(
-            f"[study.bold] the TR must be in pixdim[4] or in RepetitionTime of a sidecar; got neither for {image.path}"
+            f"[study.bold] the TR must be in {field} or in RepetitionTime of a sidecar; got neither for {image.path}"
         )
     return tr
 

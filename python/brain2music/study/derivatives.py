@@ -8,7 +8,7 @@ from brain2music.study.listing import Listing, Named
 from brain2music.study.names import entities
 from brain2music.study.sidecars import NIFTI
 
-__all__ = ["beside", "choose_prepared", "destrieux_file", "one", "pipelines"]
+__all__ = ["beside", "choose_prepared", "destrieux_annotations", "destrieux_file", "one", "pipelines"]
 
 
 def pipelines(derivatives: Path | None, subject: str, listing: Listing) -> list[Path]:
@@ -19,8 +19,11 @@ def pipelines(derivatives: Path | None, subject: str, listing: Listing) -> list[
     return [folder for folder in folders if (folder / f"sub-{subject}").is_dir()]
 
 
-def choose_prepared(found: Found, space: str | None, derivatives: Path | None) -> Named | None:
-    """Choose the preprocessed image of a run; None where there is none and none is asked for."""
+def choose_prepared(found: Found, space: str | None, derivatives: Path | None) -> tuple[Named, ...]:
+    """Choose the preprocessed image of a run, or its two hemispheres; empty if there is none and none is asked for.
+
+    Where no space is asked for, volumes come before surfaces.
+    """
     spaces: dict[str, list[Named]] = {}
     for file in found.prepared:
         spaces.setdefault(file.entities.get("space", "native"), []).append(file)
@@ -31,25 +34,33 @@ def choose_prepared(found: Found, space: str | None, derivatives: Path | None) -
                 f"[study.layout] space {space!r} needs preprocessed BOLD; got none of {what}, subject {found.subject} "
                 f"in {derivatives}"
             )
-        return None
-    if space is None and len(spaces) > 1:
+        return ()
+    volumes = [name for name, files in spaces.items() if any(file.extension in NIFTI for file in files)]
+    default = volumes or sorted(spaces)
+    if space is None and len(default) > 1:
         raise ValueError(
             f"[study.layout] space must be given where there are several; got {', '.join(sorted(spaces))} beside "
             f"{next(iter(spaces.values()))[0].path}"
         )
-    wanted = space or next(iter(spaces))
+    wanted = space or default[0]
     if wanted not in spaces:
         raise FileNotFoundError(
             f"[study.layout] space must be one of {', '.join(sorted(spaces))}; got {wanted!r} for {what}, subject "
             f"{found.subject}"
         )
-    one([file.path for file in spaces[wanted]], f"one preprocessed image must belong to {what}, space {wanted!r}")
-    return spaces[wanted][0]
+    rule = f"one preprocessed image must belong to {what}, space {wanted!r}"
+    if wanted not in volumes:
+        sides = [[file for file in spaces[wanted] if file.entities["hemi"] == side] for side in ("L", "R")]
+        for side, files in zip(("L", "R"), sides, strict=True):
+            one([file.path for file in files], f"{rule}, hemisphere {side}")
+        return sides[0][0], sides[1][0]
+    one([file.path for file in spaces[wanted]], rule)
+    return (spaces[wanted][0],)
 
 
 def beside(bold: Named, description: str, suffix: str, extensions: Iterable[str], listing: Listing) -> Path | None:
     """Find a derivative of the same run: same entities, another description; confounds name no space."""
-    without = {"desc", "space", "res"} if suffix == "timeseries" else {"desc"}
+    without = {"desc", "space", "res", "den", "hemi"} if suffix == "timeseries" else {"desc"}
     own = {key: value for key, value in bold.entities.items() if key not in without}
     found = [
         file.path
@@ -66,6 +77,7 @@ def beside(bold: Named, description: str, suffix: str, extensions: Iterable[str]
 def destrieux_file(root: Path, derivatives: Path | None, space: str | None, subject: str, listing: Listing) -> Path:
     """Find a subject's Destrieux labels: ``*_seg-destrieux_dseg`` of derivatives, else FreeSurfer's own volume."""
     folders = pipelines(derivatives, subject, listing)
+    places = _freesurfer(root, derivatives, folders)
     named = [
         path
         for folder in folders
@@ -77,14 +89,6 @@ def destrieux_file(root: Path, derivatives: Path | None, space: str | None, subj
     ]
     if named:
         return one(named, f"one image of Destrieux labels must belong to subject {subject}")
-    base = derivatives
-    places = (
-        []
-        if base is None
-        else [base / "sourcedata" / "freesurfer", base / "freesurfer", base, base.parent / "freesurfer"]
-    )
-    places += [root / "derivatives" / "freesurfer"]
-    places += [folder / "sourcedata" / "freesurfer" for folder in folders]
     names = (f"sub-{subject}/mri/aparc.a2009s+aseg{extension}" for extension in (".mgz", *NIFTI))
     tails = list(names)
     candidates = [place / tail for place in places for tail in tails]
@@ -92,9 +96,39 @@ def destrieux_file(root: Path, derivatives: Path | None, space: str | None, subj
     if not found:
         raise FileNotFoundError(
             "[study.layout] rois='destrieux' needs FreeSurfer's aparc.a2009s+aseg.mgz or *_seg-destrieux_dseg.nii.gz "
-            f"of sub-{subject}; got neither in {base or root} (aseg and aparcaseg dseg are other atlases)"
+            f"of sub-{subject}; got neither in {derivatives or root} (aseg and aparcaseg dseg are other atlases)"
         )
     return one(found, f"one aparc.a2009s+aseg must belong to subject {subject}")
+
+
+def destrieux_annotations(
+    root: Path, derivatives: Path | None, space: str, subject: str, listing: Listing
+) -> tuple[Path, Path]:
+    """Find the Destrieux labels of a surface's vertices, which FreeSurfer keeps beside its average subjects."""
+    own = f"sub-{subject}" if space == "fsnative" else space
+    places = _freesurfer(root, derivatives, pipelines(derivatives, subject, listing))
+    for place in places:
+        left, right = (place / own / "label" / f"{side}.aparc.a2009s.annot" for side in ("lh", "rh"))
+        if left.exists() and right.exists():
+            return left, right
+    raise FileNotFoundError(
+        f"[study.layout] rois='destrieux' on {space} needs FreeSurfer's {own}/label/lh.aparc.a2009s.annot and rh.; got "
+        f"neither in {' or '.join(map(str, places))} (or give both files as rois)"
+    )
+
+
+def _freesurfer(root: Path, base: Path | None, folders: Iterable[Path]) -> list[Path]:
+    """Where FreeSurfer's folders may lie."""
+    places = (
+        []
+        if base is None
+        else [base / "sourcedata" / "freesurfer", base / "freesurfer", base, base.parent / "freesurfer"]
+    )
+    return [
+        *places,
+        root / "derivatives" / "freesurfer",
+        *(folder / "sourcedata" / "freesurfer" for folder in folders),
+    ]
 
 
 def one(found: Sequence[Path], rule: str) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 from brain2music.study.listing import Listing, Named
 from brain2music.study.names import comparable, natural, run_number
 from brain2music.study.sidecars import NIFTI
+from brain2music.study.surfaces import GIFTI
 
 __all__ = ["WITHIN_A_RUN", "Exclusions", "Found", "gather"]
 
@@ -47,7 +48,8 @@ class Found:
     stem : Path
         Folder and beginning of the name that its raw image has or would have.
     images, prepared, events, sidecars : list of Named
-        Raw BOLD; preprocessed BOLD in every space; events files of its very name; sidecars that are all there is.
+        Raw BOLD; preprocessed BOLD in every space, volumes and hemispheres; events files of its very name; sidecars
+        that are all there is.
     left_out : list of Named
         Those of the above that an entry of ``exclude_runs`` names.
     faults : list of str
@@ -129,7 +131,7 @@ def gather(listing: Listing, root: Path, pipelines: Sequence[Path], subject: str
     for pipeline in pipelines:
         for folder in listing.subject(pipeline, subject):
             for file in listing[folder].files:
-                if file.suffix == "bold" and file.extension in NIFTI and file.entities.get("desc") == "preproc":
+                if _is_prepared(file):
                     # fMRIPrep keeps the raw image's entities; other software may drop some.
                     add("prepared", file, root / folder.relative_to(pipeline), _only(runs.values(), file))
     with_images = list(runs.values())
@@ -148,6 +150,15 @@ def gather(listing: Listing, root: Path, pipelines: Sequence[Path], subject: str
                 if not any(own.items() <= run.entities.items() for run in runs.values()):
                     add("sidecars", file, folder)
     return sorted(runs.values(), key=lambda run: run.order)
+
+
+def _is_prepared(file: Named) -> bool:
+    """Whether fMRIPrep made a file: a volume, or a hemisphere, whose name says no more."""
+    if file.suffix != "bold":
+        return False
+    if file.extension == GIFTI:
+        return "hemi" in file.entities and file.entities.get("desc", "preproc") == "preproc"
+    return file.extension in NIFTI and file.entities.get("desc") == "preproc"
 
 
 def _only(runs: Iterable[Found], file: Named) -> Found | None:

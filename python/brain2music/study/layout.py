@@ -27,6 +27,7 @@ class Run:
     session: str | None
     index: int | None  # None where the names have no run
     bold: Path
+    bold_right: Path | None  # of surfaces, whose ``bold`` is the left hemisphere; None for a volume
     events: Path
     timing: Timing
     space: str | None  # of derivatives: None for raw BOLD and fMRIPrep's native space of each run
@@ -159,10 +160,10 @@ class Layout:
             raise FileNotFoundError(f"[study.layout] events must be here{hint}; got {reason}")
         return applying[-1]
 
-    def image(self, found: Found) -> Named:
-        """Return the image of a run that is read: the preprocessed one where there is one."""
+    def images(self, found: Found) -> tuple[Named, ...]:
+        """Return the image of a run that is read, preprocessed where there is one; or its two hemispheres."""
         chosen = derived.choose_prepared(found, self.space, self.derivatives)
-        if chosen is None:
+        if not chosen:
             others = [file for other in self.of_task(found.subject, found.task or "") for file in other.prepared]
             if others and found.images:
                 raise ValueError(
@@ -172,15 +173,16 @@ class Layout:
             named = found.events[0].path if found.events else f"{found.stem}_bold"
             hint = "" if found.images else _hint(found)
             derived.one([file.path for file in found.images], f"one BOLD image must belong to {named}{hint}")
-            chosen = found.images[0]
-        reason = not_fetched(chosen.path)
-        if reason is not None:
-            raise FileNotFoundError(f"[study.layout] BOLD must be here{_hint(found)}; got {reason}")
+            chosen = (found.images[0],)
+        for image in chosen:
+            reason = not_fetched(image.path)
+            if reason is not None:
+                raise FileNotFoundError(f"[study.layout] BOLD must be here{_hint(found)}; got {reason}")
         return chosen
 
     def run(self, found: Found) -> Run:
         """Find all files of a run, and read its sidecars."""
-        index, events, bold = self.check(found), self.events_file(found), self.image(found)
+        index, events, (bold, *right) = self.check(found), self.events_file(found), self.images(found)
         prepared = bold in found.prepared
         # The raw image's sidecar counts where the derivative has none of its own, and where the raw image is not here.
         original = found.images[0].path if found.images else found.stem.with_name(f"{found.stem.name}_bold.nii")
@@ -194,6 +196,7 @@ class Layout:
             found.session,
             index,
             bold.path,
+            right[0].path if right else None,
             events,
             timing=read_timing(sidecar),
             space=bold.entities.get("space") if prepared else None,
@@ -217,6 +220,10 @@ class Layout:
     def destrieux(self, subject: str) -> Path:
         """Find a subject's Destrieux labels."""
         return derived.destrieux_file(self.root, self.derivatives, self.space, subject, self.listing)
+
+    def destrieux_of(self, space: str, subject: str) -> tuple[Path, Path]:
+        """Find the Destrieux labels of a surface, left and right."""
+        return derived.destrieux_annotations(self.root, self.derivatives, space, subject, self.listing)
 
 
 def _hint(found: Found) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import nibabel as nib
 import numpy as np
@@ -15,6 +16,8 @@ from brain2music.study.events import Event
 from brain2music.study.motion import Realigner
 from brain2music.study.regions import RegionLabels
 from brain2music.study.subject import RunData, SubjectData, scans_per_clip
+from brain2music.study.surfaces import Surface, SurfaceImage, read_surfaces
+from brain2music.study.volumes import Grid
 
 __all__ = ["Clips", "Responses", "subject_responses"]
 
@@ -62,12 +65,14 @@ class Responses:
         The repeats themselves, in the order heard; None where each test clip was heard once.
     train_clips, test_clips : Clips
     rois : RegionLabels or None
-    mask : nibabel image
-        Voxels in the order of ``image.get_fdata()[mask]``.
+    mask : nibabel image, or None
+        Voxels in the order of ``image.get_fdata()[mask]``; None where responses are of vertices.
     tr : float
         Seconds from scan to scan.
     notes : tuple of str
         What was dropped, missing or assumed, one sentence each.
+    surface : Surface, or None
+        Whose vertices stand in place of voxels, left then right; None where responses are of voxels.
     """
 
     train: npt.NDArray[np.float32]
@@ -76,9 +81,10 @@ class Responses:
     train_clips: Clips
     test_clips: Clips
     rois: RegionLabels | None
-    mask: nib.nifti1.Nifti1Image
+    mask: nib.nifti1.Nifti1Image | None
     tr: float
     notes: tuple[str, ...]
+    surface: Surface | None = None
 
 
 @dataclass(frozen=True)
@@ -117,9 +123,10 @@ def subject_responses(data: SubjectData, delay_scans: int, folder: Path | None, 
         _clips(train, present["training"]),
         _clips(test, present["test"]),
         data.rois,
-        _mask_image(data),
+        _mask_image(data, data.grid) if isinstance(data.grid, Grid) else None,
         data.tr,
         (*data.notes, *_missing_notes(present, delay_scans), *notes),
+        data.grid if isinstance(data.grid, Surface) else None,
     )
 
 
@@ -135,21 +142,28 @@ def _fill(
 
     notes: list[str] = []
     cleaned: dict[str, list[str]] = {}
-    realigner = Realigner(first_volume(data.train[0].image), data.grid, data.mask) if data.realign else None
+    realigner = _realigner(data)
+    voxels = "vertices" if isinstance(data.grid, Surface) else "voxels of the mask"
     bar = tqdm([*data.train, *data.test], desc=f"sub-{data.subject}", unit="run", disable=not progress)
     for item in bar:
         dropped = item.dropped(data.tr, data.rules)
         nuisance, told = _nuisance(item, data, dropped)
         for note in told:
             cleaned.setdefault(note, []).append(item.run.name)
-        run = standardize(read_masked(item.image, data.mask, realigner), data.tr, dropped, nuisance)
+        if isinstance(item.image, SurfaceImage):
+            bold, told = read_surfaces(item.image)
+            notes += told
+        else:
+            bold = read_masked(item.image, data.mask, realigner)
+        run = standardize(bold, data.tr, dropped, nuisance)
+        del bold
         if realigner is not None:
             notes.append(f"{item.run.name} moved by at most {realigner.largest:.2f} mm: undone.")
             realigner.largest = 0.0
         constant = run.shape[1] - int(np.count_nonzero(run.any(axis=0)))
         if constant:
             kind = "constant" if nuisance is None else "constant, or nothing but confounds,"
-            notes.append(f"{constant} voxels of the mask are {kind} in {item.run.name}: 0 there.")
+            notes.append(f"{constant} {voxels} are {kind} in {item.run.name}: 0 there.")
         for place, scans in zip(
             places[item.run.task, item.number], item.scans(data.tr, n_scans, delay, data.rules), strict=True
         ):
@@ -157,6 +171,13 @@ def _fill(
             arrays[place.array][place.index][: len(scans)] = run[scans]
         del run  # before the next one is read
     return notes + [f"{note[0].upper()}{note[1:]}: {', '.join(runs)}." for note, runs in cleaned.items()]
+
+
+def _realigner(data: SubjectData) -> Realigner | None:
+    first = data.train[0].image
+    if not data.realign or isinstance(first, SurfaceImage) or isinstance(data.grid, Surface):
+        return None
+    return Realigner(first_volume(first), data.grid, data.mask)
 
 
 def _nuisance(item: RunData, data: SubjectData, dropped: int) -> tuple[Nuisance | None, list[str]]:
@@ -170,13 +191,14 @@ def _nuisance(item: RunData, data: SubjectData, dropped: int) -> tuple[Nuisance 
     return nuisance, [*notes, *nuisance.notes, f"{rank} columns of confounds and slow drift were regressed out"]
 
 
-def _mask_image(data: SubjectData) -> nib.nifti1.Nifti1Image:
-    image: nib.nifti1.Nifti1Image = nib.nifti1.Nifti1Image(  # type: ignore[no-untyped-call]
-        data.mask.astype(np.uint8), data.grid.affine
-    )
-    if not data.grid.oriented:  # then the affine is a guess, and the mask must not pass for more
+def _mask_image(data: SubjectData, grid: Grid) -> nib.nifti1.Nifti1Image:
+    image: Any = nib.nifti1.Nifti1Image(data.mask.astype(np.uint8), grid.affine)  # type: ignore[no-untyped-call]
+    space = data.train[0].run.space
+    if not grid.oriented:  # then the affine is a guess, and the mask must not pass for more
         image.header["sform_code"] = 0
-    return image
+    elif space is not None and space.startswith("MNI152"):
+        image.set_sform(grid.affine, code="mni")  # maps are drawn on a template's cortex by this code alone
+    return cast("nib.nifti1.Nifti1Image", image)
 
 
 def _order(runs: Sequence[RunData]) -> dict[str, tuple[Event, int]]:

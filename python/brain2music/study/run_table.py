@@ -10,9 +10,10 @@ from brain2music.study.acquisition import acquisition_notes
 from brain2music.study.bold import open_bold, repetition_time
 from brain2music.study.events import EventRules, read_events
 from brain2music.study.inventory import Found
-from brain2music.study.layout import Layout
+from brain2music.study.layout import Layout, Run
 from brain2music.study.names import natural
 from brain2music.study.subject import RunData, check_length, check_timing, common_grid, common_tr
+from brain2music.study.surfaces import GIFTI, SurfaceImage, open_surfaces, scans_of
 
 __all__ = ["RunTable", "check_exclusions", "open_run", "run_notes"]
 
@@ -47,9 +48,17 @@ def open_run(layout: Layout, found: Found, number: int, rules: EventRules) -> tu
         Naming file and field.
     """
     run = layout.run(found)
-    item = RunData(run, number, read_events(run.events, rules), open_bold(run.bold))
+    events = read_events(run.events, rules)
+    image = _open_surfaces(run) if run.bold.name.endswith(GIFTI) else open_bold(run.bold)
+    item = RunData(run, number, events, image)
     tr = repetition_time(item.image, run.tr)
     return check_timing(item, tr, rules)
+
+
+def _open_surfaces(run: Run) -> SurfaceImage:
+    if run.bold_right is None or run.space is None:
+        raise ValueError(f"[study.surfaces] a name must have space-, hemi-L and hemi-R; got {run.bold}")
+    return open_surfaces(run.bold, run.bold_right, run.space)
 
 
 def check_exclusions(layout: Layout, tasks: Sequence[str | None]) -> None:
@@ -248,7 +257,7 @@ class RunTable:
         candidates = [file.path for file in (*found.prepared, *found.images, *found.left_out) if file.suffix == "bold"]
         for path in candidates:
             with contextlib.suppress(ValueError, OSError):
-                return open_bold(path).volumes
+                return scans_of(path) if path.name.endswith(GIFTI) else open_bold(path).volumes
         return None
 
     def _events(self, found: Found) -> Path | str:
@@ -266,6 +275,7 @@ class RunTable:
             if item is not None:
                 run = item.run
                 used |= {run.bold, run.events, *run.sidecars}
+                used |= {run.bold_right} if run.bold_right else set()
                 used |= {run.mask} if self.reads_mask and run.mask else set()
                 used |= {run.confounds} if self.reads_confounds and run.confounds else set()
         roots = [layout.root, *layout.pipelines(subject)]

@@ -17,6 +17,7 @@ from brain2music.study.responses import Responses, subject_responses
 from brain2music.study.run_table import RunTable, check_exclusions, open_run, run_notes
 from brain2music.study.stimuli import Stimuli, read_captions
 from brain2music.study.subject import RunData, SubjectData, check_length, common_grid, common_tr, place_notes
+from brain2music.study.surfaces import Surface
 from brain2music.study.voxel_choice import VoxelChoice
 
 __all__ = ["Study"]
@@ -39,7 +40,8 @@ class Study:
     rois : "destrieux", path or (path, path), optional
         Regions: FreeSurfer's ``aparc.a2009s+aseg`` (or ``*_seg-destrieux_dseg``) found in the derivatives; or any
         labelled image, with its TSV of names beside it or second in a pair. ``{subject}`` in a path stands for the
-        subject.
+        subject. On a surface FreeSurfer's ``lh.`` and ``rh.aparc.a2009s.annot`` of that surface; or any pair of
+        ``.annot`` or ``.label.gii`` files.
     mask : path or nibabel image, optional
         Voxels to keep, on the BOLD's grid: 0 outside, one other value inside. By default those in a region, or else
         those in the brain masks of all runs. ``{subject}`` in a path stands for the subject.
@@ -57,7 +59,8 @@ class Study:
         Align every volume of raw BOLD to the first volume of the first training run. Takes minutes a run; regions and
         mask must then lie on that volume.
     space : str, optional
-        Space of the preprocessed BOLD (``"T1w"``, ``"MNI152NLin2009cAsym"``), where there are several.
+        Space of the preprocessed BOLD (``"T1w"``, ``"MNI152NLin2009cAsym"``, ``"fsaverage5"``), where there are
+        several. By default volumes are read, surfaces (``*_hemi-L_*_bold.func.gii``) only where there are no volumes.
     confounds : sequence of str, optional
         Columns of fMRIPrep's confounds to regress out of each run, once they lost their drift as the voxels do. Slow
         drift (cosines of 240 s or longer, a slope, a parabola) goes with them. Confounds that were constant, dependent
@@ -297,15 +300,20 @@ class Study:
         for item in every:
             notes += check_length(item, tr)
         notes += self._check_alignment(every)
-        labels, names, told = self._voxels.labels(subject, every[0].run, grid)
-        mask, told_of_mask = self._voxels.mask(subject, every, grid, labels)
-        notes += told + told_of_mask
+        if isinstance(grid, Surface):
+            labels, names = self._voxels.vertices(subject, grid)
+            mask = np.ones(grid.shape, bool)
+        else:
+            labels, names, told = self._voxels.labels(subject, every[0].run, grid)
+            mask, told_of_mask = self._voxels.mask(subject, every, grid, labels)
+            notes += told + told_of_mask
         rois = None
         if labels is not None:
             rois = RegionLabels(labels[mask], names)
             empty = [name for label, name in names.items() if not (rois.labels == label).any()]
             if empty:
-                notes.append(f"{len(empty)} of {len(names)} regions hold no voxel of the mask: {', '.join(empty)}.")
+                what = "vertex" if isinstance(grid, Surface) else "voxel of the mask"
+                notes.append(f"{len(empty)} of {len(names)} regions hold no {what}: {', '.join(empty)}.")
         for item in every:
             if self._confounds and item.run.confounds is None:
                 raise FileNotFoundError(

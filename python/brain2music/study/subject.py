@@ -16,6 +16,7 @@ from brain2music.study.bold import BoldImage, repetition_time
 from brain2music.study.events import TOLERANCE, Event, EventRules, RunEvents
 from brain2music.study.layout import Run
 from brain2music.study.regions import RegionLabels
+from brain2music.study.surfaces import Surface, SurfaceImage
 from brain2music.study.volumes import Grid, forms_note
 
 __all__ = [
@@ -37,7 +38,7 @@ class RunData:
     run: Run
     number: int  # from 1, in its task
     events: RunEvents
-    image: BoldImage
+    image: BoldImage | SurfaceImage
     lead: float = 0.0  # seconds from a scan's start to what it stands for, where onset_shift took StartTime off
 
     def dropped(self, tr: float, rules: EventRules) -> int:
@@ -59,7 +60,7 @@ class SubjectData:
     test: tuple[RunData, ...]
     rules: EventRules
     tr: float
-    grid: Grid
+    grid: Grid | Surface
     mask: npt.NDArray[np.bool_]
     rois: RegionLabels | None
     confounds: tuple[str, ...]
@@ -86,6 +87,8 @@ class SubjectData:
 
     def _files(self, data: RunData) -> dict[str, Path]:
         files = {"bold": data.run.bold, "events": data.run.events}
+        if data.run.bold_right is not None:
+            files["bold_right"] = data.run.bold_right
         if self.confounds and data.run.confounds is not None:
             files["confounds"] = data.run.confounds
         return files
@@ -137,8 +140,8 @@ def common_tr(runs: list[RunData]) -> float:
     return trs[0]
 
 
-def common_grid(runs: Sequence[RunData], same_grid: bool = False) -> Grid:
-    """Return the grid that all runs have.
+def common_grid(runs: Sequence[RunData], same_grid: bool = False) -> Grid | Surface:
+    """Return the grid, or the surface, that all runs have.
 
     Parameters
     ----------
@@ -148,7 +151,7 @@ def common_grid(runs: Sequence[RunData], same_grid: bool = False) -> Grid:
 
     Returns
     -------
-    Grid
+    Grid or Surface
 
     Raises
     ------
@@ -189,7 +192,9 @@ def place_notes(runs: Sequence[RunData]) -> list[str]:
     return notes
 
 
-def _sizes(grid: Grid) -> npt.NDArray[np.float64]:
+def _sizes(grid: Grid | Surface) -> npt.NDArray[np.float64]:
+    if isinstance(grid, Surface):
+        return np.full(3, np.nan)
     return np.asarray(np.linalg.norm(grid.affine[:3, :3], axis=0))
 
 

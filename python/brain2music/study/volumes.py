@@ -13,7 +13,10 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Grid", "forms_apart", "forms_note", "is_oriented", "on_bold", "read_volume"]
+__all__ = ["Grid", "forms_apart", "forms_note", "in_mni", "is_oriented", "on_bold", "read_volume"]
+
+#: NIfTI's code for coordinates of the MNI 152 template.
+MNI = 4
 
 #: Millimetres by which qform and sform may differ: the quaternion's rounding moves a far corner by a few hundredths.
 APART = 0.1
@@ -27,8 +30,10 @@ class Grid:
     affine: npt.NDArray[np.float64]
     oriented: bool = True  # False: the header does not say, and the affine is nibabel's guess
 
-    def matches(self, other: "Grid") -> bool:
+    def matches(self, other: Any) -> bool:
         """Whether both put every voxel in the same place, to a thousandth of a millimetre a voxel."""
+        if not isinstance(other, Grid):
+            return False
         return self.shape == other.shape and np.allclose(self.affine, other.affine, rtol=0, atol=1e-3)
 
     def __str__(self) -> str:
@@ -64,6 +69,12 @@ def is_oriented(image: Any) -> bool:
     if isinstance(header, nib.AnalyzeHeader):
         return not np.allclose(image.affine, image.header.get_best_affine())
     return True
+
+
+def in_mni(image: Any) -> bool:
+    """Whether an image's header says that its coordinates are those of the MNI 152 template."""
+    keys: Any = getattr(image.header, "keys", list)()
+    return any(int(image.header[code]) == MNI for code in ("sform_code", "qform_code") if code in keys)
 
 
 def forms_apart(image: Any) -> float:

@@ -12,6 +12,7 @@ from brain2music.study.masks import load_mask
 from brain2music.study.names import entities, fetched
 from brain2music.study.regions import label_names, load_labels
 from brain2music.study.subject import RunData
+from brain2music.study.surfaces import Surface, vertex_labels
 from brain2music.study.volumes import Grid
 
 __all__ = ["VoxelChoice"]
@@ -75,6 +76,33 @@ class VoxelChoice:
             names = label_names(image, root=roots[0] if roots else None)
         labels, notes = load_labels(fetched(image), names, grid, same_grid=self.same_grid)
         return labels, names, notes
+
+    def vertices(self, subject: str, surface: Surface) -> tuple[npt.NDArray[np.int32] | None, dict[int, str]]:
+        """Read the regions of a surface's vertices; no vertex is left out, so there is no mask.
+
+        Returns
+        -------
+        labels : array of shape (vertices,), int32, or None
+            None where no regions were asked for.
+        names : dict
+            From label to name.
+        """
+        if self._mask is not None:
+            raise ValueError(
+                f"[study.Study] mask is for volumes: every vertex of a surface is kept; got a mask beside {surface}"
+            )
+        if self._rois is None:
+            return None, {}
+        if isinstance(self._rois, tuple | list):
+            left, right = (_for_subject(path, subject) for path in self._rois)
+        elif self._rois == "destrieux":
+            left, right = self._layout.destrieux_of(surface.space, subject)
+        else:
+            raise ValueError(
+                "[study.Study] rois of a surface must be 'destrieux' or two files, left and right, .annot or "
+                f".label.gii; got {self._rois} beside {surface}"
+            )
+        return vertex_labels((fetched(left), fetched(right)), surface)
 
     def mask(
         self, subject: str, runs: list[RunData], grid: Grid, labels: npt.NDArray[np.int32] | None

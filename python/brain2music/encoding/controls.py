@@ -1,0 +1,52 @@
+"""Embeddings that know nothing of the music: what an encoder scores by them is no credit to the features."""
+
+import numpy as np
+
+from brain2music.bundles import Embeddings
+
+__all__ = ["mean_embedding", "random_embedding"]
+
+
+def mean_embedding(embeddings: Embeddings) -> Embeddings:
+    """Give every clip the mean of all clips, window by window.
+
+    Parameters
+    ----------
+    embeddings : Embeddings
+
+    Returns
+    -------
+    Embeddings
+        Of the same shape. It only knows how far into a clip a window lies: an encoder that scores with it has learnt
+        the response to the beginning of a clip, whatever the clip.
+    """
+    mean = embeddings.values.mean(axis=0, keepdims=True)
+    values = np.broadcast_to(mean, embeddings.values.shape).copy()
+    return Embeddings(values, embeddings.clip_ids, embeddings.window, embeddings.hop)
+
+
+def random_embedding(embeddings: Embeddings, random_state: int | None = None) -> Embeddings:
+    """Draw Gaussian embeddings at random, of the mean and the variance of real ones.
+
+    Parameters
+    ----------
+    embeddings : Embeddings
+    random_state : int, optional
+        Seeds the draw.
+
+    Returns
+    -------
+    Embeddings
+        Of the same shape. A clip has a number of its own in each dimension, and each of its windows another beside it:
+        they vary between clips, and within a clip, as the real ones do.
+    """
+    values = embeddings.values
+    random = np.random.default_rng(random_state)
+    clips, windows, dimensions = values.shape
+    means = values.mean(axis=1)
+    between = means.std(axis=0) * random.standard_normal((clips, 1, dimensions))
+    within = random.standard_normal((clips, windows, dimensions))
+    within -= within.mean(axis=1, keepdims=True)
+    within *= (values - means[:, None]).std(axis=(0, 1)) * np.sqrt(windows / max(windows - 1, 1))
+    drawn = (values.mean(axis=(0, 1)) + between + within).astype(values.dtype)
+    return Embeddings(drawn, embeddings.clip_ids, embeddings.window, embeddings.hop)
