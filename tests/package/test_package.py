@@ -128,8 +128,37 @@ def music(tmp_path_factory):
     return folder
 
 
+#: Writes features of music, responses that follow them in half of the voxels, and what Python's encoder says of them.
+ENCODING = """
+import numpy as np, brain2music as b2m
+rng = np.random.default_rng(0)
+x = rng.standard_normal((55, 1, 6)) + 0.5 * rng.standard_normal((55, 4, 6))
+y = rng.standard_normal((55, 1, 40)) + rng.standard_normal((55, 4, 40))
+y[..., :20] += x @ rng.standard_normal((6, 20))
+x, y = x.astype(np.float32), y.astype(np.float32)
+arrays = {"train_x": x[:35], "train_y": y[:35], "runs": np.repeat(np.arange(7), 5), "test_x": x[35:], "test_y": y[35:]}
+# The orders that random_state=0 draws.
+arrays["orders"] = np.random.default_rng(0).permuted(np.tile(np.arange(20), (1000, 1)), axis=1)
+arrays["flat"] = x[:35, 0]
+for name, array in arrays.items():
+    np.save(f"{name}.npy", array)
+encoder = b2m.VoxelwiseEncoder(device="cpu").fit(arrays["train_x"], arrays["train_y"], groups=arrays["runs"])
+tested = encoder.significance(arrays["test_x"], arrays["test_y"], permutations=1000, random_state=0)
+expected = {"coef": encoder.coef_, "scores": tested.score, "p": tested.p, "p-max": tested.p_max}
+np.savez("expected.npz", **expected)
+"""
+
+
+@pytest.fixture(scope="module")
+def encoding(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("encoding")
+    status, printed = run([PYTHON, "-W", "ignore", "-c", ENCODING], cwd=folder)
+    assert status == 0, printed
+    return folder
+
+
 @pytest.mark.parametrize("install", ["wheel", "prefix", "prefix without CUDA"])
-def test_cpp_programs_build_and_run_against(install, run_of_bold, library, music, tmp_path):
+def test_cpp_programs_build_and_run_against(install, run_of_bold, library, music, encoding, tmp_path):
     folder, expected = run_of_bold
     prefix = {
         "wheel": wheel_prefix,
@@ -173,6 +202,7 @@ def test_cpp_programs_build_and_run_against(install, run_of_bold, library, music
     assert status == 1
     assert "[retrieval.Index.open]" in printed
     cpp_makes_the_music_of_python(tmp_path / "generate", music, tmp_path)
+    cpp_finds_the_voxels_of_python(tmp_path / "encode", encoding, tmp_path)
 
 
 def cpp_makes_the_music_of_python(program, folder, out):
@@ -187,6 +217,42 @@ def cpp_makes_the_music_of_python(program, folder, out):
     status, printed = run([program, *files, out / "refused.wav"])
     assert status == 1
     assert "embeddings must be of the space that the bundle 'Random' makes music from" in printed
+    assert not list(out.glob("refused*"))
+
+
+def cpp_finds_the_voxels_of_python(program, folder, out):
+    files = [folder / f"{name}.npy" for name in ("train_x", "train_y", "runs", "test_x", "test_y")]
+    expected = np.load(folder / "expected.npz")
+    assert (expected["p-max"] <= 0.05).sum() in range(10, 25)
+    status, printed = run([program, *files, out / "given", folder / "orders.npy"])
+    assert status == 0, printed
+    for name in ("coef", "scores", "p", "p-max"):
+        found = np.load(out / f"given-{name}.npy")
+        assert found.dtype == expected[name].dtype
+        np.testing.assert_allclose(found, expected[name], rtol=1e-5, atol=1e-7)
+    few, fewer = ((expected[name] <= 0.05).sum() for name in ("p", "p-max"))
+    assert printed == (
+        f"40 voxels tested on 20 clips with 1000 orders: P of 0.05 or less in {few}, in {fewer} by the largest score\n"
+    )
+    status, printed = run([program, *files, out / "drawn"])
+    assert status == 0, printed
+    np.testing.assert_allclose(np.load(out / "drawn-scores.npy"), expected["scores"], rtol=1e-5, atol=1e-7)
+    # Four standard errors of the difference of two shares of 1000 orders.
+    np.testing.assert_allclose(np.load(out / "drawn-p.npy"), expected["p"], atol=4 * np.sqrt(0.5 / 1000))
+    for place, wrong, message in (
+        (0, "flat", "must hold (clips, windows, columns); got 2 dimensions"),
+        (1, "test_y", "features and responses must have equal clips and windows"),
+        (2, "flat", "must hold a whole number for each of 35 clips"),
+        (3, "train_x", "[encoding.permutation_test] features must be (20, 4, features); got shape [35, 4, 6]"),
+        (4, "none", "[io.load_npy]"),
+        (6, "runs", "[encoding.permutation_test] permutations must be (permutations, clips), one or more"),
+    ):
+        arguments = [*files, out / "refused", folder / "orders.npy"]
+        arguments[place] = folder / f"{wrong}.npy"
+        status, printed = run([program, *arguments])
+        assert status == 1
+        assert message in printed
+        assert printed.count("\n") == 1
     assert not list(out.glob("refused*"))
 
 

@@ -178,17 +178,45 @@ def test_the_largest_score_controls_the_family():
     assert (tested.p_max >= tested.p - 1e-9).all()
 
 
-def test_shifts_go_round_each_run():
+def shifted(encoder, x, y, runs, shifts):
+    """Correlations under shifts of each run, (orders, voxels), by NumPy's roll."""
+    predicted = x.astype(float) @ encoder.coef_.astype(float)
+    found = []
+    for own in shifts:
+        rolled = np.concatenate([np.roll(predicted[runs == run], by, axis=0) for run, by in enumerate(own)])
+        found.append([stats.pearsonr(rolled[:, voxel], y[:, voxel]).statistic for voxel in range(y.shape[1])])
+    return np.array(found)
+
+
+def test_shifts_go_round_each_run_and_any_may_be_drawn():
     rng = np.random.default_rng(7)
     runs = np.repeat([0, 1], [40, 60])
     x = rng.standard_normal((100, 3)).astype(np.float32)
-    y = (x @ rng.standard_normal((3, 5)) + rng.standard_normal((100, 5))).astype(np.float32)
+    y = (0.2 * x @ rng.standard_normal((3, 6)) + rng.standard_normal((100, 6))).astype(np.float32)
     encoder = b2m.VoxelwiseEncoder(cv=2).fit(x, y, groups=runs)
     tested = encoder.significance(x, y, groups=runs, null="shifts", permutations=200, random_state=0)
-    assert tested.p.max() == pytest.approx(1 / 201)
+    drawn = np.random.default_rng(0)
+    shifts = np.stack([drawn.integers(0, length, 200) for length in (40, 60)], axis=1)
+    null = shifted(encoder, x, y, runs, shifts)
+    np.testing.assert_allclose(tested.p, ((null >= tested.score - 1e-6).sum(axis=0) + 1) / 201)
     assert not tested.in_tail.any()
-    with pytest.raises(ValueError, match="a run must be longer than two shifts of 30 scans; got 40"):
-        encoder.significance(x, y, groups=runs, null="shifts", shift=30)
+
+
+def test_all_shifts_are_compared_where_there_are_no_more():
+    rng = np.random.default_rng(8)
+    x, y = rng.standard_normal((2, 41, 4)).astype(np.float32)
+    encoder = b2m.VoxelwiseEncoder(cv=4).fit(x, y)
+    tested = encoder.significance(x, y, null="shifts", permutations=41)
+    null = shifted(encoder, x, y, np.zeros(41, int), np.arange(41)[:, None])
+    np.testing.assert_allclose(tested.p, (null >= tested.score - 1e-6).mean(axis=0))
+    assert tested.permutations == 41
+    # Two runs of 5 and 8 scans have 40 shifts.
+    runs = np.repeat([0, 1], [5, 8])
+    tested = encoder.significance(x[:13], y[:13], groups=runs, null="shifts", permutations=40)
+    null = shifted(encoder, x[:13], y[:13], runs, [(a, b) for a in range(5) for b in range(8)])
+    np.testing.assert_allclose(tested.p, (null >= tested.score - 1e-6).mean(axis=0))
+    with pytest.raises(ValueError, match="a run must have three scans or more to be shifted"):
+        encoder.significance(x[:13], y[:13], groups=np.repeat([0, 1], [2, 11]), null="shifts")
 
 
 def test_voxels_that_do_not_vary_are_not_tested_and_listed():

@@ -86,24 +86,42 @@ def test_regions_that_predict_best_are_those_that_hear(simulated, results):
     assert sum(any(part in name for part in heard) for name in best) >= 3, best
 
 
-def test_voxels_that_are_encoded_are_those_that_hear(results):
-    assert main(["encode", str(results), "--quiet"]) == 0
-    lines = [line.split("\t") for line in (results / "encode.tsv").read_text().splitlines()]
-    described = json.loads((results / "encode.json").read_text())
-    assert list(described) == lines[0]
+def test_every_feature_space_and_control_is_encoded(results):
     context = pipeline.Context.open(results, progress=False)
-    assert {(row[0], row[1]) for row in lines[1:]} == {
-        (subject, features) for subject in context.subjects for features in (*context.embeddings, "genre")
-    }
+    tables = {}
+    for name in ("encode", "encode-regions"):
+        lines = [line.split("\t") for line in (results / f"{name}.tsv").read_text().splitlines()]
+        assert list(json.loads((results / f"{name}.json").read_text())) == lines[0]
+        tables[name] = [dict(zip(lines[0], line, strict=True)) for line in lines[1:]]
+    rows = {(row["subject"], row["features"], row["test"]): row for row in tables["encode"]}
+    spaces = (*context.embeddings, "genre", "mean", "random")
+    extra = {(subject, context.embeddings[0], test) for subject in context.subjects for test in ("all", "genre")}
+    assert rows.keys() == {(subject, name, "test") for subject in context.subjects for name in spaces} | extra
+    for subject in context.subjects:
+        for control in ("mean", "random"):
+            assert int(rows[subject, control, "test"]["max"]) <= 1
+        # All clips tell more than the test clips alone, genres that were never heard less.
+        found = [int(rows[subject, context.embeddings[0], test]["fdr"]) for test in ("genre", "test", "all")]
+        assert found[0] < found[2]
+        assert found[1] < found[2]
+    best = max(
+        tables["encode-regions"], key=lambda row: float("-inf") if row["r_mean"] == "n/a" else float(row["r_mean"])
+    )
+    assert "temp" in best["region"]
+
+
+def test_voxels_that_are_encoded_are_those_that_hear(results):
+    context = pipeline.Context.open(results, progress=False)
     found = pipeline.encode(context, "001", "music_embedder")
+    row = next(row for row in found.rows if row.test == "test")
     decoded = pipeline.decode(context, "001", "music_embedder")
     p, q = (nib.load(found.folder / f"{name}.nii.gz").get_fdata() for name in ("p", "q"))
     labels = nib.load(decoded.folder / "labels.nii.gz").get_fdata()
     heard = ("transv", "temp_sup", "Lat_Fis-post", "temporal_sup")
     hears = np.isin(labels, [n for n, name in decoded.roi_names.items() if any(part in name for part in heard)])
     tested = np.isfinite(p)
-    assert tested.sum() == found.voxels
-    assert (q <= 0.05).sum() == found.fdr
+    assert tested.sum() == row.voxels
+    assert (q <= 0.05).sum() == row.fdr
     # Twenty test clips show a voxel in five of those that hear; of the others, few more than one in twenty.
     assert (p[hears & tested] <= 0.05).mean() > 0.12
     assert (p[~hears & tested] <= 0.05).mean() < 0.08
@@ -123,6 +141,8 @@ def test_the_report_says_what_the_table_says(results):
     assert page.count("<audio") == 2 * 5
     assert len(page) < 25_000_000
     assert "Never seen" in page
+    assert "Where each feature of music lives" in page
+    assert "data-cortex" in page
 
 
 def test_no_track_of_the_study_is_in_its_library(simulated, results, tmp_path):

@@ -190,7 +190,7 @@ def test_regions_are_those_of_freesurfers_average_subject(surfaces):
 
 
 def test_regions_and_masks_that_are_no_vertices_are_refused(surfaces, tmp_path):
-    with pytest.raises(FileNotFoundError, match="fsaverage3/label/lh.aparc.a2009s.annot"):
+    with pytest.raises(FileNotFoundError, match=r"fsaverage3/label/lh\.aparc\.a2009s\.annot"):
         surfaces.brain(rois="destrieux")
     with pytest.raises(ValueError, match="mask is for volumes: every vertex of a surface is kept"):
         surfaces.brain(mask=surfaces.root / "mask.nii")

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from itertools import permutations as all_permutations
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -132,17 +133,20 @@ def clip_orders(clips: int, count: int, random_state: Any) -> tuple[npt.NDArray[
     return random.permuted(np.tile(np.arange(clips), (count, 1)), axis=1), False
 
 
-def shifted_orders(runs: list[tuple[int, int]], count: int, least: int, random_state: Any) -> npt.NDArray[np.int64]:
-    """Draw orders of scans, (count, scans): each run shifted by itself, in a circle, by ``least`` scans or more."""
-    random = np.random.default_rng(random_state)
-    orders = np.empty((count, runs[-1][1]), np.int64)
-    for first, last in runs:
-        length = last - first
-        if length < 2 * least + 1:
-            raise ValueError(
-                f"[encoding.VoxelwiseEncoder.significance] a run must be longer than two shifts of {least} scans; got "
-                f"{length} scans"
-            )
-        shifts = random.integers(least, length - least + 1, size=(count, 1))
-        orders[:, first:last] = first + (np.arange(length) - shifts) % length
-    return orders
+def shifted_orders(runs: list[tuple[int, int]], count: int, random_state: Any) -> tuple[npt.NDArray[np.int64], bool]:
+    """Draw orders of scans, (count, scans), each run shifted in a circle by itself; or take all, if there are no more.
+
+    Any shift may be drawn, none and the smallest too: only all shifts of a run form a group, which P rests on. Without
+    the small ones, which score nearly as well as the run's own place because noise is slow, P would be too small.
+    """
+    lengths = [last - first for first, last in runs]
+    everything = math.prod(lengths) <= count
+    if everything:
+        shifts = np.array(list(product(*map(range, lengths))), np.int64)
+    else:
+        random = np.random.default_rng(random_state)
+        shifts = np.stack([random.integers(0, length, size=count) for length in lengths], axis=1)
+    orders = np.empty((len(shifts), runs[-1][1]), np.int64)
+    for run, (first, last) in enumerate(runs):
+        orders[:, first:last] = first + (np.arange(last - first) - shifts[:, run, None]) % (last - first)
+    return orders, everything

@@ -208,7 +208,6 @@ class VoxelwiseEncoder(BaseEstimator):  # type: ignore[misc]
         null: str = "clips",
         permutations: int = 1000,
         tail: bool = True,
-        shift: int = 10,
         random_state: int | None = None,
     ) -> Significance:
         """Test where predictions are better than chance.
@@ -220,15 +219,14 @@ class VoxelwiseEncoder(BaseEstimator):  # type: ignore[misc]
         null : {"clips", "shifts", "paper"}, default "clips"
             "clips": predictions of a clip are as good for any other clip. The windows of a clip stay together, so
             windows that overlap do no harm. "shifts": for scans of music that goes on, the predictions of each run
-            (``groups``) are shifted in a circle. "paper": correlations of independent Gaussian numbers, as published;
-            see :func:`independent_gaussian_p` for why not to.
+            (``groups``) are shifted in a circle, by any number of scans. "paper": correlations of independent Gaussian
+            numbers, as published; see :func:`independent_gaussian_p` for why not to.
         permutations : int, default 1000
-            Orders to compare. If there are no more orders of the clips than these, all are compared.
+            Orders to compare. If there are no more orders of the clips, or shifts of the runs, than these, all are
+            compared: P of one run of s scans is a multiple of 1 / s.
         tail : bool, default True
             Where fewer than ten orders score as well as the true one, take P from the tail of the voxel's own law of
             all orders, by a saddlepoint. Otherwise, and with shifts, P is at least ``1 / (permutations + 1)``.
-        shift : int, default 10
-            Scans by which a run is shifted at least.
         random_state : int, optional
             Seeds the orders.
 
@@ -240,7 +238,7 @@ class VoxelwiseEncoder(BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            If shapes do not fit, there are fewer than three clips, or a run is too short to be shifted.
+            If shapes do not fit, or there are fewer than three clips or scans of a run.
 
         References
         ----------
@@ -266,7 +264,10 @@ class VoxelwiseEncoder(BaseEstimator):  # type: ignore[misc]
         else:
             if rows.windows > 1:
                 raise ValueError(f"[{where}] shifts are for rows that are scans, (m, p); got windows of clips")
-            orders = shifted_orders(runs_of(rows.groups, rows.clips, where), permutations, shift, random_state)
+            runs = runs_of(rows.groups, rows.clips, where)
+            if min(last - first for first, last in runs) < 3:
+                raise ValueError(f"[{where}] a run must have three scans or more to be shifted; got {runs}")
+            orders, everything = shifted_orders(runs, permutations, random_state)
             shape = (rows.clips, 1)
         on_tensors = isinstance(self.coef_, torch.Tensor)
         x, y = _like(rows.features, self.coef_), _like(rows.responses, self.coef_)

@@ -1,7 +1,6 @@
 """The inverse of decoding: where in one subject's brain each feature space predicts what was measured."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -104,7 +103,7 @@ class Encoded:
 
     @property
     def voxels(self) -> dict[str, Any]:
-        """Arrays of shape (v,): r, q, ceiling, and region (0 for none)."""
+        """Arrays of shape (v,): r, q, ceiling, region (0 for none); of the first feature space r-all and q-all, too."""
         tensors, _ = _core.io.load_safetensors(self.folder / "voxels.safetensors")
         return {name: tensor.numpy() for name, tensor in tensors.items()}
 
@@ -148,14 +147,14 @@ def encode(context: Context, subject: str, features: str) -> Encoded:
         encoder.fit(train, brain.train, groups=brain.train_clips.run)
         tested = encoder.significance(test, brain.test, permutations=_PERMUTATIONS, random_state=chosen.seed)
         ceiling = _ceiling(brain)
-        rows = [_row("test", tested, ceiling)]
+        tests = {"test": tested}
         if first:
-            rows += _cross_validated(context, encoder, brain, (train, test), ceiling, by_genre)
+            tests |= _cross_validated(context, encoder, brain, (train, test), by_genre)
         folder.mkdir()
         encoder.save(folder / "encoder.safetensors")
-        _save(folder, brain, tested, ceiling)
+        _save(folder, brain, tests, ceiling)
         about = {
-            "rows": rows,
+            "rows": [_row(name, one, ceiling) for name, one in tests.items()],
             "regions": _regions(brain, tested, ceiling),
             "region_names": {} if brain.rois is None else {str(key): name for key, name in brain.rois.names.items()},
             "surface": None if brain.surface is None else asdict(brain.surface),
@@ -229,9 +228,8 @@ def _cross_validated(
     encoder: VoxelwiseEncoder,
     brain: Responses,
     features: tuple[Embeddings, Embeddings],
-    ceiling: Any,
     by_genre: bool,
-) -> Iterator[dict[str, Any]]:
+) -> dict[str, Significance]:
     """Test on all clips: by folds of runs, and with each genre held out."""
     train, test = features
     every = np.concatenate([train.values, test.values])
@@ -241,8 +239,8 @@ def _cross_validated(
     runs = np.concatenate([brain.train_clips.run, np.full(len(test.clip_ids), brain.train_clips.run.max() + 1)])
     genres = np.concatenate([brain.train_clips.genre, brain.test_clips.genre])
     ways: dict[str, Any] = {"all": min(5, len(np.unique(runs)))} | ({"genre": genres} if by_genre else {})
-    for name, held_out in ways.items():
-        found = cross_validate(
+    return {
+        name: cross_validate(
             encoder,
             clips,
             responses,
@@ -251,8 +249,9 @@ def _cross_validated(
             permutations=_PERMUTATIONS,
             random_state=context.settings.seed,
             progress=context.progress,
-        )
-        yield _row(name, found.significance, ceiling)
+        ).significance
+        for name, held_out in ways.items()
+    }
 
 
 def _row(test: str, tested: Significance, ceiling: Any) -> dict[str, Any]:
@@ -297,14 +296,19 @@ def _ceiling(brain: Responses) -> Any:
     return noise_ceiling(windows.reshape(clips, repeats, len(members), voxels))
 
 
-def _save(folder: Path, brain: Responses, tested: Significance, ceiling: Any) -> None:
-    maps = {"r": tested.score, "p": tested.p, "q": tested.q, "p-max": tested.p_max, "ceiling": ceiling}
+def _save(folder: Path, brain: Responses, tests: dict[str, Significance], ceiling: Any) -> None:
+    """Write maps: ``r.nii.gz`` of the test clips, ``r-all.nii.gz`` of all clips, and so on."""
+    maps = {"ceiling": ceiling}
+    for test, one in tests.items():
+        ending = "" if test == "test" else f"-{test}"
+        own = {"r": one.score, "p": one.p, "q": one.q, "p-max": one.p_max}
+        maps |= {f"{name}{ending}": values for name, values in own.items()}
     for name, values in maps.items():
         save_map(values, brain, folder, name)
     if brain.mask is not None:
         save_map(np.ones(len(ceiling)), brain, folder, "mask")
     region = np.zeros(len(ceiling), np.int32) if brain.rois is None else brain.rois.labels
-    arrays = {name: np.asarray(maps[name], np.float32) for name in ("r", "q", "ceiling")}
+    arrays = {name: np.asarray(values, np.float32) for name, values in maps.items() if not name.startswith("p")}
     _core.io.save_safetensors(folder / "voxels.safetensors", {**arrays, "region": region.astype(np.int32)}, {})
 
 

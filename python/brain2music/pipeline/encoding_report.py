@@ -68,16 +68,18 @@ def _name(context: Context, features: str) -> str:
 
 
 def _maps(draw: Writer, first: Sequence[Encoded], names: dict[str, str]) -> tuple[pages.Figure, ...]:
-    """Draw significant voxels of up to three subjects, the first one's laid flat too."""
+    """Draw significant voxels of up to three subjects: by the test clips; of the first one by all clips, laid flat."""
     figures = []
     for one in first[:3]:
         voxels = one.voxels
-        significant = voxels["q"] <= _LEVEL
-        label = f"Pearson's r on test clips, {names[one.features]}"
-        kinds = ("inflated", "flat") if one is first[0] and on_template(one.where) else ("inflated",)
-        for kind in kinds:
-            drawn = plotting.plot_cortex(voxels["r"], one.where, significant, kind=kind, label=label)
-            figures.append(draw.cortex(drawn, one.subject, kind, voxels["r"], significant))
+        ways = [("", "inflated", "test clips")]
+        if one is first[0]:
+            ways.append(("-all", "flat" if on_template(one.where) else "inflated", "all clips, each held out"))
+        for ending, kind, clips in ways:
+            r, significant = voxels[f"r{ending}"], voxels[f"q{ending}"] <= _LEVEL
+            label = f"Pearson's r on {clips}, {names[one.features]}"
+            drawn = plotting.plot_cortex(r, one.where, significant, kind=kind, label=label)
+            figures.append(draw.cortex(drawn, one.subject, clips, r, significant))
     return tuple(figures)
 
 
@@ -151,9 +153,13 @@ def _cortex(found: Sequence[Encoded], names: dict[str, str]) -> pages.Cortex:
         if one.subject not in subjects[:_TURNED]:
             continue
         voxels, where = one.voxels, one.where
-        scores = np.concatenate(to_fsaverage5(voxels["r"], where))
-        share = np.concatenate(to_fsaverage5(np.where(np.isfinite(voxels["q"]), voxels["q"] <= _LEVEL, np.nan), where))
-        maps.append(pages.CortexMap(one.subject, names[one.features], scores, share >= 0.5))
+        for ending, clips in (("", ""), ("-all", ", all clips")):
+            if f"r{ending}" not in voxels:
+                continue
+            scores = np.concatenate(to_fsaverage5(voxels[f"r{ending}"], where))
+            q = voxels[f"q{ending}"]
+            share = np.concatenate(to_fsaverage5(np.where(np.isfinite(q), q <= _LEVEL, np.nan), where))
+            maps.append(pages.CortexMap(one.subject, names[one.features] + clips, scores, share >= 0.5))
         if one.subject not in regions and voxels["region"].any():
             labels = np.concatenate(to_fsaverage5(voxels["region"], where, discrete=True))
             regions[one.subject] = np.nan_to_num(labels).astype(int)
@@ -161,9 +167,9 @@ def _cortex(found: Sequence[Encoded], names: dict[str, str]) -> pages.Cortex:
     left_out = f" Shown are {_TURNED} of {len(subjects)} subjects." if len(subjects) > _TURNED else ""
     return pages.Cortex(
         title="The cortex, to turn",
-        caption="Pearson's r on test clips, on the inflated cortex of fsaverage5; furrows are dark grey. A click on "
-        "the cortex shows the scores of all feature spaces there. A vertex takes the mean of the voxels between white "
-        f"matter and the brain's surface.{left_out}",
+        caption="Pearson's r on test clips, or on all clips by cross-validation, on the inflated cortex of fsaverage5; "
+        "furrows are dark grey. A click on the cortex shows the scores of all feature spaces there. A vertex takes the "
+        f"mean of the voxels between white matter and the brain's surface.{left_out}",
         mesh=pages.CortexMesh(
             coordinates=tuple(meshes[side].coordinates for side in sides),
             faces=tuple(meshes[side].faces for side in sides),

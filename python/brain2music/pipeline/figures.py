@@ -103,20 +103,17 @@ class Writer:
         )
 
     def cortex(
-        self, drawn: Drawn, subject: str, kind: str, r: npt.NDArray[Any], significant: npt.NDArray[np.bool_]
+        self, drawn: Drawn, subject: str, clips: str, r: npt.NDArray[Any], significant: npt.NDArray[np.bool_]
     ) -> pages.Figure:
         """Take a map of the cortex."""
         best = float(np.nanmax(r[significant], initial=0))
-        how = {"inflated": "the inflated surface, from outside and inside", "flat": "the surface cut and laid flat"}[
-            kind
-        ]
         return self._figure(
-            f"cortex-{kind}_sub-{subject}",
+            f"cortex-{clips.partition(' ')[0]}_sub-{subject}",
             drawn,
-            f"Voxels predicted, sub-{subject}" + (", laid flat" if kind == "flat" else ""),
-            "Pearson's r of predicted and measured responses on test clips, where it is significant (false discovery "
+            f"Voxels predicted, sub-{subject}, {clips}",
+            f"Pearson's r of predicted and measured responses on {clips}, where it is significant (false discovery "
             "rate 0.05). Dark grey: furrows.",
-            f"Cortex, {how}: {int(significant.sum())} of {len(r)} voxels are coloured, up to r = {best:.2f}.",
+            f"Map of the cortex: {int(significant.sum())} of {len(r)} voxels are coloured, up to r = {best:.2f}.",
             wide=True,
         )
 

