@@ -39,8 +39,9 @@ class Columns(SphinxDirective):
     required_arguments = 1
 
     def run(self):
-        if self.arguments[0] == "encode":
-            columns = {name: {"Description": text} for name, text in encoding._COLUMNS.items()}
+        described = {"encode": encoding._COLUMNS, "encode-regions": encoding._REGION_COLUMNS}
+        if self.arguments[0] in described:
+            columns = {name: {"Description": text} for name, text in described[self.arguments[0]].items()}
         else:
             row = {"evaluate": tables.Row, "summary": tables.Summary}[self.arguments[0]]
             columns = {field.name: tables._COLUMNS[field.name] for field in dataclasses.fields(row)}
@@ -278,8 +279,8 @@ def table(heads, rows):
 
 
 def notebook_depends_on_all(app, docname, source):
-    """What the notebook prints depends on the library: it runs again when that changed."""
-    if docname == "tutorials/decode_music":
+    """What a notebook prints depends on the library: it runs again when that changed."""
+    if (ROOT / "docs" / f"{docname}.ipynb").exists():
         for path in sorted((ROOT / "python" / "brain2music").rglob("*.py")):
             app.env.note_dependency(str(path), docname=docname)
 

@@ -8,6 +8,7 @@ import numpy as np
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "resting_noise"
 KEPT = json.loads((EXAMPLE / "results.json").read_text())
+PAGE = " ".join((ROOT / "docs" / "explanation" / "significance.rst").read_text().split())
 
 
 def test_the_script_measures_what_is_kept(monkeypatch, tmp_path):
@@ -28,8 +29,19 @@ def test_the_script_measures_what_is_kept(monkeypatch, tmp_path):
     assert all(KEPT["nulls"][name]["beside three standard errors of 0.05"] != "too often" for name in script.CLAIMED)
 
 
+def test_the_page_quotes_what_was_measured_on_made_noise():
+    rejected = json.loads((ROOT / "examples" / "null_studies" / "results.json").read_text())["voxels rejected"]
+    plain = [f"{100 * rejected[f'{folds} folds, taken as independent']:.0f} %" for folds in (2, 5)]
+    own = [f"{100 * rejected[f'{folds} folds']:.1f} %" for folds in (2, 5)]
+    assert f"below {plain[0]} at 0.05 with two folds, and {plain[1]} with five" in PAGE
+    assert f"calls {own[0]} and {own[1]} significant" in PAGE
+    assert (
+        f"calls {100 * rejected['paper']:.0f} % of the voxels significant at 0.05, where orders of the clips call 5 %"
+        in PAGE
+    )
+
+
 def test_the_page_quotes_what_was_measured():
-    page = " ".join((ROOT / "docs" / "explanation" / "significance.rst").read_text().split())
     rows = KEPT["nulls"]
 
     def percent(name, digits=1, level="0.05"):
@@ -46,4 +58,4 @@ def test_the_page_quotes_what_was_measured():
         f"and {percent('scans, three runs')} with three",
         f"gives {percent(paper[0], 0)} with clips and {percent(paper[1], 0)} with music that goes on",
     ):
-        assert words in page
+        assert words in PAGE

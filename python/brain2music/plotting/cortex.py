@@ -153,8 +153,10 @@ def draw_inflated(
     meshes, depth = _meshes()
     for number, (side, view) in enumerate(_VIEWS):
         axes: Any = figure.add_axes((number / len(_VIEWS), bottom, 1 / len(_VIEWS), top - bottom), projection="3d")
+        shown = sides[side == "right"]
+        empty = not np.isfinite(shown).any()
         plotting.plot_surf_stat_map(
-            stat_map=sides[side == "right"],
+            stat_map=np.zeros(len(shown)) if empty else shown,  # nilearn looks for the smallest number of a map
             surf_mesh=meshes["inflated"].parts[side],
             bg_map=depth[side],
             hemi=side,
@@ -165,7 +167,7 @@ def draw_inflated(
             cmap=colours,
             vmin=norm.vmin,
             vmax=norm.vmax,
-            threshold=None,
+            threshold=norm.vmax if empty else None,
             avg_method=_furthest,
         )
         for collection in axes.collections:

@@ -5,17 +5,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from matplotlib.colors import BoundaryNorm, LogNorm
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from brain2music.plotting.style import CHANCE, INK, ONE_COLUMN, house_style, new_figure
 
 __all__ = ["plot_density"]
 
+#: Fewer voxels are dots: their density is no picture.
+_FEW = 500
+
+_BLUE = "#22577a"
+
 
 @house_style
 def plot_density(
-    x: Any, y: Any, significant: Any = None, labels: tuple[str, str] = ("first", "second"), bins: int | None = None
+    x: Any, y: Any, significant: Any = None, labels: tuple[str, str] = ("first", "second"), bins: int = 60
 ) -> Figure:
     """Draw how many voxels have which pair of scores.
 
@@ -27,8 +32,8 @@ def plot_density(
         Which are drawn, such as those that either space predicts significantly; all by default.
     labels : (str, str)
         Names of both spaces.
-    bins : int, optional
-        Along each side; by default 20 to 60, more for more voxels.
+    bins : int, default 60
+        Along each side. Fewer than 500 voxels are drawn as dots.
 
     Returns
     -------
@@ -60,19 +65,20 @@ def plot_density(
     limits = (least - margin, most + margin)
     figure = new_figure(ONE_COLUMN, 3.1)
     axes = figure.add_subplot()
-    cells = int(np.clip(np.sqrt(len(first)), 20, 60)) if bins is None else bins
-    counts, _, _ = np.histogram2d(first, second, bins=cells, range=(limits, limits))
-    # Few voxels are counted one by one; many differ by orders of magnitude.
-    few = counts.max() <= 10
-    norm = BoundaryNorm(np.arange(0.5, max(counts.max(), 2) + 1), 256) if few else LogNorm(1, counts.max())
-    image = axes.imshow(
-        np.ma.masked_equal(counts.T, 0),
-        origin="lower",
-        extent=(*limits, *limits),
-        cmap="viridis",
-        norm=norm,
-        interpolation="nearest",
-    )
+    if len(first) < _FEW:
+        axes.scatter(first, second, s=6, color=_BLUE, alpha=0.6, linewidth=0)
+        axes.set_aspect("equal")
+    else:
+        counts, _, _ = np.histogram2d(first, second, bins=bins, range=(limits, limits))
+        image = axes.imshow(
+            np.ma.masked_equal(counts.T, 0),
+            origin="lower",
+            extent=(*limits, *limits),
+            cmap="viridis",
+            norm=LogNorm(1, max(counts.max(), 2)),
+            interpolation="nearest",
+        )
+        figure.colorbar(image, ax=axes, label="voxels", shrink=0.8)
     axes.axline((0, 0), slope=1, color=INK, linewidth=0.6)
     for line in (axes.axhline, axes.axvline):
         line(0, color=CHANCE, linestyle=(0, (2.5, 1.5)), linewidth=0.6)
@@ -84,8 +90,6 @@ def plot_density(
         + (f"\n{left_out:,} without both scores left out" if left_out else ""),
         fontsize=7,
     )
-    ticks = np.arange(1, max(counts.max(), 2) + 1) if few else None
-    figure.colorbar(image, ax=axes, label="voxels", shrink=0.8, ticks=ticks)
     return figure
 
 

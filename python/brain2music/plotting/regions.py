@@ -88,7 +88,8 @@ def plot_regions(scores: Sequence[RegionScore], shown: int = 16) -> Figure:
     left.axvline(0, color=CHANCE, linestyle=(0, (2.5, 1.5)), linewidth=1.0)
     left.set_yticks(places, best)
     left.invert_yaxis()
-    left.set_xlabel("mean r over voxels (dashed: chance, 0; orange: noise ceiling)")
+    known = any(np.isfinite(one.ceiling) for region in best for one in by_region[region])
+    left.set_xlabel(f"mean r over voxels (dashed: chance, 0{'; orange: noise ceiling' if known else ''})")
     right.set_xlabel("share of voxels significant")
     right.set_xlim(0, 1)
     for axes in (left, right):
