@@ -50,6 +50,11 @@ def test_each_fold_is_an_encoder_fitted_to_the_others(made):
     assert found.significance.significant(correction="max")[:8].all()
 
 
+def test_there_are_no_more_folds_than_runs(made):
+    assert len(quiet(*made, RUNS // 4).labels) == 3
+    assert len(quiet(*made, RUNS).labels) == 5
+
+
 def test_labels_hold_out_a_genre_at_a_time(made):
     music, brain = made
     found = quiet(music, brain, RUNS, held_out=GENRES, random_state=0)
@@ -127,6 +132,7 @@ def test_tensors_do_as_arrays_do(made):
         ({"held_out": 1}, "a number of folds from 2 to 10; got 1"),
         ({"held_out": 11}, "from 2 to 10; got 11"),
         ({"held_out": True}, "got True"),
+        ({"groups": np.zeros(CLIPS)}, "from 2 to 1; got 1"),
         ({"held_out": np.zeros(CLIPS)}, "two folds or more of three clips or more; got 1 folds"),
         ({"held_out": np.arange(CLIPS) // 2}, "1 folds|got 30 folds, 2 clips in 0"),
         ({"held_out": GENRES[:-1]}, r"held_out must hold a label for each of 60 clips; got shape \(59,\)"),

@@ -47,7 +47,7 @@ def cross_validate(
     responses: Any,
     groups: npt.ArrayLike | None = None,
     *,
-    held_out: int | npt.ArrayLike = 5,
+    held_out: int | npt.ArrayLike | None = None,
     permutations: int = 1000,
     tail: bool = True,
     random_state: int | None = None,
@@ -66,9 +66,10 @@ def cross_validate(
         Its parameters are used; it need not be fitted, and stays as it is.
     features, responses, groups
         As for :meth:`VoxelwiseEncoder.fit`, of clips of windows.
-    held_out : int, or array-like of shape (n,), default 5
-        Number of folds, of whole runs where ``groups`` are given. Or a label for each clip, such as its genre: clips of
-        one label are predicted by an encoder that never saw that label.
+    held_out : int, or array-like of shape (n,), optional
+        Number of folds, of whole runs where ``groups`` are given; by default five, or as many as there are runs. Or a
+        label for each clip, such as its genre: clips of one label are predicted by an encoder that never saw that
+        label.
     permutations, tail, random_state
         As for :meth:`VoxelwiseEncoder.significance`.
     progress : bool, default False
@@ -155,6 +156,7 @@ def _folds(
     else:
         together = np.arange(clips) if runs is None else runs
         most = len(np.unique(together))
+        held_out = min(5, most) if held_out is None else held_out
         if isinstance(held_out, bool) or not 2 <= held_out <= most:
             raise ValueError(f"[{_WHERE}] held_out must be a number of folds from 2 to {most}; got {held_out!r}")
         split = GroupKFold(int(held_out)).split(together, groups=together)
