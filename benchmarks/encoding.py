@@ -6,7 +6,7 @@ voxel, a block of voxels that stays in the cache at a time, then sums of pairs.
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -15,11 +15,15 @@ from scipy.stats import false_discovery_control
 
 import brain2music as b2m
 from benchmarks.case import Case, Contender
+from benchmarks.fresh import Cost, cost
 from benchmarks.ridge import rivals
 from benchmarks.ridge.problem import Shape, encoding_data
 from brain2music import _core
 
 TEST_CLIPS, WINDOWS = 60, 4
+
+#: What is returned for each voxel beside its weights, in numbers of four bytes: scores, P and q of eight.
+RESULTS = ("score", "score", "p", "p", "q", "q")
 
 #: Voxels of which the products of all pairs stay in the cache.
 BLOCK = 64
@@ -37,7 +41,10 @@ class Problem:
 
 def cases(device: torch.device, shape: Shape | None = None, permutations: int = 1000) -> dict[str, Callable[[], Case]]:
     shape = shape or Shape()
-    return {f"significance, {shape.targets:,} voxels": partial(significance, shape, permutations, device)}
+    return {
+        f"significance, {shape.targets:,} voxels": partial(significance, shape, permutations, device),
+        f"significance, {shape.targets:,} voxels, memory": partial(memory, shape, permutations, device),
+    }
 
 
 def dry_run(device: torch.device) -> None:
@@ -89,6 +96,52 @@ def significance(shape: Shape, permutations: int, device: torch.device) -> Case:
         shape={**vars(shape), "permutations": permutations},
         most_rounds=3,
     )
+
+
+def memory(shape: Shape, permutations: int, device: torch.device) -> Case:
+    """What each takes beyond the responses that it is given and the weights, scores and P that it returns."""
+    arguments = (str(shape.targets), str(permutations), device.type)
+    names = {"brain2music": "brain2music"} | {
+        f"himalaya and {backend}": backend for backend in rivals.backends(device)
+    }
+
+    def run(name: str) -> Cost:
+        measured = cost("benchmarks.encoding:alone", name, *arguments)
+        results = (shape.features + len(RESULTS)) * shape.targets * 4 / 2**20
+        return replace(measured, peak_private_mib=max(1.0, measured.peak_private_mib - results))
+
+    on_gpu = device.type == "cuda"
+    contenders = {
+        name: Contender(partial(run, function), shape.targets, on_gpu, own_process=True)
+        for name, function in names.items()
+    }
+    ours = {"brain2music": contenders.pop("brain2music")}
+    return Case(
+        unit="voxels",
+        ours=ours,
+        rivals=contenders,
+        required={},
+        required_memory={} if on_gpu else dict.fromkeys(contenders, 5),
+        compare=lambda: None,  # the case beside this one does
+        packages=["himalaya", "scipy"],
+        shape={**vars(shape), "permutations": permutations},
+        most_rounds=2,
+    )
+
+
+def alone(name: str, targets: str, permutations: str, device: str) -> Callable[[], object]:
+    """Prepare a run in a process of its own, warmed up on a few voxels."""
+    problem = _problem(Shape(targets=int(targets)), int(permutations))
+    shape = replace(problem.shape, targets=256)
+    few = replace(problem, shape=shape, Y=problem.Y[:, :256].copy(), Y_test=problem.Y_test[:, :256].copy())
+
+    def run(given: Problem) -> tuple[np.ndarray, ...]:
+        if name == "brain2music":
+            return _ours(given, torch.device(device), False)
+        return _theirs(given, name, 1_000 if given.shape.targets > 1_000 else None)
+
+    run(few)
+    return partial(run, problem)
 
 
 def _problem(shape: Shape, permutations: int) -> Problem:

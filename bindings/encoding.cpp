@@ -37,6 +37,12 @@ void bind_encoding(py::module_& core) {
         encoding::PermutationTestOptions options;
         options.all_orders = all_orders;
         options.tail = tail;
+        options.on_progress = [](int64_t, int64_t) {
+          const py::gil_scoped_acquire locked;
+          if (PyErr_CheckSignals() != 0) {  // Ctrl-C
+            throw py::error_already_set();
+          }
+        };
         encoding::PermutationTest test;
         {
           const py::gil_scoped_release unlocked;

@@ -1,6 +1,9 @@
 """Permutation tests of encoding models, against SciPy, against counting, and on noise."""
 
 import itertools
+import signal
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -251,3 +254,20 @@ def test_twenty_null_studies_are_rejected_as_often_as_they_should_be():
     assert anywhere.sum() <= 5  # of 20 at 5 %: more happen once in 3,000 times
     paper, _ = rejected(20, "paper")
     assert paper.mean() > 0.1  # windows that overlap are no independent numbers
+
+
+def test_ctrl_c_stops_a_long_test():
+    rng = np.random.default_rng(11)
+    x, y = rng.standard_normal((2, 60, 4, 40_000)).astype(np.float32)
+    orders = rng.permuted(np.tile(np.arange(60), (20_000, 1)), axis=1)
+    timer = threading.Timer(0.5, lambda: signal.raise_signal(signal.SIGINT))
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    begun = time.monotonic()
+    try:
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            _core.encoding.permutation_test(x, y, orders, tail=False)
+    finally:
+        timer.cancel()
+        signal.signal(signal.SIGINT, former)
+    assert time.monotonic() - begun < 3.5  # a tile of 4,096 voxels takes part of a second, all of them several

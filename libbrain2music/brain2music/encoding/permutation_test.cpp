@@ -94,6 +94,9 @@ PermutationTest test(const Predict& predict, const at::Tensor& observed, const a
     chances.push_back(chance);
     counts.push_back(at::where(varies, null.at_least, 0));
     tails.push_back(rare);
+    if (options.on_progress) {
+      options.on_progress(first + count, voxels);
+    }
   }
   PermutationTest result{at::cat(scores), at::cat(chances), {}, at::cat(counts), largest, at::cat(tails)};
   const at::Tensor sorted = std::get<0>(largest.sort());

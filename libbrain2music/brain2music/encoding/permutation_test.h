@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 
 #include "brain2music/export.h"
 
@@ -24,6 +25,8 @@ struct PermutationTestOptions {
   bool tail = true;         ///< below `fewest`, P comes from the tail of the voxel's own law
   int64_t fewest = 10;      ///< permutations that must score as well for P to be counted
   int64_t tile = 4096;      ///< voxels held at once
+  /// Called after each tile; what it throws stops the test.
+  std::function<void(int64_t done, int64_t voxels)> on_progress;
 };
 
 /// Tests the correlation of predicted and observed responses against orders of the clips. Rows of a clip stay together,
