@@ -25,6 +25,9 @@ TEST_CLIPS, WINDOWS = 60, 4
 #: What is returned for each voxel beside its weights, in numbers of four bytes: scores, P and q of eight.
 RESULTS = ("score", "score", "p", "p", "q", "q")
 
+#: Memory that looking at a process every few milliseconds cannot tell from none.
+_LEAST_MIB = 5.0
+
 #: Voxels of which the products of all pairs stay in the cache.
 BLOCK = 64
 
@@ -101,14 +104,12 @@ def significance(shape: Shape, permutations: int, device: torch.device) -> Case:
 def memory(shape: Shape, permutations: int, device: torch.device) -> Case:
     """What each takes beyond the responses that it is given and the weights, scores and P that it returns."""
     arguments = (str(shape.targets), str(permutations), device.type)
-    names = {"brain2music": "brain2music"} | {
-        f"himalaya and {backend}": backend for backend in rivals.backends(device)
-    }
+    names = {"brain2music": "brain2music"} | {f"himalaya and {backend}": backend for backend in rivals.backends(device)}
 
     def run(name: str) -> Cost:
         measured = cost("benchmarks.encoding:alone", name, *arguments)
         results = (shape.features + len(RESULTS)) * shape.targets * 4 / 2**20
-        return replace(measured, peak_private_mib=max(1.0, measured.peak_private_mib - results))
+        return replace(measured, peak_private_mib=max(_LEAST_MIB, measured.peak_private_mib - results))
 
     on_gpu = device.type == "cuda"
     contenders = {

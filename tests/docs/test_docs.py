@@ -209,6 +209,7 @@ PAGE = DOCS / "howto" / "troubleshooting.rst"
 ROOMS = (
     *("study", "bundles", "ridge", "retrieval", "decoding", "generation", "exporters", "cli", "io", "models"),
     "embedding",
+    "encoding",
     "recipes",
 )
 

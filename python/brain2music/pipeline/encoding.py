@@ -148,8 +148,9 @@ def encode(context: Context, subject: str, features: str) -> Encoded:
         tested = encoder.significance(test, brain.test, permutations=_PERMUTATIONS, random_state=chosen.seed)
         ceiling = _ceiling(brain)
         tests = {"test": tested}
+        few = _few(brain) if by_genre else []
         if first:
-            tests |= _cross_validated(context, encoder, brain, (train, test), by_genre)
+            tests |= _cross_validated(context, encoder, brain, (train, test), by_genre and not few)
         folder.mkdir()
         encoder.save(folder / "encoder.safetensors")
         _save(folder, brain, tests, ceiling)
@@ -158,7 +159,7 @@ def encode(context: Context, subject: str, features: str) -> Encoded:
             "regions": _regions(brain, tested, ceiling),
             "region_names": {} if brain.rois is None else {str(key): name for key, name in brain.rois.names.items()},
             "surface": None if brain.surface is None else asdict(brain.surface),
-            "notes": [*brain.notes, *encoder.notes_, *tested.notes],
+            "notes": [*brain.notes, *encoder.notes_, *tested.notes, *few],
         }
         write_json(folder / "about.json", about)
 
@@ -252,6 +253,15 @@ def _cross_validated(
         ).significance
         for name, held_out in ways.items()
     }
+
+
+def _few(brain: Responses) -> list[str]:
+    """Say why genres cannot be held out one by one; nothing where they can."""
+    names, counts = np.unique(np.concatenate([brain.train_clips.genre, brain.test_clips.genre]), return_counts=True)
+    if len(names) < 2:
+        return [f"No genre was held out for encoding: all clips are of one, {names[0]}."]
+    few = [f"{name} ({count})" for name, count in zip(names, counts, strict=True) if count < 5]
+    return [f"No genre was held out for encoding: {', '.join(few)} has too few clips to test."] if few else []
 
 
 def _row(test: str, tested: Significance, ceiling: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from brain2music.evaluation import PUBLISHED, Row, Summary, summarise
 from brain2music.pipeline import figures
 from brain2music.pipeline.context import TABLE_1, Context
 from brain2music.pipeline.decoding import Decoded, average, decode
+from brain2music.pipeline.encoding import Encoded, encode
 from brain2music.pipeline.encoding_report import encoding_section
 from brain2music.pipeline.evaluating import evaluate
 from brain2music.pipeline.listening import generation_section, listening_section
@@ -35,8 +36,10 @@ def report(context: Context) -> Path:
         _where(context, decoded),
         _retrieval(context, decoded, summaries),
     ]
+    told: list[Decoded | Encoded] = [*decoded]
     if context.settings.encoding:
         sections.insert(3, encoding_section(context))
+        told += [encode(context, subject, role) for subject in context.subjects]
     if context.generates:
         sections.append(generation_section(context, rows, summaries))
     if context.settings.held_out_genres:
@@ -51,7 +54,7 @@ def report(context: Context) -> Path:
         sections=tuple(sections),
         settings={name: _shown(value) for name, value in context.settings.as_json().items()},
         versions={name: str(version) for name, version in versions().items()},
-        notes=tuple(dict.fromkeys(f"sub-{one.subject}: {note}" for one in decoded for note in one.notes)),
+        notes=tuple(dict.fromkeys(f"sub-{one.subject}: {note}" for one in told for note in one.notes)),
     )
     return pages.write(page, context.out / "report.html")
 
