@@ -151,7 +151,7 @@ class VoxelwiseEncoder(BaseEstimator):  # type: ignore[misc]
             Of the kind of the responses that the encoder was fitted to.
         """
         check_is_fitted(self, "coef_")
-        rows = self._rows(features, None, groups, "predict")
+        rows = self._rows(features, None, groups, "encoding.VoxelwiseEncoder.predict")
         predicted = _like(rows.features, self.coef_) @ self.coef_
         predicted += self.intercept_
         return predicted if np.ndim(values_of(features)) == 2 else predicted.reshape(rows.clips, rows.windows, -1)
@@ -176,7 +176,7 @@ class VoxelwiseEncoder(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "coef_")
         if metric not in ("correlation", "r2"):
             raise ValueError(f"[encoding.VoxelwiseEncoder.score] metric must be 'correlation' or 'r2'; got {metric!r}")
-        return self._scores(self._rows(features, responses, groups, "score"), metric)
+        return self._scores(self._rows(features, responses, groups, "encoding.VoxelwiseEncoder.score"), metric)
 
     def _scores(self, rows: Rows, metric: str = "correlation") -> Any:
         x, coef, y, intercept = (
@@ -251,7 +251,7 @@ class VoxelwiseEncoder(BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"[{where}] null must be 'clips', 'shifts' or 'paper'; got {null!r}")
         if permutations < 1:
             raise ValueError(f"[{where}] permutations must be 1 or more; got {permutations}")
-        rows = self._rows(features, responses, groups, "significance")
+        rows = self._rows(features, responses, groups, "encoding.VoxelwiseEncoder.significance")
         if null == "paper":
             score = self._scores(rows)
             return found({"score": score, "p": independent_gaussian_p(score, len(rows.features))}, null, 0, "test data")
@@ -295,7 +295,7 @@ class VoxelwiseEncoder(BaseEstimator):  # type: ignore[misc]
         -------
         nibabel.Nifti1Image
         """
-        return to_nifti(self._one_each(values, "to_nifti"), mask)
+        return to_nifti(self._one_each(values, "encoding.VoxelwiseEncoder.to_nifti"), mask)
 
     def to_gifti(self, values: Any, vertices: int | None = None) -> tuple[Any, Any]:
         """Lay a number for each vertex out as two surfaces: :func:`brain2music.encoding.to_gifti`.
@@ -312,14 +312,14 @@ class VoxelwiseEncoder(BaseEstimator):  # type: ignore[misc]
         tuple of nibabel.gifti.GiftiImage
             Left and right.
         """
-        return to_gifti(self._one_each(values, "to_gifti"), vertices)
+        return to_gifti(self._one_each(values, "encoding.VoxelwiseEncoder.to_gifti"), vertices)
 
-    def _one_each(self, values: Any, method: str) -> Any:
+    def _one_each(self, values: Any, where: str) -> Any:
         check_is_fitted(self, "coef_")
         shape = np.shape(values)
         if not shape or shape[-1] != self.coef_.shape[1]:
             raise ValueError(
-                f"[encoding.VoxelwiseEncoder.{method}] values must hold a number for each of {self.coef_.shape[1]} "
+                f"[{where}] values must hold a number for each of {self.coef_.shape[1]} "
                 f"voxels or vertices; got shape {shape}"
             )
         return values
@@ -351,8 +351,7 @@ class VoxelwiseEncoder(BaseEstimator):  # type: ignore[misc]
         encoder.notes_ = tuple(described["fitted"]["notes"])
         return encoder
 
-    def _rows(self, features: Any, responses: Any, groups: npt.ArrayLike | None, method: str) -> Rows:
-        where = f"encoding.VoxelwiseEncoder.{method}"
+    def _rows(self, features: Any, responses: Any, groups: npt.ArrayLike | None, where: str) -> Rows:
         rows = as_rows(features, responses, groups, self.delays, self.tr, where)
         if rows.features.shape[1] != self.coef_.shape[0]:
             raise ValueError(
