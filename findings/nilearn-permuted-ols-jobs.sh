@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# nilearn 0.14.1: the P-values of permuted_ols depend on n_jobs and on the machine's processors, whatever random_state is.
+# nilearn 0.14.1: the P-values of permuted_ols depend on n_jobs and on the number of processors, also with a random_state.
 #
 # Expected: random_state is the "pseudo-random number generator state used for random sampling", and n_jobs the "number of
 # parallel workers". "If -1 is provided, all CPUs are used." One seed should give one result, however many workers share it,
 # as in scikit-learn.
 # What happens: each worker takes a share of the permutations, and a seed of its own. Another number of workers draws other
 # permutations. n_jobs is first cut to the number of processors. n_jobs=-1 asks for two workers more than there are
-# processors. With n_jobs=-1, or a number above the processors, a machine with other processors gives other P-values.
+# processors. With n_jobs=-1, or n_jobs above the number of processors, P-values depend on that number.
 # Why it matters here: a map of what is significant is not the one that was published, though script, seed and versions are
-# the same. A test of a pipeline passes on one machine and fails on the next. brain2music's permutations depend on the seed.
+# the same. A test of a pipeline passes on one machine and fails on the next.
 # What a user can do: n_jobs=1, which is the default, for what is to be repeated.
 set -euo pipefail
 folder=$(mktemp -d)

@@ -7,8 +7,8 @@
 # What happens: with interpolation="linear", the mask is read at floor(coordinate), not at the nearest voxel. A mask of voxels
 # 4 to 7 keeps samples from 4.0 to 8.0 in place of 3.5 to 7.5. A copy stored the other way round keeps 3.0 to 7.0. The border
 # of the image is treated so as well. Without a mask, and inside the image, both copies give one projection.
-# Why it matters here: a mask of grey matter is two voxels thick, and loses one on each axis to its neighbour. Two scanners,
-# or two converters, that store left and right otherwise give other responses for one brain.
+# Why it matters here: a mask of the cortex is one or two voxels thick. Half a voxel on each axis drops samples of grey matter,
+# and keeps samples beside it. An image and its copy from nibabel.as_closest_canonical give other responses for one brain.
 # What a user can do: leave mask_img out, and set voxels outside the mask to NaN. nilearn drops a sample that touches one, on
 # both sides alike.
 set -euo pipefail

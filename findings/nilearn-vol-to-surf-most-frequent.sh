@@ -7,9 +7,9 @@
 # What happens: the smallest value is taken. In an atlas, the background 0 wins each tie, and between two areas the one with
 # the smaller number, so that another numbering gives another map. In an image of measured values no value is frequent: the
 # projection is the smallest sample, and a map of noise has a negative mean. A vertex outside of the image raises ValueError.
-# Why it matters here: labels of regions are projected so, and "nearest" was removed in favour of this. Responses that are
-# projected so are biased downwards, the more the more samples are taken.
-# What a user can do: give one depth, or an odd n_samples, for labels; use interpolation="linear" for all that is measured.
+# Why it matters here: labels of regions are projected so. "nearest", which took the mean of the nearest voxels, was removed,
+# and responses that are now projected with the other "nearest" are biased downwards. More samples give a larger bias.
+# What a user can do: give one depth for labels, such as depth=[0.5]; use interpolation="linear" for all that is measured.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -38,8 +38,8 @@ noise = rng.standard_normal((size, size, size))
 means = {}
 for depths in ((0.5,), (0.0, 1.0), (0.0, 0.5, 1.0)):
     for interpolation in ("linear", "nearest_most_frequent"):
-        means[len(depths), interpolation] = projected(noise, interpolation, depth=list(depths)).mean()
-        print(f"noise of mean 0 and deviation 1, {len(depths)} samples, {interpolation}: mean {means[len(depths), interpolation]:.2f}")
+        mean = means[len(depths), interpolation] = projected(noise, interpolation, depth=list(depths)).mean()
+        print(f"noise of mean 0 and deviation 1, samples: {len(depths)}, {interpolation}: mean {mean:.2f}")
 
 areas = rng.integers(0, 2, noise.shape)  # two areas; each voxel is in one or the other
 shares = {}
