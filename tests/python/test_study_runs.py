@@ -291,15 +291,6 @@ def test_names_that_do_not_fit_their_folder_are_refused(small):
     refused(small, r"run must be a whole number of at most six digits; got 'x' in .*run-x_bold.nii")
 
 
-def test_two_runs_of_one_number_are_refused_unless_one_is_left_out(tmp_path):
-    small = SmallStudy(tmp_path / "study")
-    for direction, first in (("AP", 10), ("PA", 20)):
-        small.run(f"sub-01_task-Training_dir-{direction}_run-1", first)
-    refused(small, r"a run of a session must be there once \(.*exclude_runs\); got .*dir-AP.* and .*dir-PA")
-    assert small.study().runs.used.tolist() == [False, False]
-    assert small.tracks(exclude_runs=["dir-AP"]) == [20]
-
-
 @pytest.mark.parametrize("entry", ["sub-01_task-Training_run-2", "run-0002", "sub-01_run-02"])
 def test_runs_are_left_out_by_name(small, entry):
     small.events(TRAINING.format(2), 10)  # its clips repeat those of run 1

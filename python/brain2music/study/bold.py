@@ -94,6 +94,8 @@ def open_bold(path: Path) -> BoldImage:
         raise ValueError(f"[study.bold] the header must be NIfTI's; got '{error}' in {path}") from error
     except (OSError, ValueError, KeyError, OverflowError, np.linalg.LinAlgError) as error:
         raise ValueError(f"[study.bold] the header must be NIfTI's; got '{error!r}' in {path}") from error
+    while dimensions == len(shape) > 4 and shape[-1] == 1:
+        shape, dimensions = shape[:-1], dimensions - 1
     if dimensions != 4 or len(shape) != 4 or min(shape) < 1:
         raise ValueError(
             f"[study.bold] dim must be four-dimensional, (x, y, z, volumes); got {shape} in {path}"

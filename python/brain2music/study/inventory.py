@@ -3,24 +3,32 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from brain2music.study.listing import Listing, Named
 from brain2music.study.names import comparable, natural, run_number
 from brain2music.study.sidecars import NIFTI
 from brain2music.study.surfaces import GIFTI
 
-__all__ = ["WITHIN_A_RUN", "Exclusions", "Found", "gather"]
+__all__ = ["SELECTABLE", "WITHIN_A_RUN", "Exclusions", "Found", "gather"]
+
+#: Entities by which runs, or images of a run, can be selected.
+SELECTABLE = ("acq", "ce", "dir", "rec", "echo", "part")
 
 #: Entities that tell images of one run apart, or that derivatives add to a run's name.
 WITHIN_A_RUN = ("echo", "part", "space", "res", "den", "cohort", "desc", "hemi", "label")
 
 
 class Exclusions:
-    """Runs to leave out: each entry names entities that must all match, as in ``sub-01_task-Training_run-03``."""
+    """Runs to leave out: each entry names entities that must all match, as in ``sub-01_task-Training_run-03``.
 
-    def __init__(self, entries: Iterable[str]) -> None:
+    ``select`` names entities and the value that an image must have: images with another are left out.
+    """
+
+    def __init__(self, entries: Iterable[str], select: Mapping[str, Any] | None = None) -> None:
         if isinstance(entries, str):
             raise TypeError(f"[study.Study] exclude_runs must be a list of entries; got the text {entries!r}")
+        self.select = {} if select is None else _selected(select)
         self.entries: dict[str, Mapping[str, str]] = {}
         for entry in entries:
             pairs = [pair.split("-", 1) for pair in entry.split("_")]
@@ -34,6 +42,28 @@ class Exclusions:
     def match(self, entities: Mapping[str, str]) -> list[str]:
         """Return the entries that a file or run fits."""
         return [entry for entry, wanted in self.entries.items() if wanted.items() <= entities.items()]
+
+    def leaves_out(self, file: Named) -> bool:
+        """Whether a file is left out, by an entry or because it is not what was selected."""
+        if self.match(file.entities):
+            return True
+        for key, value in self.select.items():
+            # What a name leaves open applies to all: events of both echoes, fMRIPrep's combination of them.
+            lacking_counts = file.suffix == "bold" and key not in WITHIN_A_RUN
+            if (key in file.entities or lacking_counts) and file.entities.get(key) != value:
+                return True
+        return False
+
+
+def _selected(select: Mapping[str, Any]) -> dict[str, str]:
+    if not isinstance(select, Mapping) or not select.keys() <= set(SELECTABLE):
+        raise ValueError(
+            f"[study.Study] select must give a value to entities among {', '.join(SELECTABLE)}; got {select!r}"
+        )
+    wrong = [value for value in select.values() if isinstance(value, bool) or not isinstance(value, str | int)]
+    if wrong:
+        raise ValueError(f"[study.Study] a value of select must be text or a whole number; got {wrong[0]!r}")
+    return comparable({key: str(value) for key, value in select.items()})
 
 
 @dataclass(eq=False)
@@ -82,6 +112,11 @@ class Found:
         return self.entities.get("run")
 
     @property
+    def own(self) -> tuple[tuple[str, str], ...]:
+        """What tells this run from others: all entities but those of a reconstruction."""
+        return tuple(sorted((key, value) for key, value in self.entities.items() if key not in ("rec", "ce")))
+
+    @property
     def excluded(self) -> bool:
         """Whether all of it was left out as asked."""
         return not (self.images or self.prepared or self.events or self.sidecars) and bool(self.left_out)
@@ -121,7 +156,7 @@ def gather(listing: Listing, root: Path, pipelines: Sequence[Path], subject: str
         own = {key: value for key, value in file.entities.items() if key not in WITHIN_A_RUN}
         found = found or runs.setdefault(frozenset(own.items()), Found(subject, own, _stem(file, folder)))
         found.faults += [fault for fault in _faults(file, folder, subject) if fault not in found.faults]
-        (found.left_out if leave_out.match(file.entities) else getattr(found, kind)).append(file)
+        (found.left_out if leave_out.leaves_out(file) else getattr(found, kind)).append(file)
 
     raw = listing.subject(root, subject)
     for folder in raw:

@@ -4,15 +4,16 @@ Every run that is there is found, from images, derivatives and events alike. A r
 says why; a file that could be two things is an error, never a guess.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from brain2music.study import derivatives as derived
 from brain2music.study.inventory import WITHIN_A_RUN, Exclusions, Found, gather
 from brain2music.study.listing import Listing, Named
 from brain2music.study.names import not_fetched
-from brain2music.study.sidecars import NIFTI, inherit, read_sidecar
+from brain2music.study.sidecars import inherit, read_sidecar
 from brain2music.study.timing import Timing, read_timing
 
 __all__ = ["Layout", "Run"]
@@ -35,6 +36,7 @@ class Run:
     mask: Path | None
     confounds: Path | None
     sidecars: tuple[Path, ...]
+    extra: str = ""  # entities that tell runs of one number apart: dir-AP
 
     @property
     def tr(self) -> float | None:
@@ -50,7 +52,8 @@ class Run:
     def name(self) -> str:
         """Short name for messages and progress bars."""
         session = f"ses-{self.session} " if self.session else ""
-        return f"sub-{self.subject} {session}{self.task}" + ("" if self.index is None else f" run {self.index}")
+        extra = f" {self.extra}" if self.extra else ""
+        return f"sub-{self.subject} {session}{self.task}{extra}" + ("" if self.index is None else f" run {self.index}")
 
 
 class Layout:
@@ -63,16 +66,24 @@ class Layout:
     derivatives : Path, optional
         fMRIPrep's folder, or a folder of pipelines' folders.
     space : str, optional
-        Space of the preprocessed BOLD to take, where there are several.
+        Space of the preprocessed BOLD to take, where there are several, as in ``MNI152NLin2009cAsym:res-2``.
     exclude_runs : iterable of str
         Runs to leave out, by their entities.
+    select : mapping, optional
+        Entities and the value that images must have.
     """
 
     def __init__(
-        self, root: Path, derivatives: Path | None, space: str | None, exclude_runs: Iterable[str] = ()
+        self,
+        root: Path,
+        derivatives: Path | None,
+        space: str | None,
+        exclude_runs: Iterable[str] = (),
+        select: Mapping[str, Any] | None = None,
     ) -> None:
-        self.root, self.derivatives, self.space = root, derivatives, space
-        self.exclusions = Exclusions(exclude_runs)
+        self.root, self.derivatives = root, derivatives
+        self.space = None if space is None else derived.Space.parse(space)
+        self.exclusions = Exclusions(exclude_runs, select)
         self.listing = Listing()
         # A link to nowhere is a subject that was not fetched.
         links = [file.path for file in self.listing[root].files if file.path.is_symlink() and not file.extension]
@@ -116,10 +127,13 @@ class Layout:
             )
         return runs
 
-    def events(self, subject: str, task: str) -> dict[tuple[str | None, int | None], Path]:
-        """Find the events files of a task by session and run, in this order."""
-        runs = self.some(subject, task)
-        return {(found.session, self.check(found)): self.events_file(found) for found in runs}
+    def events(self, subject: str, task: str) -> list[Path]:
+        """Find the events file of each run of a task, in order of session and run."""
+        paths = []
+        for found in self.some(subject, task):
+            self.check(found)
+            paths.append(self.events_file(found))
+        return paths
 
     def runs(self, subject: str, task: str) -> list[Run]:
         """Find the runs of a task, with their images and sidecars, in order of session and run."""
@@ -130,10 +144,14 @@ class Layout:
         if found.faults:
             raise ValueError(f"[study.layout] {found.faults[0]}")
         for other in self.of_task(found.subject, found.task or ""):
-            if other is not found and (other.session, other.run) == (found.session, found.run):
+            # Runs of other acquisitions or directions are runs of their own; of one run, rec- tells reconstructions.
+            if other is not found and other.own == found.own:
+                key = next((key for key in ("rec", "ce") if key in found.entities or key in other.entities), None)
+                value = found.entities.get(key, other.entities.get(key, "")) if key else ""
+                how = f"choose by select={{{key!r}: {value!r}}}" if key else "leave others out by exclude_runs"
                 raise ValueError(
-                    "[study.layout] a run of a session must be there once (leave others out by exclude_runs); got "
-                    f"{found.files[0].path} and {other.files[0].path}"
+                    f"[study.layout] a run of a session must be there once ({how}); got {found.files[0].path} and "
+                    f"{other.files[0].path}"
                 )
         return None if found.run is None else int(found.run)
 
@@ -172,8 +190,14 @@ class Layout:
                 )
             named = found.events[0].path if found.events else f"{found.stem}_bold"
             hint = "" if found.images else _hint(found)
-            derived.one([file.path for file in found.images], f"one BOLD image must belong to {named}{hint}")
-            chosen = (found.images[0],)
+            images = _magnitudes(found.images)
+            several = next(
+                (key for key in ("echo", "part") if len({one.entities.get(key) for one in images}) > 1), None
+            )
+            if several:
+                hint = f" (choose by select={{{several!r}: {images[0].entities.get(several, '')!r}}})"
+            derived.one([file.path for file in images], f"one BOLD image must belong to {named}{hint}")
+            chosen = (images[0],)
         for image in chosen:
             reason = not_fetched(image.path)
             if reason is not None:
@@ -201,9 +225,12 @@ class Layout:
             timing=read_timing(sidecar),
             space=bold.entities.get("space") if prepared else None,
             prepared=prepared,
-            mask=derived.beside(bold, "brain", "mask", NIFTI, self.listing) if prepared else None,
-            confounds=derived.beside(bold, "confounds", "timeseries", (".tsv",), self.listing) if prepared else None,
+            mask=derived.brain_mask(bold, self.listing) if prepared else None,
+            confounds=derived.confounds(bold, self.listing) if prepared else None,
             sidecars=tuple(sidecar.files),
+            extra=" ".join(
+                f"{key}-{found.entities[key]}" for key in ("acq", "ce", "dir", "rec") if key in found.entities
+            ),
         )
 
     def prepared_alone(self) -> dict[str, list[Found]]:
@@ -224,6 +251,12 @@ class Layout:
     def destrieux_of(self, space: str, subject: str) -> tuple[Path, Path]:
         """Find the Destrieux labels of a surface, left and right."""
         return derived.destrieux_annotations(self.root, self.derivatives, space, subject, self.listing)
+
+
+def _magnitudes(images: list[Named]) -> list[Named]:
+    """Return the magnitudes of images: phases beside them are no BOLD."""
+    others = {"phase", "real", "imag"}
+    return [one for one in images if one.entities.get("part") not in others] or images
 
 
 def _hint(found: Found) -> str:

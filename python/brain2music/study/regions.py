@@ -24,6 +24,9 @@ DESTRIEUX = Path(__file__).with_name("destrieux.tsv")
 #: Tissue classes are no regions: fMRIPrep's bare dseg has three, an atlas of the cortex many more.
 FEWEST_LABELS = 20
 
+#: What a label may be off a whole number: nibabel's own scaling of int16 is off by a few ten-thousandths.
+HAIR = 1e-3
+
 PROBABILISTIC = " (of a probabilistic atlas, make one image of labels first, such as each voxel's most probable region)"
 
 
@@ -46,7 +49,9 @@ class RegionLabels:
         return len(self.labels)
 
 
-def label_names(path: Path, names: Path | None = None, root: Path | None = None) -> dict[int, str]:
+def label_names(
+    path: Path, names: Path | None = None, root: Path | None = None, fewest: int = FEWEST_LABELS
+) -> dict[int, str]:
     """Return the names of an image's labels.
 
     Parameters
@@ -57,6 +62,8 @@ def label_names(path: Path, names: Path | None = None, root: Path | None = None)
         Table with columns ``index`` and ``name``; by default the one of the image's own name, or the one that applies
         to it by BIDS inheritance below ``root``.
     root : Path, optional
+    fewest : int
+        Fewer labels are no atlas.
 
     Returns
     -------
@@ -78,6 +85,7 @@ def label_names(path: Path, names: Path | None = None, root: Path | None = None)
     named: dict[int, str] = {}
     for number, row in enumerate(read_table(names, ["index", "name"]), start=1):
         index = row["index"].strip()
+        index = re.sub(r"\.0+$", "", index)  # pandas writes whole numbers beside missing ones so
         if not re.fullmatch("[0-9]{1,9}", index) or int(index) in named or not row["name"].strip():
             raise ValueError(
                 "[study.regions] index must be a whole number of its own and name must not be empty; got "
@@ -85,10 +93,11 @@ def label_names(path: Path, names: Path | None = None, root: Path | None = None)
             )
         named[int(index)] = row["name"].strip()
     named.pop(0, None)
-    if len(named) < FEWEST_LABELS:
+    if len(named) < fewest:
         raise ValueError(
-            f"[study.regions] an atlas must have at least {FEWEST_LABELS} labels; got {len(named)} "
-            f"({', '.join(list(named.values())[:4])} ...) in {names}: tissue classes are no regions"
+            f"[study.regions] an atlas must have at least {fewest} labels; got {len(named)} "
+            f"({', '.join(list(named.values())[:4])} ...) in {names}: tissue classes are no regions (if "
+            f"these are regions, say min_regions={len(named)})"
         )
     return named
 
@@ -128,6 +137,15 @@ def load_labels(
     if unknown.any():
         notes.append(f"{int(unknown.sum())} voxels of the labels {path} are NaN: in no region.")
         values = np.where(unknown, 0, values)
+    if values.dtype.kind == "f":
+        # A header's scaling puts whole numbers a hair aside.
+        off = np.abs(values - np.rint(values))
+        near = (off > 0) & (off <= HAIR)
+        if near.any():
+            notes.append(
+                f"{int(near.sum())} labels of {path} lie up to {off[near].max():.2g} off whole numbers: rounded."
+            )
+            values = np.where(near, np.rint(values), values)
     broken = np.zeros(1, bool) if values.dtype.kind in "biu" else values != np.rint(values)
     if broken.any():
         raise ValueError(

@@ -1,7 +1,7 @@
 """The study: a BIDS folder, its derivatives, its music, and what each subject's brain made of it."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,15 @@ class Study:
     exclude_runs : sequence of str
         Runs to leave out. Each entry names entities that must all match, such as ``"sub-01_task-Training_run-03"`` or
         ``"ses-pilot"``; zeros before a number do not matter, and an entry that matches nothing is an error.
+    select : mapping, optional
+        Entities, and the value that images must have: ``{"acq": "2mm"}``, ``{"dir": "AP"}``, ``{"rec": "norm"}``,
+        ``{"echo": 2}``, ``{"part": "mag"}``. Images with another are left out. Of magnitude and phase the magnitude is
+        read anyway.
+    res : str or int, optional
+        Resolution of the preprocessed BOLD, where its space is there at several: ``space="MNI152NLin2009cAsym", res=2``
+        is ``space="MNI152NLin2009cAsym:res-2"``. ``"native"`` stands for a name without ``res-``.
+    min_regions : int, default 20
+        Fewest regions of an atlas: fewer are taken for classes of tissue, unless you say so.
 
     Attributes
     ----------
@@ -110,17 +119,26 @@ class Study:
         channel: int | None = None,
         cache: bool | str | Path = True,
         exclude_runs: Sequence[str] = (),
+        select: Mapping[str, str | int] | None = None,
+        res: str | int | None = None,
+        min_regions: int = 20,
     ) -> None:
         self.root = Path(root)
         self._stimuli_folder = self._beside(stimuli, "stimuli")
         self._captions_file = self._beside(captions, "captions.csv")
-        self.layout = Layout(self.root, self._beside(derivatives, "derivatives"), space, exclude_runs)
+        if res is not None:
+            if space is None:
+                raise ValueError(f"[study.Study] res needs space, whose resolution it is; got res={res!r} alone")
+            space = f"{space}:res-{res}"
+        self.layout = Layout(self.root, self._beside(derivatives, "derivatives"), space, exclude_runs, select)
         self.subjects = self.layout.subjects
         self.rules = events if isinstance(events, EventRules) else EventRules.load(events) if events else EventRules()
         check_exclusions(self.layout, self._tasks)
         self._confounds = (confounds,) if isinstance(confounds, str) else tuple(confounds)
         self._assume_aligned = assume_aligned
-        self._voxels = VoxelChoice(self.layout, rois, mask, mask_threshold, assume_aligned, assume_same_grid)
+        self._voxels = VoxelChoice(
+            self.layout, rois, mask, mask_threshold, assume_aligned, assume_same_grid, min_regions
+        )
         if motion not in (None, "rigid"):
             raise ValueError(f"[study.Study] motion must be None or 'rigid'; got {motion!r}")
         self._motion = motion
@@ -272,7 +290,7 @@ class Study:
         return subject in having or not having
 
     def _events(self, subject: str, task: str | None) -> list[RunEvents]:
-        paths = self.layout.events(subject, task).values() if task else ()
+        paths = self.layout.events(subject, task) if task else ()
         return [read_events(path, self.rules) for path in paths]
 
     def _runs(self, subject: str, task: str | None) -> tuple[list[RunData], list[tuple[RunData, str]]]:
@@ -286,6 +304,11 @@ class Study:
 
     def _subject(self, subject: str) -> SubjectData:
         """Gather and check everything but the volumes."""
+        if not isinstance(subject, str):
+            raise ValueError(
+                f"[study.Study] subject must be a label, text as in {self.subjects[0]!r}; got the "
+                f"{type(subject).__name__} {subject!r}"
+            )
         subject = subject.removeprefix("sub-")
         self.layout.refresh(subject)
         heard, tested = (self._events(subject, task) for task in self._tasks)

@@ -159,7 +159,7 @@ def read_volume(image: Any, what: str, hint: str = "") -> tuple[npt.NDArray[Any]
         raise ValueError(
             f"[study.volumes] {what} must be an image that nibabel reads; got '{problem}' in {path}"
         ) from error
-    if values.ndim == 4 and values.shape[3] == 1:
+    while values.ndim > 3 and values.shape[-1] == 1:
         values = values[..., 0]
     if values.ndim != 3 or values.size == 0:
         raise ValueError(f"[study.volumes] {what} must be three-dimensional; got {values.shape} in {path}{hint}")

@@ -29,9 +29,13 @@ class VoxelChoice:
         threshold: float | None,
         assume_aligned: bool,
         same_grid: bool,
+        fewest: int,
     ) -> None:
         self._layout, self._rois, self._mask = layout, rois, mask
         self.assume_aligned, self.same_grid = assume_aligned, same_grid
+        if isinstance(fewest, bool) or not isinstance(fewest, int) or fewest < 1:
+            raise ValueError(f"[study.Study] min_regions must be a whole number from 1; got {fewest!r}")
+        self._fewest = fewest
         self._threshold = self._checked(threshold)
 
     @property
@@ -57,7 +61,7 @@ class VoxelChoice:
         names = None
         if isinstance(self._rois, tuple | list):
             image, table = (_for_subject(path, subject) for path in self._rois)
-            names = label_names(image, table)
+            names = label_names(image, table, fewest=self._fewest)
         elif self._rois == "destrieux":
             image = self._layout.destrieux(subject)
         else:
@@ -73,7 +77,7 @@ class VoxelChoice:
             roots = [
                 folder for folder in (*self._layout.pipelines(subject), self._layout.root) if folder in image.parents
             ]
-            names = label_names(image, root=roots[0] if roots else None)
+            names = label_names(image, root=roots[0] if roots else None, fewest=self._fewest)
         labels, notes = load_labels(fetched(image), names, grid, same_grid=self.same_grid)
         return labels, names, notes
 
