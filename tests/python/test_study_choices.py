@@ -163,7 +163,7 @@ def test_dimensions_of_one_at_the_end_are_nothing(small):
     path = small.run(RUN.format(""), 10)
     expected = small.responses().train
     image = nib.load(path)
-    longer = nib.Nifti1Image(np.array(image.dataobj)[..., None, None], image.affine)
+    longer = nib.Nifti1Image(np.asarray(image.dataobj).copy()[..., None, None], image.affine)
     longer.header.set_xyzt_units("mm", "sec")
     longer.header["pixdim"][4] = 1.5
     nib.save(longer, path)
