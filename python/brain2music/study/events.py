@@ -9,7 +9,7 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,8 +47,14 @@ class EventRules:
         training clips twice and a fifth, different repeat to six test clips.
     dummies_repeat : bool
         Whether a dummy must be a clip heard elsewhere in its task; if it is not, dropping it would lose a clip.
-    repeats : int
-        Times that each test clip is heard.
+    repeats : int, optional
+        Times that each test clip is heard. None allows any number, and different ones.
+    train_repeats : bool
+        Whether a training clip may be heard more than once. Its responses are averaged then, as those of test clips
+        are, so that no fold holds one hearing out and trains on another.
+    keep : mapping from str to sequence of str, optional
+        Columns, and what stands there in the rows that are clips: ``{"trial_type": ["music"]}`` passes over button
+        presses and rests. All rows are clips by default.
     onset_unit : float
         Seconds in one unit of the columns onset and duration: 0.001 for milliseconds, the TR for scans.
     onset_shift : float
@@ -71,7 +77,9 @@ class EventRules:
     track_name: str = "{genre}.{track:05d}"
     dummies: int = 1
     dummies_repeat: bool = True
-    repeats: int = 4
+    repeats: int | None = 4
+    train_repeats: bool = False
+    keep: Mapping[str, Sequence[str]] | None = None
     onset_unit: float = 1.0
     onset_shift: float = 0.0
     snap: float = 0.02
@@ -81,7 +89,13 @@ class EventRules:
             raise ValueError(
                 f"[study.EventRules] start and end must both be columns or both None; got {self.start!r}, {self.end!r}"
             )
-        if self.dummies < 0 or self.repeats < 1 or not (0 < self.onset_unit < math.inf):
+        if self.keep is not None and not _is_choice(self.keep):
+            raise ValueError(
+                '[study.EventRules] keep must list texts for each column, as in {"trial_type": ["music"]}; got '
+                f"{self.keep!r}"
+            )
+        few = self.repeats is not None and self.repeats < 1
+        if self.dummies < 0 or few or not (0 < self.onset_unit < math.inf):
             raise ValueError(
                 "[study.EventRules] dummies must be 0 or more, repeats 1 or more, onset_unit positive; got "
                 f"{self.dummies}, {self.repeats}, {self.onset_unit}"
@@ -128,6 +142,7 @@ class RunEvents:
     path: Path
     dummies: tuple[Event, ...]
     kept: tuple[Event, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def end(self) -> float:
@@ -161,9 +176,12 @@ def read_events(path: str | Path, rules: EventRules | None = None) -> RunEvents:
     'blues.00098_6.46'
     """
     path, rules = Path(path), rules or EventRules()
-    named = [rules.onset, rules.duration, rules.genre, rules.track, rules.start, rules.end]
+    named = [rules.onset, rules.duration, rules.genre, rules.track, rules.start, rules.end, *(rules.keep or ())]
     table = read_table(path, [name for name in named if name is not None])
-    events = [_event(row, f"row {number} of {path}", rules) for number, row in enumerate(table, start=1)]
+    rows, notes = _clips_of(table, path, rules)
+    events = [
+        _event(row, f"row {number} of {path}", rules, place < rules.dummies) for place, (number, row) in enumerate(rows)
+    ]
     if len(events) <= rules.dummies:
         raise ValueError(
             f"[study.events] a run must hold more events than its {rules.dummies} dummies; got {len(events)} in {path}"
@@ -174,7 +192,30 @@ def read_events(path: str | Path, rules: EventRules | None = None) -> RunEvents:
                 f"[study.events] {rules.onset} must not lie before the end of the event before, "
                 f"{before.onset + before.duration:g} s; got {after.onset:g} s in {after.where}"
             )
-    return RunEvents(path, tuple(events[: rules.dummies]), tuple(events[rules.dummies :]))
+    return RunEvents(path, tuple(events[: rules.dummies]), tuple(events[rules.dummies :]), tuple(notes))
+
+
+def _clips_of(
+    table: list[dict[str, str]], path: Path, rules: EventRules
+) -> tuple[list[tuple[int, dict[str, str]]], list[str]]:
+    """Return the rows that are clips with their numbers, in order of onset; and what was passed over."""
+    rows = list(enumerate(table, start=1))
+    notes = []
+    if rules.keep is not None:
+        others = {
+            number: ", ".join(row[column] for column in rules.keep)
+            for number, row in rows
+            if any(row[column] not in texts for column, texts in rules.keep.items())
+        }
+        rows = [(number, row) for number, row in rows if number not in others]
+        if others:
+            kinds = ", ".join(sorted(set(others.values())))
+            notes.append(f"{len(others)} rows of {path.name} are no clips by the rule keep ({kinds}): passed over.")
+    onsets = {number: _number(row, rules.onset, f"row {number} of {path}") for number, row in rows}
+    ordered = sorted(rows, key=lambda each: onsets[each[0]])
+    if ordered != rows:
+        notes.append(f"Rows of {path.name} are not in order of {rules.onset}: sorted.")
+    return ordered, notes
 
 
 def check_split(train: Sequence[RunEvents], test: Sequence[RunEvents], rules: EventRules) -> list[str]:
@@ -193,20 +234,28 @@ def check_split(train: Sequence[RunEvents], test: Sequence[RunEvents], rules: Ev
     """
     heard = [_presentations(runs) for runs in (train, test)]
     for clip, events in heard[0].items():
-        if len(events) > 1:
+        if len(events) > 1 and not rules.train_repeats:
             raise ValueError(
-                f"[study.events] a training clip must be heard once; got {clip} in {events[0].where} and "
-                f"{events[1].where}"
+                f"[study.events] a training clip must be heard once (or say the rule train_repeats); got {clip} in "
+                f"{events[0].where} and {events[1].where}"
             )
     for clip, events in heard[1].items():
-        if len(events) != rules.repeats:
+        if rules.repeats is not None and len(events) != rules.repeats:
             raise ValueError(
-                f"[study.events] a test clip must be heard {rules.repeats} times; got {clip} {len(events)} times, "
-                f"first in {events[0].where}"
+                f"[study.events] a test clip must be heard {rules.repeats} times (rule repeats; null allows any number); "
+                f"got {clip} {len(events)} times, first in {events[0].where}"
             )
     _check_dummies(train, heard[0], rules)
     _check_dummies(test, heard[1], rules)
-    notes = _check_overlap(*heard)
+    notes = [note for run in [*train, *test] for note in run.notes] + _check_overlap(*heard)
+    often = [events for events in heard[0].values() if len(events) > 1]
+    if often:
+        notes.append(
+            f"{len(often)} training clips are heard up to {max(map(len, often))} times: their responses are averaged."
+        )
+    counts = sorted({len(events) for events in heard[1].values()})
+    if len(counts) > 1:
+        notes.append(f"Test clips are heard {counts[0]} to {counts[-1]} times.")
     dropped = sum(len(run.dummies) for run in [*train, *test])
     if dropped:
         notes.append(
@@ -216,12 +265,14 @@ def check_split(train: Sequence[RunEvents], test: Sequence[RunEvents], rules: Ev
     return notes
 
 
-def _event(row: dict[str, str], where: str, rules: EventRules) -> Event:
+def _event(row: dict[str, str], where: str, rules: EventRules, dropped: bool) -> Event:
+    """Read a row; of one that is dropped with its scans neither a negative onset nor a lacking duration matters."""
     onset = _number(row, rules.onset, where) * rules.onset_unit + rules.onset_shift
-    duration = _number(row, rules.duration, where) * rules.onset_unit
-    if duration <= 0:
+    unknown = dropped and row[rules.duration] == "n/a"
+    duration = 0.0 if unknown else _number(row, rules.duration, where) * rules.onset_unit
+    if duration <= 0 and not unknown:
         raise ValueError(f"[study.events] {rules.duration} must be positive; got {duration:g} s in {where}")
-    if onset < 0 and rules.onset_shift == 0:
+    if onset < 0 and rules.onset_shift == 0 and not dropped:
         raise ValueError(f"[study.events] {rules.onset} must not be negative; got {onset:g} s in {where}")
     genre = "n/a" if rules.genre is None else row[rules.genre].strip(rules.quotes)
     if rules.genres is not None and rules.genre is not None and genre not in rules.genres:
@@ -232,7 +283,7 @@ def _event(row: dict[str, str], where: str, rules: EventRules) -> Event:
     start, end = 0.0, duration
     if rules.start is not None and rules.end is not None:
         start, end = _number(row, rules.start, where), _number(row, rules.end, where)
-        if start < 0 or abs(end - start - duration) > TOLERANCE:
+        if start < 0 or (abs(end - start - duration) > TOLERANCE and not unknown):
             raise ValueError(
                 f"[study.events] {rules.start} and {rules.end} must be {duration:g} s apart; got {start:g} and {end:g} "
                 f"in {where}"
@@ -243,7 +294,8 @@ def _event(row: dict[str, str], where: str, rules: EventRules) -> Event:
 
 def _track_name(row: dict[str, str], genre: str, where: str, rules: EventRules) -> str:
     text = row[rules.track].strip(rules.quotes)
-    number = int(text) if re.fullmatch("[0-9]{1,9}", text) else text
+    whole = re.sub(r"\.0$", "", text)  # pandas writes whole numbers beside missing ones so
+    number = int(whole) if re.fullmatch("[0-9]{1,9}", whole) else text
     try:
         if text:
             return rules.track_name.format(genre=genre, track=number)
@@ -301,10 +353,23 @@ def _check_overlap(train: dict[str, list[Event]], test: dict[str, list[Event]]) 
     return [f"Other parts of these tracks are in training and in test: {', '.join(shared)}."] if shared else []
 
 
+def _is_choice(value: Any) -> bool:
+    """Whether a value lists texts for columns."""
+    return isinstance(value, Mapping) and all(
+        isinstance(column, str)
+        and isinstance(texts, list | tuple)
+        and texts
+        and all(isinstance(text, str) for text in texts)
+        for column, texts in value.items()
+    )
+
+
 def _fits(name: str, value: Any, default: Any) -> bool:
     """Whether a value from JSON has the type of a rule."""
     if value is None:
-        return name in {"test_task", "genre", "start", "end", "genres"}
+        return name in {"test_task", "genre", "start", "end", "genres", "repeats", "keep"}
+    if name == "keep":
+        return _is_choice(value)
     if name == "genres":
         return isinstance(value, list) and all(isinstance(genre, str) for genre in value)
     if isinstance(default, float):

@@ -58,11 +58,13 @@ class Responses:
     Parameters
     ----------
     train : array of shape (n, s, v), float32
-        Clips, scans, voxels; a scan that was not measured is NaN.
+        Clips, scans, voxels; a scan that was not measured is NaN. The mean over hearings, where the rule
+        ``train_repeats`` allows several.
     test : array of shape (n_test, s, v), float32
         Mean over the repeats in which a scan was measured.
     repeats : array of shape (n_test, repeats, s, v), float32, or None
-        The repeats themselves, in the order heard; None where each test clip was heard once.
+        The repeats themselves, in the order heard; None where each test clip was heard once. NaN where a clip was heard
+        less often than others.
     train_clips, test_clips : Clips
     rois : RegionLabels or None
     mask : nibabel image, or None
@@ -99,29 +101,33 @@ def subject_responses(data: SubjectData, delay_scans: int, folder: Path | None, 
     """Read, process and cut all runs of a subject; see :meth:`brain2music.Study.responses`."""
     n_scans = scans_per_clip(data)
     train, test = _order(data.train), _order(data.test)
-    reps, voxels = data.rules.repeats, int(data.mask.sum())
+    reps, voxels = data.repeats, int(data.mask.sum())
     shapes: dict[str, tuple[int, ...]] = {"train": (len(train), n_scans, voxels), "test": (len(test), n_scans, voxels)}
     if reps > 1:
         shapes["repeats"] = (len(test), reps, n_scans, voxels)
 
+    present = {
+        task: _present(runs, order, n_scans, delay_scans, data)
+        for task, runs, order in (("training", data.train, train), ("test", data.test, test))
+    }
+
     def fill(arrays: cache.Arrays) -> list[str]:
         notes = _fill(data, arrays, _places(data, reps), n_scans, delay_scans, progress)
+        for row, hearings in enumerate(present["training"]):
+            if len(hearings) > 1:  # they were added up
+                arrays["train"][row] /= np.maximum(hearings.sum(axis=0), 1)[:, None]
         if reps > 1:
             _average(arrays["repeats"], arrays["test"])
         return notes
 
     name = f"responses_sub-{data.subject}"
     arrays, notes = cache.compute(folder, name, data.settings(delay_scans), shapes, fill)
-    present = {
-        task: _present(runs, order, n_scans, delay_scans, data)
-        for task, runs, order in (("training", data.train, train), ("test", data.test, test))
-    }
     return Responses(
         arrays["train"],
         arrays["test"],
         arrays.get("repeats"),
-        _clips(train, present["training"]),
-        _clips(test, present["test"]),
+        _clips(train, present["training"], n_scans),
+        _clips(test, present["test"], n_scans),
         data.rois,
         _mask_image(data, data.grid) if isinstance(data.grid, Grid) else None,
         data.tr,
@@ -168,7 +174,8 @@ def _fill(
             places[item.run.task, item.number], item.scans(data.tr, n_scans, delay, data.rules), strict=True
         ):
             scans = scans[scans < item.image.volumes] - dropped
-            arrays[place.array][place.index][: len(scans)] = run[scans]
+            to = arrays[place.array][place.index][: len(scans)]
+            to[:] = np.where(np.isnan(to), run[scans], to + run[scans])  # what was heard before is added to
         del run  # before the next one is read
     return notes + [f"{note[0].upper()}{note[1:]}: {', '.join(runs)}." for note, runs in cleaned.items()]
 
@@ -229,15 +236,14 @@ def _places(data: SubjectData, reps: int) -> dict[tuple[str, int], list[_Place]]
 
 def _present(
     runs: Sequence[RunData], order: dict[str, tuple[Event, int]], n_scans: int, delay: int, data: SubjectData
-) -> npt.NDArray[np.bool_]:
-    """Which scans of which presentation were measured: shape (clips, presentations, n_scans)."""
+) -> list[npt.NDArray[np.bool_]]:
+    """Which scans of which presentation were measured: for each clip an array (presentations, n_scans)."""
     measured: dict[str, list[npt.NDArray[np.bool_]]] = {clip: [] for clip in order}
     for item in runs:
         scans = item.scans(data.tr, n_scans, delay, data.rules) < item.image.volumes
         for event, present in zip(item.events.kept, scans, strict=True):
             measured[event.clip].append(present)
-    repeats = len(next(iter(measured.values()))) if measured else 1
-    return np.array(list(measured.values()), dtype=bool).reshape(len(order), repeats, n_scans)
+    return [np.array(presentations, dtype=bool).reshape(-1, n_scans) for presentations in measured.values()]
 
 
 def _average(repeats: npt.NDArray[np.float32], mean: npt.NDArray[np.float32]) -> None:
@@ -248,22 +254,23 @@ def _average(repeats: npt.NDArray[np.float32], mean: npt.NDArray[np.float32]) ->
             result[scan] = measured.mean(axis=0, dtype=np.float64) if len(measured) else np.nan
 
 
-def _missing_notes(present: dict[str, npt.NDArray[np.bool_]], delay: int) -> list[str]:
+def _missing_notes(present: dict[str, list[npt.NDArray[np.bool_]]], delay: int) -> list[str]:
     notes = []
-    for task, measured in present.items():
-        lacking = int((~measured.all(axis=2)).sum())
+    for task, clips in present.items():
+        measured = np.concatenate(clips) if clips else np.ones((0, 1), bool)
+        lacking = int((~measured.all(axis=1)).sum())
         if not lacking:
             continue
-        fewest = int(measured.sum(axis=2).min())
+        fewest = int(measured.sum(axis=1).min())
         notes.append(
             f"{lacking} presentations of {task} clips end after their run under a delay of {delay} scans and have "
-            f"{fewest} or more of {measured.shape[2]} scans; the others are NaN"
-            + (", and the mean over repeats is of those measured." if measured.shape[1] > 1 else ".")
+            f"{fewest} or more of {measured.shape[1]} scans; the others are NaN"
+            + (", and the mean over repeats is of those measured." if len(measured) > len(clips) else ".")
         )
     return notes
 
 
-def _clips(order: dict[str, tuple[Event, int]], present: npt.NDArray[np.bool_]) -> Clips:
+def _clips(order: dict[str, tuple[Event, int]], present: list[npt.NDArray[np.bool_]], n_scans: int) -> Clips:
     events = [event for event, _ in order.values()]
     return Clips(
         ids=np.array(list(order), dtype=np.str_),
@@ -272,5 +279,5 @@ def _clips(order: dict[str, tuple[Event, int]], present: npt.NDArray[np.bool_]) 
         start=np.array([event.start for event in events], dtype=np.float64),
         end=np.array([event.end for event in events], dtype=np.float64),
         run=np.array([run for _, run in order.values()], dtype=np.int64),
-        scans_present=np.asarray(present.any(axis=1)),
+        scans_present=np.array([one.any(axis=0) for one in present], bool).reshape(len(order), n_scans),
     )

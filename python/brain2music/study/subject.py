@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,12 @@ class SubjectData:
     confounds: tuple[str, ...]
     realign: bool  # every volume to the first one of the first run
     notes: tuple[str, ...]
+
+    @property
+    def repeats(self) -> int:
+        """How many times the test clip that is heard most often is heard."""
+        heard = Counter(event.clip for item in self.test for event in item.events.kept)
+        return max(heard.values(), default=1)
 
     def settings(self, delay: int) -> dict[str, Any]:
         """Everything the responses depend on."""
