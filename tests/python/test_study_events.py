@@ -16,7 +16,7 @@ def all_runs(root, subject="001", rules=None):
     rules = rules or EventRules()
     layout = Layout(root, None, None)
     return [
-        [read_events(path, rules) for path in layout.events(subject, task).values()]
+        [read_events(path, rules) for path in layout.events(subject, task)]
         for task in (rules.train_task, rules.test_task)
     ]
 
@@ -90,7 +90,7 @@ def test_line_ends_and_byte_order_mark_do_not_matter(study_folder):
         ("15\t15\t'blues'", "1e999\t15\t'blues'", r"onset must be a number; got '1e999' in row 2 of {}"),
         ("15\t15\t'blues'", "-15\t15\t'blues'", r"onset must not be negative; got -15 s in row 2 of {}"),
         ("15\t15\t'blues'", "14\t15\t'blues'", r"onset must not lie before .* 15 s; got 14 s in row 2 of {}"),
-        ("30\t15\t", "300\t15\t", r"onset must not lie before .* 315 s; got 45 s in row 4 of {}"),
+        ("30\t15\t", "300\t15\t", r"onset must not lie before .* 315 s; got 300 s in row 21 of {}"),
         ("15\t15\t'blues'", "15\t0\t'blues'", r"duration must be positive; got 0 s in row 2 of {}"),
         ("6.46\t21.46", "6.46\t20.46", r"start and end must be 15 s apart; got 6.46 and 20.46 in row 2 of {}"),
         ("6.46\t21.46", "-1\t14", r"start and end must be 15 s apart; got -1 and 14 in row 2 of {}"),

@@ -207,3 +207,125 @@ def test_maps_go_back_to_surfaces(surfaces):
     left, right = b2m.encoding.to_gifti(brain.train[0, 0], brain.surface.left)
     np.testing.assert_array_equal(np.concatenate([left.darrays[0].data, right.darrays[0].data]), brain.train[0, 0])
     assert RULES.test_task is None
+
+
+# ---- what is easily taken for something else ------------------------------------------------------------------
+
+
+def test_arrays_that_are_no_scans_are_refused(surfaces):
+    path = next(surfaces.func(RUN.format(1), "fmriprep").glob("*run-1_hemi-L*"))
+    image = nib.load(path)
+    indices = nib.gifti.GiftiDataArray(np.arange(LEFT, dtype=np.int32), intent="NIFTI_INTENT_NODE_INDEX")
+    nib.save(nib.GiftiImage(darrays=[indices, *image.darrays[1:]], meta=image.meta), path)
+    with pytest.raises(
+        ValueError, match=r"every array of a run must be a scan; got NIFTI_INTENT_NODE_INDEX in .*hemi-L"
+    ):
+        surfaces.brain()
+
+
+def test_a_file_of_the_other_hemisphere_is_refused(surfaces):
+    path = next(surfaces.func(RUN.format(1), "fmriprep").glob("*run-1_hemi-L*"))
+    image = nib.load(path)
+    meta = nib.gifti.GiftiMetaData({**image.meta, "AnatomicalStructurePrimary": "CortexRight"})
+    nib.save(nib.GiftiImage(darrays=image.darrays, meta=meta), path)
+    with pytest.raises(ValueError, match=r"of the hemisphere that its name says, left; got CortexRight in .*hemi-L"):
+        surfaces.brain()
+
+
+@pytest.mark.parametrize("tr", [0.0015, -1.5, float("nan"), float("inf"), 100])
+def test_a_time_step_that_is_not_milliseconds_is_named(surfaces, tmp_path, tr):
+    left = gifti(tmp_path / "left.func.gii", surfaces.values(10)[:, :LEFT], tr=tr)
+    with pytest.raises(ValueError, match=r"TimeStep must be milliseconds .*; got .* in .*left"):
+        open_surfaces(left, left, "fsaverage3")
+
+
+def test_both_hemispheres_have_a_say_in_timing(surfaces):
+    func = surfaces.func(RUN.format(1), "fmriprep")
+    for side, start in (("L", 0), ("R", 0.75)):
+        (func / f"{RUN.format(1)}_hemi-{side}_space-fsaverage3_bold.json").write_text(f'{{"StartTime": {start}}}')
+    with pytest.raises(ValueError, match=r"one StartTime; got 0 in .*hemi-L.*json and 0\.75 in .*hemi-R.*json"):
+        surfaces.brain()
+    (func / f"{RUN.format(1)}_hemi-R_space-fsaverage3_bold.json").write_text('{"StartTime": 0, "Other": 1}')
+    study = surfaces.study(mask=None, assume_aligned=False, space="fsaverage3")
+    assert study.runs.used.all()
+    assert not any(path.endswith("bold.json") for path in study.unused_files.path)
+
+
+def test_raw_volumes_come_before_surfaces(surfaces):
+    for run in (1, 2):
+        surfaces.bold(RUN.format(run), run)
+    brain = surfaces.responses()
+    assert brain.surface is None
+    assert brain.train.shape[2] == 12
+    assert surfaces.brain().surface is not None
+
+
+def test_surfaces_without_a_space_are_listed_and_not_read(surfaces):
+    func = surfaces.func(RUN.format(1), "fmriprep")
+    for side in "LR":
+        gifti(func / f"{RUN.format(1)}_hemi-{side}_bold.func.gii", surfaces.values(10)[:, :LEFT])
+    study = surfaces.study(mask=None, assume_aligned=False)
+    assert study.runs.used.all()
+    assert study.unused_files.path.str.contains("run-1_hemi-[LR]_bold.func.gii").sum() == 2
+
+
+def test_fsaverage_at_a_density_is_the_coarser_mesh(tmp_path):
+    study = Surfaces(tmp_path)
+    study.events(RUN.format(1), 10)
+    data = np.random.default_rng(0).standard_normal((VOLUMES, 10242)).astype(np.float32)
+    func = study.func(RUN.format(1), "fmriprep")
+    for side in "LR":
+        gifti(func / f"{RUN.format(1)}_hemi-{side}_space-fsaverage_den-10k_bold.func.gii", data)
+    assert study.brain(space="fsaverage").surface.space == "fsaverage5"
+    assert study.brain(space="fsaverage:den-10k").train.shape[2] == 20484
+
+
+def label_gii(path, values, table):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    labels = nib.gifti.GiftiLabelTable()
+    for key, name in table.items():
+        labels.labels.append(nib.gifti.GiftiLabel(key, 1, 0, 0, 1))
+        labels.labels[-1].label = name
+    array = nib.gifti.GiftiDataArray(values, intent="NIFTI_INTENT_LABEL")
+    nib.save(nib.GiftiImage(darrays=[array], labeltable=labels), path)
+    return path
+
+
+def test_labels_of_gifti_are_read_and_what_is_lost_in_them_is_refused(surfaces, tmp_path):
+    values = (np.arange(LEFT) % 3).astype(np.int32)
+    table = {0: "in no region", 1: "a", 2: "FreeSurfer_Defined_Medial_Wall"}
+    files = [label_gii(tmp_path / f"{side}.label.gii", values, table) for side in ("left", "right")]
+    rois = surfaces.brain(rois=files).rois
+    assert rois.names == {1: "ctx_lh_a", 2: "ctx_rh_a"}
+    assert (rois.labels[:LEFT] == (values == 1)).all()
+    label_gii(files[1], values, {0: "x", 1: "a"})
+    with pytest.raises(ValueError, match=r"every label must have a name; got none for \[2\] of .*right"):
+        surfaces.brain(rois=files)
+    label_gii(files[1], (values + 0.3).astype(np.float32), table)
+    with pytest.raises(ValueError, match=r"labels that are no whole numbers' in .*right"):
+        surfaces.brain(rois=files)
+    with pytest.raises(ValueError, match="rois of a surface must be two files, left and right; got 3"):
+        surfaces.brain(rois=[*files, files[0]])
+    for side in ("lh", "rh"):
+        annotation(tmp_path / f"{side}.some.annot", ["a", "b"])
+    with pytest.raises(ValueError, match=r"of the left hemisphere and of the right; got .*rh\.some.* and .*lh\.some"):
+        surfaces.brain(rois=(tmp_path / "rh.some.annot", tmp_path / "lh.some.annot"))
+
+
+def test_our_own_maps_of_labels_come_back_as_they_were(surfaces, tmp_path):
+    from brain2music.pipeline.maps import save_labels
+
+    folder = surfaces.root / "derivatives" / "fmriprep" / "sourcedata" / "freesurfer" / "fsaverage3" / "label"
+    for side in ("lh", "rh"):
+        annotation(folder / f"{side}.aparc.a2009s.annot", ["Unknown", "G_temp_sup-G_T_transv", "S_central"])
+    brain = surfaces.brain(rois="destrieux")
+    save_labels(brain.rois.labels, brain.rois.names, brain, tmp_path)
+    again = surfaces.brain(rois=[tmp_path / f"labels_hemi-{side}.label.gii" for side in "LR"]).rois
+    names = {brain.rois.names[label] for label in np.unique(brain.rois.labels) if label}
+    assert {again.names[label] for label in np.unique(again.labels) if label} == names
+    (folder / "rh.aparc.a2009s.annot").unlink()
+    with pytest.raises(FileNotFoundError, match=r"labels of both hemispheres must be there; got .*lh.* alone"):
+        surfaces.brain(rois="destrieux")
+    (folder / "rh.aparc.a2009s.annot").symlink_to("../.git/annex/objects/nowhere")
+    with pytest.raises(FileNotFoundError, match=r"datalad get .*rh\.aparc"):
+        surfaces.brain(rois="destrieux")

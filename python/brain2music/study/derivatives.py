@@ -100,6 +100,8 @@ def choose_prepared(found: Found, space: Space | None, derivatives: Path | None)
             )
         return ()
     volumes = [one for one, files in spaces.items() if any(file.extension in NIFTI for file in files)]
+    if space is None and not volumes and found.images:
+        return ()  # the raw volumes come before surfaces
     fitting = [one for one in spaces if space.fits(one)] if space is not None else volumes or list(spaces)
     listed = ", ".join(sorted(map(str, spaces)))
     if len(fitting) > 1:
@@ -189,7 +191,10 @@ def destrieux_annotations(
     places = _freesurfer(root, derivatives, pipelines(derivatives, subject, listing))
     for place in places:
         left, right = (place / own / "label" / f"{side}.aparc.a2009s.annot" for side in ("lh", "rh"))
-        if left.exists() and right.exists():
+        there = [path for path in (left, right) if path.exists() or path.is_symlink()]
+        if len(there) == 1:
+            raise FileNotFoundError(f"[study.layout] labels of both hemispheres must be there; got {there[0]} alone")
+        if there:
             return left, right
     raise FileNotFoundError(
         f"[study.layout] rois='destrieux' on {space} needs FreeSurfer's {own}/label/lh.aparc.a2009s.annot and rh.; got "

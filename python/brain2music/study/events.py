@@ -178,10 +178,8 @@ def read_events(path: str | Path, rules: EventRules | None = None) -> RunEvents:
     path, rules = Path(path), rules or EventRules()
     named = [rules.onset, rules.duration, rules.genre, rules.track, rules.start, rules.end, *(rules.keep or ())]
     table = read_table(path, [name for name in named if name is not None])
-    rows, notes = _clips_of(table, path, rules)
-    events = [
-        _event(row, f"row {number} of {path}", rules, place < rules.dummies) for place, (number, row) in enumerate(rows)
-    ]
+    rows, dummies, notes = _clips_of(table, path, rules)
+    events = [_event(row, f"row {number} of {path}", rules, number in dummies) for number, row in rows]
     if len(events) <= rules.dummies:
         raise ValueError(
             f"[study.events] a run must hold more events than its {rules.dummies} dummies; got {len(events)} in {path}"
@@ -197,8 +195,8 @@ def read_events(path: str | Path, rules: EventRules | None = None) -> RunEvents:
 
 def _clips_of(
     table: list[dict[str, str]], path: Path, rules: EventRules
-) -> tuple[list[tuple[int, dict[str, str]]], list[str]]:
-    """Return the rows that are clips with their numbers, in order of onset; and what was passed over."""
+) -> tuple[list[tuple[int, dict[str, str]]], list[int], list[str]]:
+    """Return the rows that are clips with their numbers, in order of onset; the dummies; and what was passed over."""
     rows = list(enumerate(table, start=1))
     notes = []
     if rules.keep is not None:
@@ -215,7 +213,15 @@ def _clips_of(
     ordered = sorted(rows, key=lambda each: onsets[each[0]])
     if ordered != rows:
         notes.append(f"Rows of {path.name} are not in order of {rules.onset}: sorted.")
-    return ordered, notes
+    # A slip of the pen in an onset must not make another row the dummy.
+    dummies = [number for number, _ in rows[: rules.dummies]]
+    early = next((number for number, _ in ordered[: rules.dummies] if number not in dummies), None)
+    if early is not None and onsets[early] >= 0:
+        raise ValueError(
+            f"[study.events] dummies must be the first rows and the first in time; got row {early} before row "
+            f"{dummies[0]} by {rules.onset} in {path}"
+        )
+    return ordered, dummies, notes
 
 
 def check_split(train: Sequence[RunEvents], test: Sequence[RunEvents], rules: EventRules) -> list[str]:
@@ -236,14 +242,14 @@ def check_split(train: Sequence[RunEvents], test: Sequence[RunEvents], rules: Ev
     for clip, events in heard[0].items():
         if len(events) > 1 and not rules.train_repeats:
             raise ValueError(
-                f"[study.events] a training clip must be heard once (or say the rule train_repeats); got {clip} in "
-                f"{events[0].where} and {events[1].where}"
+                f"[study.events] a training clip must be heard once; got {clip} in {events[0].where} and "
+                f"{events[1].where} (the rule train_repeats allows it, and averages)"
             )
     for clip, events in heard[1].items():
         if rules.repeats is not None and len(events) != rules.repeats:
             raise ValueError(
-                f"[study.events] a test clip must be heard {rules.repeats} times (rule repeats; null allows any number); "
-                f"got {clip} {len(events)} times, first in {events[0].where}"
+                f"[study.events] a test clip must be heard {rules.repeats} times; got {clip} {len(events)} times, "
+                f"first in {events[0].where} (the rule repeats may be null: any number)"
             )
     _check_dummies(train, heard[0], rules)
     _check_dummies(test, heard[1], rules)

@@ -192,7 +192,8 @@ def _is_prepared(file: Named) -> bool:
     if file.suffix != "bold":
         return False
     if file.extension == GIFTI:
-        return "hemi" in file.entities and file.entities.get("desc", "preproc") == "preproc"
+        whole = "hemi" in file.entities and "space" in file.entities
+        return whole and file.entities.get("desc", "preproc") == "preproc"
     return file.extension in NIFTI and file.entities.get("desc") == "preproc"
 
 

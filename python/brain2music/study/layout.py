@@ -13,7 +13,7 @@ from brain2music.study import derivatives as derived
 from brain2music.study.inventory import WITHIN_A_RUN, Exclusions, Found, gather
 from brain2music.study.listing import Listing, Named
 from brain2music.study.names import not_fetched
-from brain2music.study.sidecars import inherit, read_sidecar
+from brain2music.study.sidecars import NIFTI, inherit, read_sidecar
 from brain2music.study.timing import Timing, read_timing
 
 __all__ = ["Layout", "Run"]
@@ -54,6 +54,10 @@ class Run:
         session = f"ses-{self.session} " if self.session else ""
         extra = f" {self.extra}" if self.extra else ""
         return f"sub-{self.subject} {session}{self.task}{extra}" + ("" if self.index is None else f" run {self.index}")
+
+
+#: Fields of a sidecar that both hemispheres of a run must agree on.
+_TIMING = {"RepetitionTime", "StartTime", "VolumeTiming", "DelayTime", "AcquisitionDuration"}
 
 
 class Layout:
@@ -182,7 +186,12 @@ class Layout:
         """Return the image of a run that is read, preprocessed where there is one; or its two hemispheres."""
         chosen = derived.choose_prepared(found, self.space, self.derivatives)
         if not chosen:
-            others = [file for other in self.of_task(found.subject, found.task or "") for file in other.prepared]
+            others = [
+                file
+                for other in self.of_task(found.subject, found.task or "")
+                for file in other.prepared
+                if file.extension in NIFTI
+            ]
             if others and found.images:
                 raise ValueError(
                     f"[study.layout] all runs must be preprocessed into one space, or none{_hint(found)}; got raw BOLD "
@@ -213,7 +222,16 @@ class Layout:
         sidecar = read_sidecar(original, self.root, self.listing)
         if prepared:
             pipeline = [folder for folder in self.pipelines(found.subject) if folder in bold.path.parents][-1]
-            sidecar.merge(read_sidecar(bold.path, pipeline, self.listing))
+            own = read_sidecar(bold.path, pipeline, self.listing)
+            for other in (read_sidecar(image.path, pipeline, self.listing) for image in right):
+                for key in sorted(own.keys() & other.keys()):
+                    if own[key] != other[key] and key in _TIMING:
+                        raise ValueError(
+                            f"[study.layout] both hemispheres must have one {key}; got {own[key]!r} in "
+                            f"{own.sources[key]} and {other[key]!r} in {other.sources[key]}"
+                        )
+                sidecar.merge(other)
+            sidecar.merge(own)
         return Run(
             found.subject,
             found.task or "",

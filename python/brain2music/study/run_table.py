@@ -11,9 +11,10 @@ from brain2music.study.bold import open_bold, repetition_time
 from brain2music.study.events import EventRules, read_events
 from brain2music.study.inventory import Found
 from brain2music.study.layout import Layout, Run
+from brain2music.study.listing import Named
 from brain2music.study.names import natural
 from brain2music.study.subject import RunData, check_length, check_timing, common_grid, common_tr
-from brain2music.study.surfaces import GIFTI, SurfaceImage, open_surfaces, scans_of
+from brain2music.study.surfaces import DENSITIES, GIFTI, SurfaceImage, open_surfaces, scans_of
 
 __all__ = ["RunTable", "check_exclusions", "open_run", "run_notes"]
 
@@ -58,7 +59,9 @@ def open_run(layout: Layout, found: Found, number: int, rules: EventRules) -> tu
 def _open_surfaces(run: Run) -> SurfaceImage:
     if run.bold_right is None or run.space is None:
         raise ValueError(f"[study.surfaces] a name must have space-, hemi-L and hemi-R; got {run.bold}")
-    return open_surfaces(run.bold, run.bold_right, run.space)
+    density = Named.of(run.bold).entities.get("den", "")
+    space = DENSITIES.get(density, run.space) if run.space == "fsaverage" else run.space
+    return open_surfaces(run.bold, run.bold_right, space)
 
 
 def check_exclusions(layout: Layout, tasks: Sequence[str | None]) -> None:

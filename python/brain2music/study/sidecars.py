@@ -108,6 +108,6 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _is_anothers(file: Named, own: Named, listing: Listing) -> bool:
     """Whether a file beside an image bears the whole name of another image: a run without number beside run 2."""
     return file.entities != own.entities and any(
-        image.suffix == own.suffix and image.extension in NIFTI and image.entities == file.entities
+        image.suffix == own.suffix and image.extension in (*NIFTI, ".func.gii") and image.entities == file.entities
         for image in listing[file.path.parent].files
     )

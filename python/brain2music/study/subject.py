@@ -70,7 +70,9 @@ class SubjectData:
 
     @property
     def repeats(self) -> int:
-        """How many times the test clip that is heard most often is heard."""
+        """How many times test clips are heard; at most, where that differs."""
+        if self.rules.repeats is not None:
+            return self.rules.repeats
         heard = Counter(event.clip for item in self.test for event in item.events.kept)
         return max(heard.values(), default=1)
 

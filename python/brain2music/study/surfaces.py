@@ -18,8 +18,15 @@ GIFTI = ".func.gii"
 #: Vertices of a hemisphere of FreeSurfer's average subject.
 VERTICES = {"fsaverage": 163842, "fsaverage6": 40962, "fsaverage5": 10242, "fsaverage4": 2562, "fsaverage3": 642}
 
-#: Names of FreeSurfer's labels that are no region.
-NOWHERE = {"unknown", "Unknown", "???", "Medial_wall", "medial_wall"}
+#: Names of labels that are no region, of FreeSurfer's atlases, Yeo's and Schaefer's, and of our own maps.
+NOWHERE = {"unknown", "???", "medial_wall", "medialwall", "freesurfer_defined_medial_wall", "in no region"}
+NOWHERE |= {"background+freesurfer_defined_medial_wall", "background"}
+
+#: fsaverage at another density is another mesh.
+DENSITIES = {"10k": "fsaverage5", "41k": "fsaverage6", "164k": "fsaverage"}
+
+#: What an array of a run holds: numbers of a scan, whose kind may be left open.
+SCAN_INTENTS = {"NIFTI_INTENT_TIME_SERIES", "NIFTI_INTENT_NONE", "NIFTI_INTENT_NORMAL", "NIFTI_INTENT_ESTIMATE"}
 
 #: Bytes of a file looked at for what its first array says of itself.
 _BEGINNING = 1 << 20
@@ -87,7 +94,7 @@ def open_surfaces(left: Path, right: Path, space: str) -> SurfaceImage:
     ValueError
         Naming the file, if it is no GIFTI file of scans, or the hemispheres have other scans.
     """
-    (arrays, vertices, tr), other = (_beginning(path) for path in (left, right))
+    (arrays, vertices, tr), other = (_beginning(path, side) for path, side in ((left, "Left"), (right, "Right")))
     for path, count in ((left, vertices), (right, other[1])):
         if count != VERTICES.get(space, count):
             raise ValueError(
@@ -170,6 +177,13 @@ def vertex_labels(files: Sequence[Path], surface: Surface) -> tuple[npt.NDArray[
     ValueError
         If a file cannot be read, or has other vertices.
     """
+    if len(files) != 2 or any(
+        Path(path).name.startswith(wrong) for path, wrong in zip(files, ("rh.", "lh."), strict=True)
+    ):
+        raise ValueError(
+            "[study.surfaces] labels must be two files, of the left hemisphere and of the right; got "
+            f"{' and '.join(str(path) for path in files)}"
+        )
     labels: list[npt.NDArray[np.int32]] = []
     names: dict[int, str] = {}
     sides = (("lh", surface.left), ("rh", surface.right))
@@ -179,11 +193,14 @@ def vertex_labels(files: Sequence[Path], surface: Surface) -> tuple[npt.NDArray[
             raise ValueError(
                 f"[study.surfaces] labels must be of {surface}, hemisphere {side}; got {own.shape} vertices in {path}"
             )
+        unnamed = sorted(set(np.unique(own).tolist()) - set(table) - {0, -1})
+        if unnamed or not table:
+            raise ValueError(f"[study.surfaces] every label must have a name; got none for {unnamed[:5]} of {path}")
         numbered = np.zeros(len(own), np.int32)
         for label, name in table.items():
-            if name in NOWHERE:
+            if name.lower() in NOWHERE:
                 continue
-            names[len(names) + 1] = f"ctx_{side}_{name}"
+            names[len(names) + 1] = name if name.startswith(f"ctx_{side}_") else f"ctx_{side}_{name}"
             numbered[own == label] = len(names)
         labels.append(numbered)
     return np.concatenate(labels), names
@@ -193,10 +210,15 @@ def _annotation(path: Path) -> tuple[npt.NDArray[Any], dict[int, str]]:
     try:
         if path.name.endswith(".gii"):
             image: Any = nib.load(path)
-            return np.asarray(image.darrays[0].data), dict(image.labeltable.get_labels_as_dict())
+            own, table = np.asarray(image.darrays[0].data), dict(image.labeltable.get_labels_as_dict())
+            if not np.array_equal(own, np.rint(own)):
+                raise ValueError("labels that are no whole numbers")
+            return own.astype(np.int64), table
         freesurfer: Any = nib.freesurfer
         own, _, found = freesurfer.read_annot(path)
-    except (nib.filebasedimages.ImageFileError, expat.ExpatError, OSError, ValueError, IndexError) as error:
+    except Exception as error:  # nibabel raises a bare Exception for an annotation without its table of colours
+        if isinstance(error, FileNotFoundError):
+            raise
         raise ValueError(
             "[study.surfaces] labels of vertices must be FreeSurfer's .annot or .label.gii; got "
             f"'{' '.join(str(error).split())}' in {path}"
@@ -209,10 +231,24 @@ def _arrays(path: Path, expected: int) -> list[npt.NDArray[Any]]:
     try:
         image: Any = nib.load(path)
         arrays = [np.asarray(one.data) for one in image.darrays]
-    except (nib.filebasedimages.ImageFileError, expat.ExpatError, zlib.error, OSError, ValueError, KeyError) as error:
+        kinds = {str(nib.nifti1.intent_codes.niistring[one.intent]) for one in image.darrays}
+    except (
+        nib.filebasedimages.ImageFileError,
+        expat.ExpatError,
+        zlib.error,
+        OSError,
+        ValueError,
+        KeyError,
+        AttributeError,  # of an array whose data are empty
+    ) as error:
         raise ValueError(
             f"[study.surfaces] a run must be a whole GIFTI file; got '{' '.join(str(error).split())}' in {path}"
         ) from error
+    if not kinds <= SCAN_INTENTS:
+        raise ValueError(
+            f"[study.surfaces] every array of a run must be a scan; got {', '.join(sorted(kinds - SCAN_INTENTS))} in "
+            f"{path}"
+        )
     if len(arrays) == 1 and arrays[0].ndim == 2:
         arrays = list(arrays[0].T)
     if len(arrays) != expected:
@@ -222,7 +258,7 @@ def _arrays(path: Path, expected: int) -> list[npt.NDArray[Any]]:
     return arrays
 
 
-def _beginning(path: Path) -> tuple[int, int, float | None]:
+def _beginning(path: Path, side: str | None = None) -> tuple[int, int, float | None]:
     """Return scans, vertices and TR in seconds, from what stands before the first array: a run takes long to parse."""
     parser = expat.ParserCreate()
     root: dict[str, str] = {}
@@ -258,6 +294,12 @@ def _beginning(path: Path) -> tuple[int, int, float | None]:
                 read += len(chunk)
     except expat.ExpatError as error:
         raise ValueError(f"[study.surfaces] a run must be a GIFTI file; got '{error}' in {path}") from error
+    structure = pairs.get("AnatomicalStructurePrimary", "")
+    if side is not None and structure in ("CortexLeft", "CortexRight") and structure != f"Cortex{side}":
+        raise ValueError(
+            f"[study.surfaces] a file must be of the hemisphere that its name says, {side.lower()}; got {structure} in "
+            f"{path}"
+        )
     try:
         arrays, dimensions = int(root["NumberOfDataArrays"]), int(first["Dimensionality"])
         sizes = [int(first[f"Dim{axis}"]) for axis in range(dimensions)]
@@ -270,6 +312,11 @@ def _beginning(path: Path) -> tuple[int, int, float | None]:
     if (len(sizes) == 2 and arrays == 1) or (len(sizes) == 1 and arrays >= 1):
         scans = sizes[1] if len(sizes) == 2 else arrays
         # GIFTI gives TimeStep in milliseconds; 0 stands for "not given" in files of FreeSurfer.
+        if step is not None and step != 0 and not 50 <= step <= 60_000:
+            raise ValueError(
+                f"[study.surfaces] TimeStep must be milliseconds from scan to scan, from 50 to 60,000; got {step:g} in "
+                f"{path}"
+            )
         return scans, sizes[0], round(step / 1000, 6) if step else None
     raise ValueError(
         f"[study.surfaces] a run must hold an array of vertices for each scan; got {arrays} arrays, the first of "

@@ -74,7 +74,9 @@ def is_oriented(image: Any) -> bool:
 def in_mni(image: Any) -> bool:
     """Whether an image's header says that its coordinates are those of the MNI 152 template."""
     keys: Any = getattr(image.header, "keys", list)()
-    return any(int(image.header[code]) == MNI for code in ("sform_code", "qform_code") if code in keys)
+    # The form that gives the affine: the sform where there is one.
+    codes = [int(image.header[code]) for code in ("sform_code", "qform_code") if code in keys]
+    return next((code for code in codes if code > 0), 0) == MNI
 
 
 def forms_apart(image: Any) -> float:

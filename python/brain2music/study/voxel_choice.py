@@ -98,7 +98,12 @@ class VoxelChoice:
         if self._rois is None:
             return None, {}
         if isinstance(self._rois, tuple | list):
-            left, right = (_for_subject(path, subject) for path in self._rois)
+            given = [_for_subject(path, subject) for path in self._rois]
+            if len(given) != 2:
+                raise ValueError(
+                    f"[study.Study] rois of a surface must be two files, left and right; got {len(given)}: {self._rois}"
+                )
+            left, right = given
         elif self._rois == "destrieux":
             left, right = self._layout.destrieux_of(surface.space, subject)
         else:
