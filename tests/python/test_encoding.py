@@ -166,7 +166,7 @@ def test_maps_are_images_that_nilearn_reads(rng, tmp_path):
     nib.save(to_nifti(np.stack([r, -r]), mask), tmp_path / "maps.nii.gz")
     read = NiftiMasker(mask, standardize=None).fit().transform(tmp_path / "maps.nii.gz")
     np.testing.assert_allclose(read, [r, -r], rtol=1e-6)
-    with pytest.raises(ValueError, match=r"number for each of 40 voxels of the mask, .* float64 of shape \(39,\)"):
+    with pytest.raises(ValueError, match=r"number for each of 40 voxels of the mask, .* shape \(39,\)"):
         to_nifti(r[1:], mask)
     with pytest.raises(ValueError, match=r"number for each of 40 voxels or vertices; got shape \(39,\)"):
         encoder.to_nifti(r[1:], mask)

@@ -95,3 +95,14 @@ def test_nothing_goes_to_the_template_from_another_space(tmp_path):
         to_fsaverage5(np.ones(3), tmp_path / "mask.nii.gz")
     with pytest.raises(ValueError, match=r"each vertex of fsaverage5 .*; got shape \(3,\)"):
         to_fsaverage5(np.ones(3), Surface("fsaverage5", 10242, 10242))
+
+
+def test_the_form_that_gives_the_affine_says_the_space():
+    mask = in_mni(np.ones(SHAPE), code=1)
+    mask.header["qform_code"] = 4  # of another affine: nibabel takes the sform's
+    assert not on_template(mask)
+    mask.header["sform_code"] = 0
+    assert on_template(mask)
+    assert not on_template(Surface("fsaverage5", 5, 5))
+    with pytest.raises(ValueError, match="where must be a mask, its path or a Surface; got NoneType"):
+        on_template(None)

@@ -130,6 +130,13 @@ def test_tensors_do_as_arrays_do(made):
     ("changes", "problem"),
     [
         ({"held_out": 1}, "a number of folds from 2 to 10; got 1"),
+        ({"held_out": 2.5}, "got 2.5"),
+        ({"held_out": "genre"}, "got 'genre'"),
+        ({"held_out": np.array([None, *GENRES[1:]], object)}, "held_out must hold labels of one kind; got"),
+        ({"permutations": 98}, "permutations must be a whole number from 99; got 98"),
+        ({"permutations": 100.5}, "got 100.5"),
+        ({"random_state": np.random.default_rng(0)}, "random_state must be a whole number or None"),
+        ({"groups": 3}, r"groups must hold a label for each of 60 clips; got shape \(\)"),
         ({"held_out": 11}, "from 2 to 10; got 11"),
         ({"held_out": True}, "got True"),
         ({"groups": np.zeros(CLIPS)}, "from 2 to 1; got 1"),
@@ -176,3 +183,35 @@ def test_the_random_embedding_varies_as_the_real_one_does_and_predicts_nothing()
         np.testing.assert_allclose(part(drawn).std(axis=0), part(real).std(axis=0), rtol=0.05)
     np.testing.assert_array_equal(drawn, random_embedding(embeddings(real.astype(np.float32)), 0).values)
     assert abs(np.corrcoef(drawn[..., 0].ravel(), real[..., 0].ravel())[0, 1]) < 0.05
+
+
+def test_what_few_clips_cannot_tell_is_said():
+    rng = np.random.default_rng(1)
+    music = rng.standard_normal((15, WINDOWS, 3))
+    brain = np.repeat(music @ rng.standard_normal((3, 4)), 1, axis=2)
+    found = quiet(music, brain, np.repeat(np.arange(5), 3), random_state=0).significance
+    # Five folds of three clips, six orders each: z of 1/6 five times, over the root of ten.
+    least = stats.norm.sf(5 * stats.norm.isf(1 / 6) / np.sqrt(10))
+    np.testing.assert_allclose(found.p, least, rtol=1e-6)
+    assert f"no P can be below {least:.2g}" in found.notes[-1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        encoder = b2m.VoxelwiseEncoder(cv=3).fit(music[:12], brain[:12])
+    assert encoder.significance(music[12:], brain[12:]).notes == ("There are 6 orders alone: no P can be below 0.17.",)
+
+
+def test_small_folds_of_noise_are_not_called_improbable_or_certain():
+    p = []
+    for seed in range(12):
+        rng = np.random.default_rng([3, seed])
+        music, brain = rng.standard_normal((2, CLIPS, WINDOWS, 30))
+        found = quiet(music[..., :3], brain, np.arange(CLIPS) // 3, held_out=20, permutations=200, random_state=seed)
+        p.append(found.significance.p)
+    assert 0.35 < np.mean(p) < 0.75
+    assert (np.array(p) <= 0.05).mean() < 0.07
+
+
+def test_arrays_that_run_backwards_are_read_as_they_are(made):
+    music, brain = (values[::-1] for values in made)
+    found = quiet(music, brain, RUNS, random_state=0).significance
+    np.testing.assert_array_equal(found.p, quiet(music.copy(), brain.copy(), RUNS, random_state=0).significance.p)

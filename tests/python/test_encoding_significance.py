@@ -231,7 +231,9 @@ def test_voxels_that_do_not_vary_are_not_tested_and_listed():
     assert np.isnan(tested.p[2])
     assert np.isnan(tested.q[2])
     assert np.isfinite(np.delete(tested.p, 2)).all()
-    assert tested.notes == ("1 voxels do not vary, in predictions or test data, and were not tested.",)
+    assert tested.notes == (
+        "1 voxels do not vary, in predictions or test data, or are NaN there, and were not tested.",
+    )
 
 
 def rejected(studies, null):

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.collections import PolyCollection
+from mpl_toolkits.mplot3d import proj3d
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
+from nilearn import datasets
 
 from brain2music import plotting
 from brain2music.plotting import RegionScore
@@ -177,3 +179,31 @@ def test_regions_of_vertices_are_drawn_on_the_cortex():
     assert len(bare.axes) == 1
     with pytest.raises(ValueError, match=r"labels must be of the vertices of fsaverage5"):
         plotting.plot_roi_map({7: 0.2}, labels[:5], surface=FSAVERAGE5)
+
+
+def test_no_view_cuts_a_hemisphere_off():
+    figure = plotting.plot_cortex(np.linspace(0.2, 1, 20484), FSAVERAGE5)
+    figure.draw_without_rendering()
+    meshes = datasets.load_fsaverage("fsaverage5")["inflated"].parts
+    for axes, side in zip(figure.axes[:4], ("left", "left", "right", "right"), strict=True):
+        x, y, _ = proj3d.proj_transform(*meshes[side].coordinates.T, axes.get_proj())
+        place = axes.transData.transform(np.stack([x, y], axis=1))
+        box = axes.get_window_extent()
+        assert (place > (box.x0, box.y0)).all()
+        assert (place < (box.x1, box.y1)).all()
+        assert np.ptp(place[:, 0]) > 0.75 * figure.bbox.width / 4  # as large as its share of the figure
+        assert np.ptp(place[:, 0]) < figure.bbox.width / 4
+    labels = np.arange(20484) // 3000
+    regions = plotting.plot_roi_map({1: 0.2, 2: 0.1, 3: -0.2}, labels, surface=FSAVERAGE5)
+    regions.draw_without_rendering()
+    for text in regions.texts:
+        assert text.get_window_extent().y1 <= regions.bbox.y1
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.int32])
+def test_tensors_of_any_real_type_are_drawn(kind):
+    values = (torch.arange(20484) % 7).to(kind)
+    assert plotting.plot_cortex(values, FSAVERAGE5, kind="flat")
+    assert plotting.plot_density(values[:600], values[:600] * 2)
+    with pytest.raises(ValueError, match="values must hold real numbers; got complex"):
+        plotting.plot_cortex(values.to(torch.complex64), FSAVERAGE5)

@@ -58,7 +58,7 @@ def cortex(maps=None, **changes):
         "maps": maps or (one_map(), one_map(features=HOSTILE, scale=0.5), one_map("002", scale=0.2), *MORE),
         "colours": COLOURS,
         "regions": {"001": regions},
-        "region_names": {7: "planum temporale", 12: HOSTILE},
+        "region_names": {"001": {7: "planum temporale", 12: HOSTILE}},
     }
     return report.Cortex(**values | changes)
 
@@ -149,6 +149,13 @@ def test_subject_features_and_threshold_change_what_is_drawn(tab):
     tab.get_by_label("significant only").uncheck()
     _, third = pixels(tab)
     assert max(third) - min(third) > 50
+    click_middle(tab)
+    assert "in no region; subject 002" in tab.locator("output").inner_text()
+    tab.get_by_label("Features").select_option("space 3")  # which subject 002 has no map of
+    _, none = pixels(tab)
+    assert max(none) - min(none) < 5
+    tab.get_by_role("button", name="Largest score").click()
+    assert tab.locator("output tr").count() == 1
 
 
 @needs_browser
@@ -231,6 +238,8 @@ def test_a_page_without_a_cortex_does_not_carry_its_script():
     ("make", "problem"),
     [
         (lambda: cortex(title=" "), "must have a title and a map"),
+        (lambda: cortex(maps=(one_map(), one_map())), "one map of a feature space; got two of 001, music"),
+        (lambda: cortex(mesh=report.CortexMesh((np.zeros((65537, 3)),) * 2, (FACES,) * 2, (POINTS,) * 2)), "65,536"),
         (lambda: cortex(maps=(one_map(scores=np.zeros(3)),)), r"the mesh's 1200 vertices; got shape \(3,\)"),
         (lambda: cortex(maps=(one_map(significant=np.zeros(3, bool)),)), "the mesh's 1200 vertices"),
         (lambda: cortex(regions={"001": np.zeros(4)}), "the mesh's 1200 vertices"),

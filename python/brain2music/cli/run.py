@@ -63,10 +63,18 @@ def _add_study(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stimuli", help="GTZAN's folder; by default STUDY/stimuli")
     parser.add_argument("--derivatives", help="fMRIPrep's folder; by default STUDY/derivatives")
     parser.add_argument("--captions", help="CSV of captions; by default STUDY/captions.csv")
-    parser.add_argument("--rois", help="destrieux, or a labelled image with names in a TSV beside it")
+    parser.add_argument(
+        "--rois",
+        nargs="+",
+        action=_OneOrMore,
+        help="destrieux, or a labelled image with names in a TSV beside it; of surfaces two files, left and right",
+    )
     parser.add_argument("--mask", help="image of the voxels to keep, on the BOLD's grid; by default those in a region")
     parser.add_argument("--mask-threshold", type=float, help="keep voxels of the mask above it, as 0.5")
-    parser.add_argument("--space", help="space of the preprocessed BOLD, such as T1w, where there are several")
+    parser.add_argument(
+        "--space",
+        help="space of the preprocessed BOLD, where there are several: T1w, MNI152NLin2009cAsym:res-2, fsaverage5",
+    )
     parser.add_argument("--assume-aligned", action="store_const", const=True, help="the BOLD images are aligned")
     parser.add_argument(
         "--assume-same-grid",
@@ -83,6 +91,14 @@ def _add_study(parser: argparse.ArgumentParser) -> None:
         metavar="ENTITIES",
         help="leave a run out, such as sub-01_task-Training_run-03; may be given several times",
     )
+    parser.add_argument(
+        "--select", nargs="+", metavar="ENTITY", help="read images with this entity alone, such as dir-AP or echo-2"
+    )
+    parser.add_argument("--events", help="JSON file of rules: how the events files are written (EventRules)")
+    parser.add_argument(
+        "--confounds", nargs="+", metavar="COLUMN", help="columns of fMRIPrep's confounds to regress out"
+    )
+    parser.add_argument("--min-regions", type=int, help="fewest regions of an atlas; by default 20")
     parser.add_argument(
         "--embeddings", nargs="+", help="roles of the bundle to decode; the first one retrieves and generates"
     )
@@ -110,6 +126,13 @@ def _add_study(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-held-out-genres", dest="held_out_genres", action="store_const", const=False, help="leave that part out"
     )
+
+
+class _OneOrMore(argparse.Action):
+    """Keep one value as it is, and several as a list."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        setattr(namespace, self.dest, values[0] if len(values) == 1 else values)
 
 
 def _folds(text: str) -> str | int:

@@ -20,8 +20,8 @@ def mean_embedding(embeddings: Embeddings) -> Embeddings:
         Of the same shape. It only knows how far into a clip a window lies: an encoder that scores with it has learnt
         the response to the beginning of a clip, whatever the clip.
     """
-    mean = embeddings.values.mean(axis=0, keepdims=True)
-    values = np.broadcast_to(mean, embeddings.values.shape).copy()
+    mean = embeddings.values.mean(axis=0, keepdims=True, dtype=np.float64)
+    values = np.broadcast_to(mean, embeddings.values.shape).astype(embeddings.values.dtype)
     return Embeddings(values, embeddings.clip_ids, embeddings.window, embeddings.hop)
 
 
@@ -40,7 +40,7 @@ def random_embedding(embeddings: Embeddings, random_state: int | None = None) ->
         Of the same shape. A clip has a number of its own in each dimension, and each of its windows another beside it:
         they vary between clips, and within a clip, as the real ones do.
     """
-    values = embeddings.values
+    values = embeddings.values.astype(np.float64)
     random = np.random.default_rng(random_state)
     clips, windows, dimensions = values.shape
     means = values.mean(axis=1)
@@ -48,5 +48,5 @@ def random_embedding(embeddings: Embeddings, random_state: int | None = None) ->
     within = random.standard_normal((clips, windows, dimensions))
     within -= within.mean(axis=1, keepdims=True)
     within *= (values - means[:, None]).std(axis=(0, 1)) * np.sqrt(windows / max(windows - 1, 1))
-    drawn = (values.mean(axis=(0, 1)) + between + within).astype(values.dtype)
+    drawn = (values.mean(axis=(0, 1)) + between + within).astype(embeddings.values.dtype)
     return Embeddings(drawn, embeddings.clip_ids, embeddings.window, embeddings.hop)

@@ -6,8 +6,8 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
-import torch
 
+from brain2music.encoding.maps import real_numbers
 from brain2music.study.surfaces import VERTICES, Surface
 from brain2music.study.volumes import in_mni
 
@@ -33,7 +33,14 @@ def on_template(where: Any) -> bool:
     bool
         For a volume, whether its header says MNI 152 (``sform_code`` or ``qform_code`` 4).
     """
-    return where.space in _NESTED if isinstance(where, Surface) else in_mni(_image(where))
+    if isinstance(where, Surface):
+        return where.space in _NESTED and {where.left, where.right} == {VERTICES[where.space]}
+    image = _image(where)
+    if not hasattr(image, "header"):
+        raise ValueError(
+            f"[encoding.on_template] where must be a mask, its path or a Surface; got {type(where).__name__}"
+        )
+    return in_mni(image)
 
 
 def to_fsaverage5(values: Any, where: Any, discrete: bool = False) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
@@ -63,11 +70,12 @@ def to_fsaverage5(values: Any, where: Any, discrete: bool = False) -> tuple[npt.
     Notes
     -----
     MNI 152 and FreeSurfer's average subject are two templates: places differ by some millimetres, as in all projections
-    of this kind. nilearn's ``vol_to_surf`` gives the same with ``kind="depth"`` and these depths, where all samples lie
-    in the mask (but its ``"nearest_most_frequent"`` takes the most frequent sample, the smallest where all differ).
+    of this kind. The mean over the depths is that of nilearn's ``vol_to_surf`` with ``kind="depth"``, one depth at a
+    time, and ``interpolation="nearest_most_frequent"``: of one sample that is the nearest voxel, where all lie in the
+    mask.
     """
     if not on_template(where):
-        space = where.space if isinstance(where, Surface) else "a space that its header does not call MNI 152"
+        space = where if isinstance(where, Surface) else "a space that its header does not call MNI 152"
         raise ValueError(
             f"[encoding.to_fsaverage5] values must lie in MNI 152 or on fsaverage, to go to its cortex; got {space}"
         )
@@ -75,7 +83,9 @@ def to_fsaverage5(values: Any, where: Any, discrete: bool = False) -> tuple[npt.
         return _first_vertices(values, where)
     image = _image(where)
     inside = np.asanyarray(image.dataobj) > 0
-    array = _array(values)
+    if inside.ndim != 3:
+        raise ValueError(f"[encoding.to_fsaverage5] the mask must be three-dimensional; got shape {inside.shape}")
+    array = real_numbers(values, "[encoding.to_fsaverage5] values")
     if array.shape != (int(inside.sum()),):
         raise ValueError(
             f"[encoding.to_fsaverage5] values must be a number for each of {int(inside.sum())} voxels of the mask; got "
@@ -112,7 +122,7 @@ def _on_mesh(
 
 
 def _first_vertices(values: Any, where: Surface) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    array = _array(values)
+    array = real_numbers(values, "[encoding.to_fsaverage5] values")
     if array.shape != where.shape:
         raise ValueError(
             f"[encoding.to_fsaverage5] values must be a number for each vertex of {where}; got shape {array.shape}"
@@ -120,10 +130,6 @@ def _first_vertices(values: Any, where: Surface) -> tuple[npt.NDArray[Any], npt.
     count = VERTICES["fsaverage5"]
     left, right = array[: where.left].astype(np.float32), array[where.left :].astype(np.float32)
     return left[:count], right[:count]
-
-
-def _array(values: Any) -> npt.NDArray[np.float64]:
-    return np.asarray(values.detach().cpu() if isinstance(values, torch.Tensor) else values, np.float64)
 
 
 def _image(where: Any) -> Any:

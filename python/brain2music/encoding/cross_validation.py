@@ -1,5 +1,6 @@
 """Cross-validation over all clips: every clip is predicted by an encoder that did not see it."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +12,15 @@ from sklearn.model_selection import GroupKFold  # type: ignore[import-untyped]
 
 from brain2music.encoding.rates import benjamini_hochberg
 from brain2music.encoding.rows import Rows, as_rows
-from brain2music.encoding.significance import Significance
+from brain2music.encoding.significance import RARE, Significance
 from brain2music.encoding.voxelwise_encoder import VoxelwiseEncoder
 
 __all__ = ["CrossValidated", "cross_validate"]
 
 _WHERE = "encoding.cross_validate"
+
+#: Fewer orders make P too coarse to be added up over folds.
+_FEWEST = 99
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +108,10 @@ def cross_validate(
     """
     from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
+    if isinstance(permutations, bool) or not isinstance(permutations, int | np.integer) or permutations < _FEWEST:
+        raise ValueError(f"[{_WHERE}] permutations must be a whole number from {_FEWEST}; got {permutations!r}")
+    if random_state is not None and not isinstance(random_state, int | np.integer):
+        raise ValueError(f"[{_WHERE}] random_state must be a whole number or None; got {random_state!r}")
     rows = as_rows(features, responses, None, None, encoder.tr, _WHERE)
     if np.ndim(responses) == 2:
         raise ValueError(f"[{_WHERE}] features and responses must be of clips, (clips, windows, ...); got rows")
@@ -111,19 +119,26 @@ def cross_validate(
     x = rows.features.reshape(rows.clips, rows.windows, -1)
     y = rows.responses.reshape(rows.clips, rows.windows, -1)
     folds = _folds(rows.clips, runs, labels, held_out)
-    parts = []
+    parts, orders = [], []
     for number, (label, held) in enumerate(tqdm(folds, unit="fold", disable=not progress)):
         own: VoxelwiseEncoder = clone(encoder)
         own.fit(x[~held], y[~held], groups=None if runs is None else runs[~held])
-        seed = None if random_state is None else random_state + number
+        seed = None if random_state is None else int(random_state) + number
         tested = own.significance(x[held], y[held], permutations=permutations, tail=tail, random_state=seed)
+        orders.append(tested.permutations)
         parts.append((label, *(_array(values) for values in (tested.score, tested.p, tested.p_max))))
     names, scores, p, largest = (np.array(each) for each in zip(*parts, strict=True))
-    together = _combined(p, permutations)
+    together = _combined(p, np.array(orders))
     untested = int(np.isnan(together).sum())
     notes = rows.notes
     if untested:
         notes = (*notes, f"{untested} voxels do not vary, in a fold or its predictions, and were not tested.")
+    # Where all orders of a fold's few clips were compared, P has a smallest value.
+    sizes = [int(held.sum()) for _, held in folds]
+    bounded = all(math.factorial(min(size, 20)) == count for size, count in zip(sizes, orders, strict=True))
+    least = float(_combined(1 / np.array(orders, float)[:, None], np.array(orders))[0]) if bounded else 0.0
+    if least > RARE:
+        notes = (*notes, f"Folds of {min(sizes)} to {max(sizes)} clips have few orders: no P can be below {least:.2g}.")
     significance = Significance(
         score=np.where(np.isnan(together), np.nan, scores.mean(axis=0)),
         p=together,
@@ -138,12 +153,12 @@ def cross_validate(
     return CrossValidated(names, scores, p, significance)
 
 
-def _combined(p: npt.NDArray[np.float64], permutations: int) -> npt.NDArray[np.float64]:
-    """Return Stouffer's P of folds (k, t), with twice the variance of independent folds."""
+def _combined(p: npt.NDArray[np.float64], orders: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Return Stouffer's P of folds (k, t), each of so many orders, with twice the variance of independent folds."""
     from scipy.stats import norm  # type: ignore[import-untyped]
 
     # P of permutations can be 1, and P of a tail can round to 0: neither may outweigh all other folds.
-    z = norm.isf(p.clip(1e-300, permutations / (permutations + 1)))
+    z = norm.isf(p.clip(1e-300, (orders / (orders + 1))[:, None]))
     return np.asarray(norm.sf(z.sum(axis=0) / np.sqrt(2 * len(p))), np.float64)
 
 
@@ -152,12 +167,17 @@ def _folds(
 ) -> list[tuple[Any, npt.NDArray[np.bool_]]]:
     """Return which clips are held out together."""
     if labels is not None:
+        if labels.dtype.kind == "O" and len({type(label) for label in labels.tolist()}) > 1:
+            raise ValueError(
+                f"[{_WHERE}] held_out must hold labels of one kind; got {sorted(map(str, set(labels)))[:5]}"
+            )
         folds = [(label, labels == label) for label in np.unique(labels).tolist()]
     else:
         together = np.arange(clips) if runs is None else runs
         most = len(np.unique(together))
         held_out = min(5, most) if held_out is None else held_out
-        if isinstance(held_out, bool) or not 2 <= held_out <= most:
+        whole = isinstance(held_out, int | np.integer) and not isinstance(held_out, bool)
+        if not whole or not 2 <= held_out <= most:
             raise ValueError(f"[{_WHERE}] held_out must be a number of folds from 2 to {most}; got {held_out!r}")
         split = GroupKFold(int(held_out)).split(together, groups=together)
         folds = [(number, np.isin(np.arange(clips), held)) for number, (_, held) in enumerate(split)]
@@ -172,7 +192,7 @@ def _folds(
 
 def _kept(values: Any, rows: Rows, name: str) -> npt.NDArray[Any] | None:
     """Return labels of the clips that were kept; None for a number."""
-    if values is None or np.ndim(values) == 0:
+    if values is None or (name == "held_out" and np.ndim(values) == 0):
         return None
     labels = np.asarray(values)
     if labels.shape != rows.whole.shape:

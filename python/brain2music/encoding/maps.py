@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-__all__ = ["to_gifti", "to_nifti"]
+__all__ = ["real_numbers", "to_gifti", "to_nifti"]
 
 nib: Any = nibabel  # parts of it have no types
 
@@ -89,12 +89,24 @@ def to_gifti(values: Any, vertices: int | None = None) -> tuple[Any, Any]:
     return images[0], images[1]
 
 
+def real_numbers(values: Any, what: str) -> npt.NDArray[np.float64]:
+    """Return an array or tensor of any real type as float64."""
+    if isinstance(values, torch.Tensor):
+        values = values.detach().cpu()
+        array = np.asarray(values if values.is_complex() else values.double())
+    else:
+        array = np.asarray(values)
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"{what} must hold real numbers; got {array.dtype}")
+    return array.astype(np.float64)
+
+
 def _maps(values: Any, expected: int, where: str, what: str) -> npt.NDArray[np.float32]:
     """Return (maps, v) float32."""
-    array = np.asarray(values.detach().cpu() if isinstance(values, torch.Tensor) else values)
-    if array.ndim not in (1, 2) or array.shape[-1] != expected or array.dtype.kind not in "fiub":
+    array = real_numbers(values, f"[encoding.{where}] values")
+    if array.ndim not in (1, 2) or array.shape[-1] != expected:
         raise ValueError(
             f"[encoding.{where}] values must be a number for each of {expected} {what}, or several maps of them; got "
-            f"{array.dtype} of shape {array.shape}"
+            f"shape {array.shape}"
         )
     return np.atleast_2d(array).astype(np.float32)

@@ -127,6 +127,10 @@ def _plain(values: Any, name: str, where: str) -> Any:
     values = np.asarray(values)
     if values.dtype.kind not in "fiub":
         raise ValueError(f"[{where}] {name} must hold real numbers; got {values.dtype}")
+    if not values.size:
+        raise ValueError(f"[{where}] {name} must not be empty; got shape {values.shape}")
+    if any(stride < 0 for stride in values.strides):  # PyTorch knows none
+        values = values.copy()
     return values if values.dtype in (np.float32, np.float64) else values.astype(np.float32)
 
 

@@ -15,6 +15,10 @@ from brain2music.encoding.rates import benjamini_hochberg
 __all__ = ["Significance", "clip_orders", "independent_gaussian_p", "shifted_orders"]
 
 
+#: A smallest possible P above which a user must be told.
+RARE = 0.01
+
+
 @dataclass(frozen=True, eq=False)
 class Significance:
     """What a test of an encoding model says of each voxel.
@@ -76,10 +80,15 @@ class Significance:
         return values <= level
 
 
-def found(test: dict[str, Any], null: str, permutations: int, what: str) -> Significance:
-    """Return what the compiled test found, with rates over the voxels that were tested."""
+def found(test: dict[str, Any], null: str, permutations: int, what: str, least: float | None = None) -> Significance:
+    """Return what the compiled test found, with rates over the voxels that were tested.
+
+    ``least`` is the smallest P that the test can give, if all orders were compared.
+    """
     untested = int(torch.as_tensor(test["score"]).isnan().sum())
-    notes = (f"{untested} voxels do not vary, in {what}, and were not tested.",) if untested else ()
+    notes = (f"{untested} voxels do not vary, in {what}, or are NaN there, and were not tested.",) if untested else ()
+    if least is not None and least > RARE:
+        notes = (*notes, f"There are {permutations} orders alone: no P can be below {least:.2g}.")
     return Significance(
         test["score"],
         test["p"],

@@ -279,7 +279,8 @@ class VoxelwiseEncoder(BaseEstimator):  # type: ignore[misc]
             all_orders=everything,
             tail=tail and null == "clips",
         )
-        return found(test, null, len(orders), "predictions or test data")
+        least = 1 / len(orders) if everything else None
+        return found(test, null, len(orders), "predictions or test data", least)
 
     def to_nifti(self, values: Any, mask: Any) -> Any:
         """Lay a number for each voxel out as a volume: :func:`brain2music.encoding.to_nifti`.

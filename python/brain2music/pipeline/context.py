@@ -65,6 +65,10 @@ class Context:
             motion=chosen.motion,
             cache=self.out / "responses",
             exclude_runs=chosen.exclude_runs,
+            select=dict(entry.split("-", 1) for entry in chosen.select) or None,
+            events=chosen.events,
+            confounds=chosen.confounds,
+            min_regions=chosen.min_regions,
         )
 
     @cached_property

@@ -188,5 +188,5 @@ def _load(folder: Path, subject: str, role: str) -> Decoded:
         rois=tuple(about["rois"]),
         notes=tuple(about["notes"]),
         folder=folder,
-        surface=None if about["surface"] is None else Surface(**about["surface"]),
+        surface=None if about.get("surface") is None else Surface(**about["surface"]),
     )

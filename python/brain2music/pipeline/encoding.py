@@ -54,6 +54,8 @@ _COLUMNS = {
     "ceiling_mean": "Mean over voxels of the largest r that the repeats of the test clips allow.",
 }
 
+_COLUMNS_OF_TESTS = {"all": "run by run", "genre": "genre by genre"}
+
 _REGION_COLUMNS = {
     "subject": "Label of the subject.",
     "features": "Feature space, as in encode.tsv.",
@@ -150,7 +152,9 @@ def encode(context: Context, subject: str, features: str) -> Encoded:
         tests = {"test": tested}
         few = _few(brain) if by_genre else []
         if first:
-            tests |= _cross_validated(context, encoder, brain, (train, test), by_genre and not few)
+            more, left_out = _cross_validated(context, encoder, brain, (train, test), by_genre and not few)
+            tests |= more
+            few += left_out
         folder.mkdir()
         encoder.save(folder / "encoder.safetensors")
         _save(folder, brain, tests, ceiling)
@@ -230,8 +234,8 @@ def _cross_validated(
     brain: Responses,
     features: tuple[Embeddings, Embeddings],
     by_genre: bool,
-) -> dict[str, Significance]:
-    """Test on all clips: by folds of runs, and with each genre held out."""
+) -> tuple[dict[str, Significance], list[str]]:
+    """Test on all clips: by folds of runs, and with each genre held out; and say which test could not be made."""
     train, test = features
     every = np.concatenate([train.values, test.values])
     clips = Embeddings(every, (*train.clip_ids, *test.clip_ids), train.window, train.hop)
@@ -240,19 +244,24 @@ def _cross_validated(
     runs = np.concatenate([brain.train_clips.run, np.full(len(test.clip_ids), brain.train_clips.run.max() + 1)])
     genres = np.concatenate([brain.train_clips.genre, brain.test_clips.genre])
     ways: dict[str, Any] = {"all": None} | ({"genre": genres} if by_genre else {})
-    return {
-        name: cross_validate(
-            encoder,
-            clips,
-            responses,
-            runs,
-            held_out=held_out,
-            permutations=_PERMUTATIONS,
-            random_state=context.settings.seed,
-            progress=context.progress,
-        ).significance
-        for name, held_out in ways.items()
-    }
+    tests, left_out = {}, []
+    for name, held_out in ways.items():
+        try:
+            found = cross_validate(
+                encoder,
+                clips,
+                responses,
+                runs,
+                held_out=held_out,
+                permutations=_PERMUTATIONS,
+                random_state=context.settings.seed,
+                progress=context.progress,
+            )
+        except ValueError as error:  # folds of too few clips or runs; the test clips are tested all the same
+            left_out.append(f"Encoding was not tested on all clips, {_COLUMNS_OF_TESTS[name]}: {error}")
+        else:
+            tests[name] = found.significance
+    return tests, left_out
 
 
 def _few(brain: Responses) -> list[str]:

@@ -73,13 +73,14 @@ def _maps(draw: Writer, first: Sequence[Encoded], names: dict[str, str]) -> tupl
     for one in first[:3]:
         voxels = one.voxels
         ways = [("", "inflated", "test clips")]
-        if one is first[0]:
+        if one is first[0] and "r-all" in voxels:
             ways.append(("-all", "flat" if on_template(one.where) else "inflated", "all clips, each held out"))
         for ending, kind, clips in ways:
             r, significant = voxels[f"r{ending}"], voxels[f"q{ending}"] <= _LEVEL
             label = f"Pearson's r on {clips}, {names[one.features]}"
             drawn = plotting.plot_cortex(r, one.where, significant, kind=kind, label=label)
-            figures.append(draw.cortex(drawn, one.subject, clips, r, significant))
+            what = "vertices" if isinstance(one.where, Surface) else "voxels"
+            figures.append(draw.cortex(drawn, one.subject, clips, r, significant, what, on_template(one.where)))
     return tuple(figures)
 
 
@@ -148,7 +149,7 @@ def _cortex(found: Sequence[Encoded], names: dict[str, str]) -> pages.Cortex:
     sides = ("left", "right")
     subjects = list(dict.fromkeys(one.subject for one in found))
     maps, regions = [], {}
-    region_names: dict[int, str] = {}
+    region_names: dict[str, dict[int, str]] = {}
     for one in found:
         if one.subject not in subjects[:_TURNED]:
             continue
@@ -163,13 +164,14 @@ def _cortex(found: Sequence[Encoded], names: dict[str, str]) -> pages.Cortex:
         if one.subject not in regions and voxels["region"].any():
             labels = np.concatenate(to_fsaverage5(voxels["region"], where, discrete=True))
             regions[one.subject] = np.nan_to_num(labels).astype(int)
-            region_names.update(one.region_names)
+            region_names[one.subject] = one.region_names
+    vertices = isinstance(found[0].where, Surface)
+    taken = "" if vertices else " A vertex takes the mean of the voxels between white matter and the brain's surface."
     left_out = f" Shown are {_TURNED} of {len(subjects)} subjects." if len(subjects) > _TURNED else ""
     return pages.Cortex(
         title="The cortex, to turn",
         caption="Pearson's r on test clips, or on all clips by cross-validation, on the inflated cortex of fsaverage5; "
-        "furrows are dark grey. A click on the cortex shows the scores of all feature spaces there. A vertex takes the "
-        f"mean of the voxels between white matter and the brain's surface.{left_out}",
+        f"furrows are dark grey. A click on the cortex shows the scores of all feature spaces there.{taken}{left_out}",
         mesh=pages.CortexMesh(
             coordinates=tuple(meshes[side].coordinates for side in sides),
             faces=tuple(meshes[side].faces for side in sides),

@@ -103,17 +103,26 @@ class Writer:
         )
 
     def cortex(
-        self, drawn: Drawn, subject: str, clips: str, r: npt.NDArray[Any], significant: npt.NDArray[np.bool_]
+        self,
+        drawn: Drawn,
+        subject: str,
+        clips: str,
+        r: npt.NDArray[Any],
+        significant: npt.NDArray[np.bool_],
+        what: str,
+        on_cortex: bool,
     ) -> pages.Figure:
-        """Take a map of the cortex."""
+        """Take a map of the cortex, or slices, of voxels or vertices."""
+        grey = " Dark grey: furrows." if on_cortex else " Grey: not significant."
         best = float(np.nanmax(r[significant], initial=0))
         return self._figure(
             f"cortex-{clips.partition(' ')[0]}_sub-{subject}",
             drawn,
-            f"Voxels predicted, sub-{subject}, {clips}",
+            f"{what.capitalize()} predicted, sub-{subject}, {clips}",
             f"Pearson's r of predicted and measured responses on {clips}, where it is significant (false discovery "
-            "rate 0.05). Dark grey: furrows.",
-            f"Map of the cortex: {int(significant.sum())} of {len(r)} voxels are coloured, up to r = {best:.2f}.",
+            f"rate 0.05).{grey}",
+            f"{'Map of the cortex' if on_cortex else 'Slices'}: {int(significant.sum())} of {len(r)} {what} are "
+            f"coloured, up to r = {best:.2f}.",
             wide=True,
         )
 

@@ -37,7 +37,8 @@ def report(context: Context) -> Path:
         _retrieval(context, decoded, summaries),
     ]
     told: list[Decoded | Encoded] = [*decoded]
-    if context.settings.encoding:
+    fewest = min(len(one.test) for one in decoded)
+    if context.settings.encoding and fewest >= 3:
         sections.insert(3, encoding_section(context))
         told += [encode(context, subject, role) for subject in context.subjects]
     if context.generates:
@@ -54,7 +55,10 @@ def report(context: Context) -> Path:
         sections=tuple(sections),
         settings={name: _shown(value) for name, value in context.settings.as_json().items()},
         versions={name: str(version) for name, version in versions().items()},
-        notes=tuple(dict.fromkeys(f"sub-{one.subject}: {note}" for one in told for note in one.notes)),
+        notes=(
+            *dict.fromkeys(f"sub-{one.subject}: {note}" for one in told for note in one.notes),
+            *([] if fewest >= 3 else [f"No encoding models: {fewest} test clips are too few to test them on."]),
+        ),
     )
     return pages.write(page, context.out / "report.html")
 

@@ -29,6 +29,14 @@ class Settings:
         All by default.
     exclude_runs : tuple of str
         Runs to leave out, by their entities, as for ``b2m.Study``.
+    select : tuple of str
+        Entities that images must have, such as ``dir-AP``, as for ``b2m.Study``.
+    events : str, optional
+        JSON file of ``b2m.EventRules``: how the events files are written.
+    confounds : tuple of str
+        Columns of fMRIPrep's confounds to regress out, as for ``b2m.Study``.
+    min_regions : int
+        Fewest regions of an atlas, as for ``b2m.Study``.
     bundle : str, optional
         Folder of trained networks, or the name of a bundle that comes with brain2music: "composer", the default, or
         "acoustic".
@@ -82,7 +90,7 @@ class Settings:
     stimuli: str | None = None
     derivatives: str | None = None
     captions: str | None = None
-    rois: str = "destrieux"
+    rois: str | tuple[str, ...] = "destrieux"
     mask: str | None = None
     mask_threshold: float | None = None
     space: str | None = None
@@ -91,6 +99,10 @@ class Settings:
     motion: str | None = None
     subjects: tuple[str, ...] | None = None
     exclude_runs: tuple[str, ...] = ()
+    select: tuple[str, ...] = ()
+    events: str | None = None
+    confounds: tuple[str, ...] = ()
+    min_regions: int = 20
     bundle: str | None = None
     corpus: str | None = None
     include_stimuli: bool = False
@@ -113,11 +125,14 @@ class Settings:
     def __post_init__(self) -> None:
         for name in ("delay_scans", "seed"):
             self._whole(name, 0)
-        for name in ("n_rois", "neighbours", "examples", "samples"):
+        for name in ("n_rois", "neighbours", "examples", "samples", "min_regions"):
             self._whole(name, 1)
         for name, values in (("embeddings", self.embeddings), ("conditioning", self.conditioning)):
             if values is not None and (not values or len(set(values)) < len(values)):
                 raise ValueError(f"[{_WHERE}] {name} must be one or more, each once; got {values}")
+        wrong = [entry for entry in self.select if not all(entry.partition("-")[::2])]
+        if wrong:
+            raise ValueError(f"[{_WHERE}] select must be entities such as dir-AP; got {wrong[0]!r}")
         unknown = [way for way in self.conditioning if way not in CONDITIONINGS]
         if unknown:
             raise ValueError(f"[{_WHERE}] conditioning must be among {', '.join(CONDITIONINGS)}; got {unknown[0]!r}")
@@ -168,7 +183,7 @@ def _fits(value: Any, kind: str) -> bool:
     """Whether a value has the type of a field, as it is written above."""
     if value is None:
         return "None" in kind
-    if kind.startswith("tuple"):
+    if kind.startswith("tuple") or (isinstance(value, list | tuple) and "tuple" in kind):
         inner = float | int if "float" in kind else str
         return isinstance(value, list | tuple) and all(isinstance(each, inner) for each in value)
     if isinstance(value, bool):

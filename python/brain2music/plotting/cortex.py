@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 
 from brain2music.encoding import on_template, to_fsaverage5, to_nifti
+from brain2music.encoding.maps import real_numbers
 from brain2music.plotting.slices import draw_slices, upright
 from brain2music.plotting.style import TWO_COLUMNS, house_style, new_figure
 from brain2music.study import Surface
@@ -22,6 +23,9 @@ __all__ = ["draw_inflated", "plot_cortex"]
 
 #: Hemispheres and sides of the inflated surface, as a journal shows them.
 _VIEWS = (("left", "lateral"), ("left", "medial"), ("right", "medial"), ("right", "lateral"))
+
+#: How much larger than its place the axes of a view are, and a view in its axes.
+_WIDER, _ZOOM = 1.6, 1.22
 
 OWN_SPACE = "These voxels lie in a space of their own, not in MNI 152: slices, in place of an average brain's cortex."
 NO_MESH = "There is no mesh of {space} here to draw on: bring the data to fsaverage5 or MNI 152."
@@ -68,12 +72,13 @@ def plot_cortex(
     Raises
     ------
     ValueError
-        If there is nothing to draw, or vertices lie on a mesh that is not here.
+        If shapes do not fit, or vertices lie on a mesh that is not here. Where nothing is significant, the cortex is
+        drawn without a colour.
     """
     name = "plotting.plot_cortex"
     if kind not in ("inflated", "flat"):
         raise ValueError(f"[{name}] kind must be 'inflated' or 'flat'; got {kind!r}")
-    array = np.asarray(values.detach().cpu() if isinstance(values, torch.Tensor) else values, np.float64)
+    array = real_numbers(values, f"[{name}] values")
     if array.ndim != 1:
         raise ValueError(f"[{name}] values must be of shape (v,); got {array.shape}")
     drawn = np.isfinite(array) if significant is None else np.isfinite(array) & _flags(significant, array.shape, name)
@@ -109,7 +114,7 @@ def _flags(significant: Any, shape: tuple[int, ...], name: str) -> npt.NDArray[n
 def _colours(drawn: npt.NDArray[np.float64], vmax: float | None, name: str) -> tuple[Normalize, Colormap, str]:
     """Return norm, colours, and the ends of the bar that values lie beyond."""
     largest = float(np.abs(drawn).max()) if len(drawn) else 1.0
-    if vmax is not None and not vmax > 0:
+    if vmax is not None and (not isinstance(vmax, int | float | np.number) or not 0 < vmax < np.inf):
         raise ValueError(f"[{name}] vmax must be above 0; got {vmax!r}")
     top = vmax if vmax is not None else largest or 1.0
     below = bool(len(drawn)) and bool(drawn.min() < 0)
@@ -152,7 +157,10 @@ def draw_inflated(
 
     meshes, depth = _meshes()
     for number, (side, view) in enumerate(_VIEWS):
-        axes: Any = figure.add_axes((number / len(_VIEWS), bottom, 1 / len(_VIEWS), top - bottom), projection="3d")
+        # nilearn leaves a wide margin; axes that are larger than their place, and overlap, cut nothing off.
+        width, height = 1 / len(_VIEWS), top - bottom
+        left, low = (number - (_WIDER - 1) / 2) * width, bottom - (_WIDER - 1) / 2 * height
+        axes: Any = figure.add_axes((left, low, _WIDER * width, _WIDER * height), projection="3d")
         shown = sides[side == "right"]
         empty = not np.isfinite(shown).any()
         plotting.plot_surf_stat_map(
@@ -172,7 +180,8 @@ def draw_inflated(
         )
         for collection in axes.collections:
             collection.set_rasterized(True)  # forty thousand faces would make an SVG of 15 MB
-        axes.set_box_aspect(None, zoom=1.65)  # nilearn leaves a wide margin
+        axes.set_box_aspect(None, zoom=_ZOOM)
+        axes.patch.set_visible(False)  # it would hide what lies beside
         figure.text((number + 0.5) / len(_VIEWS), top, f"{side}, {view}", ha="center", va="bottom")
 
 
@@ -218,6 +227,8 @@ def _slices(
     colours: Colormap,
     name: str,
 ) -> None:
+    if not len(array):
+        raise ValueError(f"[{name}] the mask must hold a voxel; got none")
     image: Any = to_nifti(np.where(drawn, array, np.nan), where)
     inside: Any = to_nifti(np.ones(len(array)), where)
     volume = upright(np.asarray(image.dataobj), image.affine)

@@ -3,11 +3,10 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import torch
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
+from brain2music.encoding.maps import real_numbers
 from brain2music.plotting.style import CHANCE, INK, ONE_COLUMN, house_style, new_figure
 
 __all__ = ["plot_density"]
@@ -47,7 +46,9 @@ def plot_density(
         If shapes differ, or no voxel is left.
     """
     name = "plotting.plot_density"
-    first, second = (_numbers(values) for values in (x, y))
+    first, second = (real_numbers(values, f"[{name}] {axis}") for values, axis in ((x, "x"), (y, "y")))
+    if len(labels) != 2 or bins < 1:
+        raise ValueError(f"[{name}] there must be two labels, and a bin or more; got {labels} and {bins}")
     if first.ndim != 1 or first.shape != second.shape:
         raise ValueError(f"[{name}] x and y must be of one shape (v,); got {first.shape} and {second.shape}")
     chosen = np.ones(first.shape, bool) if significant is None else np.asarray(significant)
@@ -91,7 +92,3 @@ def plot_density(
         fontsize=7,
     )
     return figure
-
-
-def _numbers(values: Any) -> npt.NDArray[np.float64]:
-    return np.asarray(values.detach().cpu() if isinstance(values, torch.Tensor) else values, np.float64)

@@ -59,6 +59,7 @@ def plot_regions(scores: Sequence[RegionScore], shown: int = 16) -> Figure:
     ValueError
         If there is no score, or scores are of several feature spaces.
     """
+    scores = list(scores)
     spaces = sorted({one.features for one in scores})
     if len(spaces) != 1:
         raise ValueError(

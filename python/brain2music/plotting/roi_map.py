@@ -43,7 +43,7 @@ def plot_roi_map(
     ----------
     roi_scores : mapping from int to float
         ``BrainDecoder.roi_scores_``: mean cross-validated r by label. Chance is 0; regions at or below it are not
-        drawn on a glass brain, and grey in slices.
+        drawn on a glass brain or a cortex, and grey in slices.
     labels : nibabel image or path, or array of shape (vertices,)
         Three-dimensional, the label of each voxel, 0 outside; or the label of each vertex. As ``roi_scores`` numbers
         them.
@@ -73,6 +73,10 @@ def plot_roi_map(
     """
     where = "plotting.plot_roi_map"
     image: Any = None
+    if shown < 1:
+        raise ValueError(f"[{where}] shown must be 1 or more; got {shown}")
+    if surface is None and isinstance(labels, np.ndarray):
+        raise ValueError(f"[{where}] labels of vertices need their surface; got an array of {labels.shape} alone")
     if surface is None:
         image = nib.load(labels) if not hasattr(labels, "dataobj") else labels
     values = np.asarray(labels) if image is None else np.asanyarray(image.dataobj)
@@ -103,7 +107,9 @@ def plot_roi_map(
         return figure
     if surface is not None:
         box = _place(figure, grid[0])
-        draw_inflated(figure, box.y0, box.y1, to_fsaverage5(volume, surface), norm, colormaps[_COLOURS])
+        above = np.where(volume > 0, volume, np.nan)
+        room = 0.15 / figure.get_figheight()  # for the names of the views
+        draw_inflated(figure, box.y0, box.y1 - room, to_fsaverage5(above, surface), norm, colormaps[_COLOURS])
     elif in_mni(image) if mni is None else mni:
         _glass_brain(figure, grid[0], volume, image, norm)
     else:

@@ -103,8 +103,8 @@ for (const box of document.querySelectorAll(".cortex")) {
   let view = { ...views["left-outside"], zoom: 1 };
   let chosen = -1;
 
-  const current = () =>
-    maps.find((one) => one.subject === subjectChoice.value && one.features === mapChoice.value) || maps[0];
+  // A subject may have no map of a feature space: the cortex is grey then.
+  const current = () => maps.find((one) => one.subject === subjectChoice.value && one.features === mapChoice.value);
 
   const paint = () => {
     const map = current();
@@ -112,7 +112,7 @@ for (const box of document.querySelectorAll(".cortex")) {
       const painted = new Float32Array(side.count * 3);
       for (let i = 0; i < side.count; i++) {
         const vertex = side.first + i;
-        const score = map.scores[vertex];
+        const score = map ? map.scores[vertex] : -128;
         const grey = furrows[number][i] ? 0.5 : 0.72;
         const plain = score === -128 || (only.checked && !isSignificant(map, vertex));
         const at = 3 * Math.min(255, Math.max(0, Math.round((255 * score) / 100 / data.top)));
@@ -173,12 +173,12 @@ for (const box of document.querySelectorAll(".cortex")) {
   };
 
   const tell = () => {
-    const map = current();
     if (chosen < 0) return;
-    const labels = regions[map.subject];
+    const subject = subjectChoice.value;
+    const labels = regions[subject];
     const region = (labels && data.names[labels[chosen]]) || "in no region";
     const side = chosen < data.left ? "Left" : "Right";
-    const rows = maps.filter((one) => one.subject === map.subject).map((one) => {
+    const rows = maps.filter((one) => one.subject === subject).map((one) => {
       const score = one.scores[chosen];
       const row = document.createElement("tr");
       const cells = [
@@ -192,7 +192,7 @@ for (const box of document.querySelectorAll(".cortex")) {
     });
     const heading = document.createElement("p");
     heading.textContent =
-      `${side} hemisphere, vertex ${chosen < data.left ? chosen : chosen - data.left}, ${region}; subject ${map.subject}`;
+      `${side} hemisphere, vertex ${chosen < data.left ? chosen : chosen - data.left}, ${region}; subject ${subject}`;
     const table = document.createElement("table");
     table.append(...rows);
     asked.replaceChildren(heading, table);
@@ -201,7 +201,7 @@ for (const box of document.querySelectorAll(".cortex")) {
   const ask = (x, y) => {
     const at = camera();
     const [width, height] = [canvas.clientWidth, canvas.clientHeight];
-    let best = { vertex: -1, depth: -Infinity };
+    const near = [];
     for (const number of view.shown) {
       const side = sides[number];
       for (let i = 0; i < side.count; i++) {
@@ -209,15 +209,17 @@ for (const box of document.querySelectorAll(".cortex")) {
         if (normal <= 0) continue;
         const [px, py, depth] = project(side, i, at);
         const away = Math.hypot((px - x) * width, (py - y) * height);
-        // The foremost of the vertices under the pointer; a nearer one wins where the surface is smooth.
-        if (away < 8 && depth - away / 100 > best.depth) best = { vertex: side.first + i, depth: depth - away / 100 };
+        if (away < 60) near.push({ vertex: side.first + i, depth, away });
       }
     }
-    if (best.vertex >= 0) {
-      chosen = best.vertex;
-      tell();
-      draw();
-    }
+    // The foremost of the vertices under the pointer; on a cortex that is magnified, the nearest one.
+    const under = near.filter((one) => one.away < 8);
+    const order = under.length ? (one) => one.depth - one.away / 100 : (one) => -one.away;
+    const best = (under.length ? under : near).reduce((a, b) => (!a || order(b) > order(a) ? b : a), null);
+    if (!best) return;
+    chosen = best.vertex;
+    tell();
+    draw();
   };
 
   let held = null;
@@ -260,6 +262,7 @@ for (const box of document.querySelectorAll(".cortex")) {
   }
   box.querySelector(".largest").addEventListener("click", () => {
     const map = current();
+    if (!map) return;
     chosen = 0;
     for (let i = 0; i < total; i++) if (map.scores[i] > map.scores[chosen]) chosen = i;
     view = { ...views[chosen < data.left ? "left-outside" : "right-outside"], zoom: view.zoom };

@@ -74,7 +74,8 @@ class Cortex:
         Red, green, blue from 0 to 255: of a score of 0, up to the largest of all maps.
     regions : mapping from str to array of shape (v,)
         The region of each vertex, by subject; 0 for none.
-    region_names : mapping from int to str
+    region_names : mapping from str to mapping from int to str
+        The names of a subject's regions.
 
     Raises
     ------
@@ -88,7 +89,7 @@ class Cortex:
     maps: tuple[CortexMap, ...]
     colours: npt.NDArray[np.uint8]
     regions: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
-    region_names: Mapping[int, str] = field(default_factory=dict)
+    region_names: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         where = "report.Cortex"
@@ -96,6 +97,14 @@ class Cortex:
             raise ValueError(
                 f"[{where}] a cortex must have a title and a map; got {self.title!r}, {len(self.maps)} maps"
             )
+        if max(map(len, self.mesh.coordinates)) > 65536:
+            raise ValueError(
+                f"[{where}] a hemisphere must have at most 65,536 vertices; got {max(map(len, self.mesh.coordinates))}"
+            )
+        pairs = [(one.subject, one.features) for one in self.maps]
+        twice = next((pair for pair in pairs if pairs.count(pair) > 1), None)
+        if twice is not None:
+            raise ValueError(f"[{where}] a subject must have one map of a feature space; got two of {', '.join(twice)}")
         arrays = [each for one in self.maps for each in (one.scores, one.significant)]
         for array in (*arrays, *self.regions.values()):
             if array.shape != (self.mesh.vertices,):
@@ -118,8 +127,13 @@ class Cortex:
             If it takes more than 6 MB.
         """
         reach = max(float(np.abs(side).max()) for side in self.mesh.coordinates)
-        names = sorted({int(label) for labels in self.regions.values() for label in np.unique(labels)} - {0})
-        place = {label: index + 1 for index, label in enumerate(names)}
+        names = [""]
+        regions = {}
+        for subject, labels in self.regions.items():
+            own, inverse = np.unique(labels, return_inverse=True)
+            known = self.region_names.get(subject, {})
+            place = [0 if label == 0 else _place(names, known.get(int(label), str(label))) for label in own.tolist()]
+            regions[subject] = _packed(np.array(place)[inverse], "<u2")
         value = {
             "left": len(self.mesh.coordinates[0]),
             "reach": reach,
@@ -137,11 +151,8 @@ class Cortex:
                 }
                 for one in self.maps
             ],
-            "regions": {
-                subject: _packed(np.vectorize(lambda label: place.get(int(label), 0), otypes=[int])(labels), "<u2")
-                for subject, labels in self.regions.items()
-            },
-            "names": ["", *(self.region_names.get(label, str(label)) for label in names)],
+            "regions": regions,
+            "names": names,
         }
         text = json.dumps(value, separators=(",", ":"))
         if len(text) > _LIMIT:
@@ -150,6 +161,13 @@ class Cortex:
                 f"{len(self.maps)} maps: show fewer"
             )
         return text
+
+
+def _place(names: list[str], name: str) -> int:
+    """Return where a name stands in a list; it is added where it is new."""
+    if name not in names:
+        names.append(name)
+    return names.index(name)
 
 
 def _packed(values: Any, kind: str) -> str:

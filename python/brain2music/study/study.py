@@ -107,7 +107,7 @@ class Study:
         stimuli: str | Path | None = None,
         derivatives: str | Path | None = None,
         captions: str | Path | None = None,
-        rois: str | Path | tuple[str | Path, str | Path] | None = None,
+        rois: str | Path | Sequence[str | Path] | None = None,
         mask: Any = None,
         mask_threshold: float | None = None,
         assume_aligned: bool = False,

@@ -1,5 +1,6 @@
 """Which voxels of a subject are read, and the regions that they belong to."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ class VoxelChoice:
     def __init__(
         self,
         layout: Layout,
-        rois: str | Path | tuple[str | Path, str | Path] | None,
+        rois: str | Path | Sequence[str | Path] | None,
         mask: Any,
         threshold: float | None,
         assume_aligned: bool,
@@ -60,6 +61,10 @@ class VoxelChoice:
             return None, {}, []
         names = None
         if isinstance(self._rois, tuple | list):
+            if len(self._rois) != 2:
+                raise ValueError(
+                    f"[study.Study] rois must be one image, or an image and its table of names; got {self._rois!r}"
+                )
             image, table = (_for_subject(path, subject) for path in self._rois)
             names = label_names(image, table, fewest=self._fewest)
         elif self._rois == "destrieux":
@@ -156,5 +161,5 @@ class VoxelChoice:
         return float(threshold)
 
 
-def _for_subject(path: str | Path, subject: str) -> Path:
+def _for_subject(path: Any, subject: str) -> Path:
     return Path(str(path).replace("{subject}", subject))
