@@ -30,6 +30,14 @@ def add_to(commands: Commands) -> None:
         "brain2music run ds003720 results --stimuli gtzan --derivatives fmriprep --space T1w",
     )
     _add_study(parser)
+    parser = add_command(
+        commands,
+        "check",
+        _check,
+        "Show what 'run' would read, subject by subject, and all that is wrong at once; exit with 1 if it would fail.",
+        "brain2music check ds003720 --stimuli gtzan --derivatives fmriprep --space T1w",
+    )
+    _add_study(parser, out=False)
     for step, description in _STEPS.items():
         parser = add_command(
             commands,
@@ -53,10 +61,11 @@ def add_to(commands: Commands) -> None:
     parser.add_argument("out", type=Path, metavar="OUT", nargs="?", default=Path("brain2music-demo"), help="its folder")
 
 
-def _add_study(parser: argparse.ArgumentParser) -> None:
+def _add_study(parser: argparse.ArgumentParser, out: bool = True) -> None:
     parser.set_defaults(seed=None, device=None)  # a file of settings may say
     parser.add_argument("study", metavar="STUDY", nargs="?", help="BIDS folder; may stand in --config instead")
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder of the results")
+    if out:
+        parser.add_argument("out", type=Path, metavar="OUT", help="folder of the results")
     parser.add_argument("--config", type=Path, help="JSON file of settings, as OUT/config.json of another run")
     parser.add_argument("--bundle", help=BUNDLE_HELP)
     parser.add_argument("--corpus", help="index of a music library, as 'brain2music corpus build' wrote it")
@@ -147,12 +156,35 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, value in vars(options).items() if name in names and value is not None}
 
 
-def _run(options: argparse.Namespace) -> None:
-    from brain2music.pipeline import Context, Settings, say_runs
+def _settings(options: argparse.Namespace) -> Any:
+    from brain2music.pipeline import Settings
 
     given = _given(options)
-    settings = Settings.load(options.config, given) if options.config else Settings.of(given, "the command line")
-    context = Context(settings, options.out, not options.quiet)
+    return Settings.load(options.config, given) if options.config else Settings.of(given, "the command line")
+
+
+def _check(options: argparse.Namespace) -> None:
+    from brain2music.pipeline import Context, check
+
+    found = check(Context(_settings(options), Path(), progress=False))
+    if not options.quiet or found.problems:
+        print(found.say())
+    if found.problems:
+        raise ValueError(f"[cli.check] a run must be able to read the study; got {len(found.problems)} problems")
+
+
+def _run(options: argparse.Namespace) -> None:
+    from brain2music.pipeline import Context, check, say_runs
+
+    context = Context(_settings(options), options.out, not options.quiet)
+    found = check(context, listen=False)
+    if found.problems:
+        print("\n".join(f"- {problem}" for problem in found.problems), file=sys.stderr)
+        raise ValueError(
+            f"{found.problems[0]}"
+            if len(found.problems) == 1
+            else f"[cli.run] a run must be able to read the study; got {len(found.problems)} problems, listed above"
+        )
     if not options.quiet:
         # On standard error: standard output is for the report's path.
         print("\n".join(say_runs(context)), file=sys.stderr)

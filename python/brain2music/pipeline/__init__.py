@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from brain2music.pipeline.checking import Check, check
 from brain2music.pipeline.context import Context
 from brain2music.pipeline.decoding import Decoded, average, decode
 from brain2music.pipeline.embedding import embed
@@ -14,6 +15,7 @@ from brain2music.pipeline.runs import say_runs
 from brain2music.pipeline.settings import Settings
 
 __all__ = [
+    "Check",
     "Context",
     "Decoded",
     "Encoded",
@@ -21,6 +23,7 @@ __all__ = [
     "Retrieved",
     "Settings",
     "average",
+    "check",
     "decode",
     "do",
     "embed",

@@ -123,7 +123,7 @@ class Context:
         """The subjects asked for, checked; all by default."""
         chosen = self.settings.subjects
         if chosen is None:
-            return self.study.subjects
+            return [subject for subject in self.study.subjects if subject not in self.left_out]
         labels = [subject.removeprefix("sub-") for subject in chosen]
         unknown = [label for label in labels if label not in self.study.subjects]
         if unknown or not labels:
@@ -131,6 +131,16 @@ class Context:
                 f"[pipeline.Context] subjects must be among {', '.join(self.study.subjects)}; got {', '.join(unknown)}"
             )
         return labels
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Why subjects are not read though none was chosen: those who have no run to train on."""
+        task = self.study.rules.train_task
+        if self.settings.subjects is not None:
+            return {}
+        return {
+            subject: f"no runs of task {task}" for subject in self.study.subjects if not self.study.has_runs(subject)
+        }
 
     @cached_property
     def tracks(self) -> dict[str, str]:

@@ -17,6 +17,7 @@ def say_runs(context: Context) -> list[str]:
     used = sum(row["used"] for row in rows)
     return [
         f"{used} of {len(rows)} runs are used.",
+        *(f"Not used: sub-{subject}: {why}" for subject, why in context.left_out.items()),
         *(f"Not used: {_name(row)}: {row['why']}" for row in rows if not row["used"]),
     ]
 

@@ -189,6 +189,11 @@ class RunTable:
             rows += [self._row(found, None, self._unknown(subject)) for found in runs]
         return rows
 
+    def problems(self, subject: str) -> list[str]:
+        """Return why runs of a subject that should be used are not."""
+        wanted = [LEFT_OUT, *(self._other_task(found.task) for found in self.layout.found(subject))]
+        return [why for _, _, why in self._judged(subject) if why and why not in wanted]
+
     def unused(self) -> list[dict[str, str]]:
         """Return a row for each file that is not read; see :attr:`brain2music.Study.unused_files`."""
         rows = [row for subject in self.layout.subjects for row in self._files(subject)]

@@ -12,7 +12,7 @@ from brain2music.sound import ENDINGS, STEP_16_BITS, Sound, mix, read_sound, sil
 from brain2music.study.events import Event
 from brain2music.study.tables import read_csv
 
-__all__ = ["Stimuli", "load_audio", "prepare_clip", "read_captions"]
+__all__ = ["Stimuli", "load_audio", "prepare_clip", "read_captions", "track_problems"]
 
 #: Seconds that a track may fall short of a clip's end, with a warning: GTZAN's tracks of 30 s are 29.9 s now and then.
 SHORTFALL = 0.1
@@ -240,6 +240,18 @@ def read_captions(path: Path, clips: Sequence[Event]) -> dict[str, str]:
             f"first, in {path}"
         )
     return {clip.clip: captions[clip.clip] for clip in clips}
+
+
+def track_problems(folder: Path, clips: Sequence[Event]) -> list[str]:
+    """Say of every track that is not there once, which it is."""
+    listings: dict[Path, dict[str, list[Path]]] = {}
+    problems: dict[str, str] = {}
+    for clip in clips:
+        try:
+            _track_file(folder, clip, listings)
+        except (ValueError, FileNotFoundError) as error:
+            problems.setdefault(clip.track, str(error))
+    return list(problems.values())
 
 
 def _track_file(folder: Path, clip: Event, listings: dict[Path, dict[str, list[Path]]]) -> Path:

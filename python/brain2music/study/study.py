@@ -15,7 +15,7 @@ from brain2music.study.names import fetched
 from brain2music.study.regions import RegionLabels
 from brain2music.study.responses import Responses, subject_responses
 from brain2music.study.run_table import RunTable, check_exclusions, open_run, run_notes
-from brain2music.study.stimuli import Stimuli, read_captions
+from brain2music.study.stimuli import Stimuli, read_captions, track_problems
 from brain2music.study.subject import RunData, SubjectData, check_length, common_grid, common_tr, place_notes
 from brain2music.study.surfaces import Surface
 from brain2music.study.voxel_choice import VoxelChoice
@@ -179,6 +179,35 @@ class Study:
         if isinstance(delay_scans, bool) or not isinstance(delay_scans, int | np.integer) or delay_scans < 0:
             raise ValueError(f"[study.responses] delay_scans must be a whole number from 0; got {delay_scans!r}")
         return subject_responses(self._subject(subject), int(delay_scans), self._cache, progress)
+
+    def look_at(self, subject: str) -> tuple[SubjectData | None, list[str]]:
+        """Gather all that is known of a subject before a volume is read, or all that is wrong.
+
+        Parameters
+        ----------
+        subject : str
+
+        Returns
+        -------
+        SubjectData, list of str
+            None, and the reasons, where :meth:`responses` would fail by what names, events, headers, labels and masks
+            say.
+        """
+        problems = self._table().problems(subject.removeprefix("sub-"))
+        if problems:
+            return None, problems
+        try:
+            return self._subject(subject), []
+        except (ValueError, OSError) as error:
+            return None, [str(error)]
+
+    def music_problems(self) -> list[str]:
+        """Say of every track that is missing or there twice, which it is; see :attr:`stimuli`."""
+        return [] if self._stimuli_folder is None else track_problems(self._stimuli_folder, self.clips)
+
+    def has_runs(self, subject: str) -> bool:
+        """Whether a subject has runs to train on; where no subject has, all count as if they had."""
+        return self._has(subject, self.rules.train_task)
 
     def fingerprint(self, subject: str, delay_scans: int = 3) -> str:
         """Hash everything that a subject's responses and regions depend on: files, mask, labels, settings.
