@@ -12,7 +12,7 @@ from brain2music import _core
 __all__ = ["ENDINGS", "STEP_16_BITS", "Sound", "find_audio", "mix", "read_mono", "read_sound", "silence"]
 
 #: Endings of audio files, in small or capital letters.
-ENDINGS = (".au", ".flac", ".mp3", ".ogg", ".wav")
+ENDINGS = (".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".w64", ".wav")
 
 #: The step between two values of 16 bits, full scale being 1.
 STEP_16_BITS = 2.0**-15

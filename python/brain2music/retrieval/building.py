@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -74,7 +75,7 @@ def build_index(
         raise ValueError(f"[{_WHERE}] jobs must be 1 or more; got {jobs}")
     _check_role(bundle, role, seconds)
     settings = _Settings(str(bundle.hash), role, float(seconds), channel)
-    files = _audio_of(folder)
+    files = find_audio(folder, _WHERE)
     if out.exists():
         _require_current(out, folder, files, settings)
         shutil.rmtree(_working(out), ignore_errors=True)  # of a process that was killed in its last moment
@@ -82,7 +83,7 @@ def build_index(
     working = _working(out)
     with _locked(working):
         parts = _parts(folder, files, bundle, settings, working, jobs or os.cpu_count() or 1, progress)
-        _finish(parts, settings, str(bundle.roles[role]["sha256"]), folder, working, out)
+        _finish(parts, settings, str(bundle.roles[role]["sha256"]), folder, ids_of(files), working, out)
     shutil.rmtree(working, ignore_errors=True)
 
 
@@ -100,24 +101,10 @@ def _check_role(bundle: Any, role: str, seconds: float) -> None:
         raise ValueError(f"[{_WHERE}] seconds must be a window of the role or more, {window:g} s; got {seconds:g} s")
 
 
-def _audio_of(folder: Path) -> list[str]:
-    """List audio files, which must differ in more than their endings."""
-    found = find_audio(folder, _WHERE)
-    owners: dict[str, str] = {}
-    for file in found:
-        name = id_of(file)
-        if name in owners:
-            raise ValueError(
-                f"[{_WHERE}] a file's path without its ending must be its own; got {owners[name]} and {file} in "
-                f"{folder}"
-            )
-        owners[name] = file
-    return found
-
-
-def id_of(file: str) -> str:
-    """Return a file's path without its ending."""
-    return file[: file.rindex(".")]
+def ids_of(files: list[str]) -> dict[str, str]:
+    """Return the id of each file: its path without its ending; with it, where two files differ in nothing else."""
+    stems = Counter(file[: file.rindex(".")] for file in files)
+    return {file: stem if stems[stem := file[: file.rindex(".")]] == 1 else file for file in files}
 
 
 def _require_current(out: Path, folder: Path, files: list[str], settings: _Settings) -> None:
@@ -279,7 +266,15 @@ def _load_part(place: Path) -> _Part | None:
     return _Part(about["files"], skipped, about["window"], about["hop"], values)
 
 
-def _finish(parts: list[_Part], settings: _Settings, network_hash: str, folder: Path, working: Path, out: Path) -> None:
+def _finish(
+    parts: list[_Part],
+    settings: _Settings,
+    network_hash: str,
+    folder: Path,
+    ids: dict[str, str],
+    working: Path,
+    out: Path,
+) -> None:
     skipped = [(_printable(file), _printable(reason)) for part in parts for file, reason in part.skipped]
     filled = [part for part in parts if part.files]
     if not filled:
@@ -291,7 +286,7 @@ def _finish(parts: list[_Part], settings: _Settings, network_hash: str, folder: 
     files = [file for part in filled for file in part.files]
     index = _core.retrieval.Index(
         np.concatenate([part.values for part in filled]),
-        [id_of(file) for file in files],
+        [ids[file] for file in files],
         settings.bundle_hash,
         settings.role,
         filled[0].window,
