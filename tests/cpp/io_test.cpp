@@ -49,6 +49,7 @@ TEST_CASE("what NumPy wrote is read, and what is written NumPy would write alike
   }
   CHECK(identical(oracle("npy_fortran_c"), at::arange(24.0, at::kDouble).view({4, 6})));
   CHECK(oracle("npy_scalar_c").item<double>() == 3.5);
+  CHECK(identical(load_npy(oracle_path("npy_bigendian.npy")), at::arange(3.0, at::kFloat)));
   CHECK(oracle("npy_empty_c").sizes() == at::IntArrayRef({0, 3}));
 }
 
@@ -71,8 +72,9 @@ TEST_CASE("broken .npy files are refused by name", "[io]") {
   std::string huge = good;
   huge.replace(huge.find("(3, 4, 5)"), 9, "(1<<62,  ");
   CHECK_THROWS_WITH(load_npy(written("shape.npy", huge)), ContainsSubstring("no ')'"));
-  CHECK_THROWS_WITH(load_npy(oracle_path("npy_bigendian.npy")),
-                    ContainsSubstring("little-endian") && ContainsSubstring(">f4"));
+  std::string text = good;
+  text.replace(text.find("<f4"), 3, "<U4");
+  CHECK_THROWS_WITH(load_npy(written("text.npy", text)), ContainsSubstring("must be a number or a boolean; got '<U4'"));
 }
 
 TEST_CASE("every one-byte change of a header gives an array or an error", "[io]") {

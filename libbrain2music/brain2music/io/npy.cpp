@@ -3,6 +3,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdint>
@@ -43,6 +44,7 @@ constexpr std::array<TypeName, 12> type_names{{{"<f4", at::kFloat},
 
 struct Header {
   at::ScalarType type = at::kFloat;
+  bool big_endian = false;
   bool fortran_order = false;
   std::vector<int64_t> shape;
   std::size_t data_offset = 0;
@@ -64,7 +66,9 @@ class HeaderParser {
       const std::string_view key = string();
       expect(':');
       if (key == "descr" && !have_type) {
-        header.type = type_of(string());
+        const std::string_view descr = string();
+        header.type = type_of(descr);
+        header.big_endian = descr.starts_with('>');
         have_type = true;
       } else if (key == "fortran_order" && !have_order) {
         header.fortran_order = boolean();
@@ -149,6 +153,9 @@ class HeaderParser {
         broken("a shape that is no tuple of sizes");
       }
       text_.remove_prefix(static_cast<std::size_t>(end - text_.data()));
+      if (text_.starts_with('L')) {  // of Python 2
+        text_.remove_prefix(1);
+      }
       sizes.push_back(size);
       if (!accept(',')) {
         expect(')');
@@ -159,12 +166,15 @@ class HeaderParser {
   }
 
   at::ScalarType type_of(std::string_view descr) const {
+    // In either byte order; of one byte there is none.
     for (const TypeName& known : type_names) {
-      if (known.descr == descr) {
+      const bool any_order = known.descr.front() == '<' && !descr.empty() &&
+                             std::string_view("<>=").find(descr[0]) != std::string_view::npos;
+      if (known.descr == descr || (any_order && known.descr.substr(1) == descr.substr(1))) {
         return known.type;
       }
     }
-    fail("io.load_npy", "the type must be a little-endian number or a boolean; got '", descr, "' in ", file_);
+    fail("io.load_npy", "the type must be a number or a boolean; got '", descr, "' in ", file_);
   }
 
   std::string_view text_;
@@ -219,6 +229,17 @@ std::vector<int64_t> strides_of(const Header& header, bool empty) {
   return strides;
 }
 
+/// A copy with the bytes of each number the other way round.
+at::Tensor swapped(const at::Tensor& array) {
+  at::Tensor copy = array.clone();
+  const auto size = static_cast<std::size_t>(copy.element_size());
+  auto* bytes = static_cast<char*>(copy.data_ptr());
+  for (std::size_t first = 0; first < copy.nbytes(); first += size) {
+    std::reverse(bytes + first, bytes + first + size);
+  }
+  return copy;
+}
+
 std::string header_text(const at::Tensor& array) {
   std::string_view descr;
   for (const TypeName& known : type_names) {
@@ -260,6 +281,9 @@ at::Tensor load_npy(const std::filesystem::path& path) {
   const auto options = at::TensorOptions().dtype(header.type);
   at::Tensor array = at::from_blob(
       data, header.shape, strides_of(header, needed == 0), [map](void*) mutable { map.reset(); }, options);
+  if (header.big_endian) {
+    return swapped(array);
+  }
   const bool aligned = reinterpret_cast<std::uintptr_t>(data) % at::elementSize(header.type) == 0;
   return aligned ? array : array.clone();
 }

@@ -8,8 +8,8 @@
 
 namespace brain2music::io {
 
-/// Maps a NumPy `.npy` file (format 1 to 3, little-endian numbers or booleans) into memory; pages are read when they
-/// are touched. Writing to the tensor changes memory, never the file.
+/// Maps a NumPy `.npy` file (format 1 to 3, numbers or booleans) into memory; pages are read when they are touched.
+/// Writing to the tensor changes memory, never the file. Big-endian numbers are copied.
 /// @throws std::runtime_error naming the file and what is wrong with it.
 B2M_API at::Tensor load_npy(const std::filesystem::path& path);
 

@@ -179,11 +179,11 @@ def _run(options: argparse.Namespace) -> None:
     context = Context(_settings(options), options.out, not options.quiet)
     found = check(context, listen=False)
     if found.problems:
+        if len(found.problems) == 1:
+            raise ValueError(found.problems[0])
         print("\n".join(f"- {problem}" for problem in found.problems), file=sys.stderr)
         raise ValueError(
-            f"{found.problems[0]}"
-            if len(found.problems) == 1
-            else f"[cli.run] a run must be able to read the study; got {len(found.problems)} problems, listed above"
+            f"[cli.run] a run must be able to read the study; got {len(found.problems)} problems, listed above"
         )
     if not options.quiet:
         # On standard error: standard output is for the report's path.
