@@ -4,6 +4,7 @@ import pickle
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
@@ -69,3 +70,26 @@ def test_clones_searches_and_pickles(rng, one_thread, estimator, grid):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*the grid of alphas")
         np.testing.assert_array_equal(copy.fit(X, Y).predict(X), best.predict(X))
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), np.nan, pd.NaT])
+def test_a_row_without_a_group_is_named(missing):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((12, 3)), rng.standard_normal((12, 2))
+    groups = np.repeat(np.array([1, 2, 3], object), 4)
+    groups[5] = missing
+    with pytest.raises(
+        ValueError, match="groups must name the group of every row; got 1 rows without, row 5 the first"
+    ):
+        b2m.ridge.RidgeCV(cv=3).fit(X, y, groups=groups)
+
+
+def test_scoring_none_is_the_default_and_other_things_are_refused():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((30, 3)), rng.standard_normal((30, 2))
+    np.testing.assert_array_equal(
+        b2m.ridge.RidgeCV(cv=3, scoring=None).fit(X, y).coef_, b2m.ridge.RidgeCV(cv=3).fit(X, y).coef_
+    )
+    for wrong in (3, len, "neg_mean_squared_error"):
+        with pytest.raises(ValueError, match="scoring must be 'r2' or 'correlation'; got"):
+            b2m.ridge.RidgeCV(cv=3, scoring=wrong).fit(X, y)

@@ -54,7 +54,7 @@ def core_options(estimator: Any, X: Any, where: str, sample_weight: Any = None, 
     options = {
         "alphas": alphas,
         "fit_intercept": bool(estimator.fit_intercept),
-        "scoring": estimator.scoring,
+        "scoring": _scoring(estimator.scoring),
         "keep_path": bool(estimator.keep_path),
         "memory_limit": memory_in_bytes(estimator.memory_limit, where),
         **more,
@@ -96,3 +96,12 @@ def told_of_progress(shown: bool, name: str, unit: str) -> Iterator[Callable[[in
             bar.update(max(0, done - bar.n))  # threads may tell in another order
 
         yield tell
+
+
+def _scoring(scoring: Any) -> str:
+    """Return how penalties are compared; None is the default, as in scikit-learn."""
+    if scoring is None:
+        return "r2"
+    if not isinstance(scoring, str):
+        raise ValueError(f"[ridge] scoring must be 'r2' or 'correlation'; got {scoring!r}")
+    return scoring
