@@ -42,7 +42,7 @@ def held_out_rows(
         raise ValueError(f"[{where}] groups must hold one label per row; got shape {labels.shape} for {rows} rows")
     if labels is not None and labels.dtype.kind in "fOcmM":
         # A group that is not known could be any of the others.
-        missing = np.array([label is None or label != label for label in labels.tolist()], bool)  # noqa: PLR0124
+        missing = np.array([label is None or label != label for label in labels.tolist()], bool)
         if missing.any():
             raise ValueError(
                 f"[{where}] groups must name the group of every row; got {int(missing.sum())} rows without, row "
