@@ -88,7 +88,7 @@ def test_vertices_that_hear_are_predicted_and_drawn(context):
     value = json.loads(section.cortex.payload())
     assert {one["features"] for one in value["maps"]} >= {"genre, a column each", "random numbers"}
     assert any("temp" in name for name in value["names"])
-    assert {figure.title.partition(",")[0] for figure in section.figures} >= {"Voxels predicted"}
+    assert {figure.title.partition(",")[0] for figure in section.figures} >= {"Vertices predicted"}
 
 
 @pytest.mark.filterwarnings("ignore:.*the grid of alphas should reach")
