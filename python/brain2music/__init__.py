@@ -26,7 +26,7 @@ from brain2music.encoding import VoxelwiseEncoder
 from brain2music.generation import Audio, Codec, MusicGenerator
 from brain2music.model_files import load
 from brain2music.retrieval import Corpus
-from brain2music.study import Study
+from brain2music.study import EventRules, Study
 from brain2music.versions import show_versions
 
 __version__: str = _core.version()
@@ -50,6 +50,7 @@ __all__ = [
     "Codec",
     "Corpus",
     "Embeddings",
+    "EventRules",
     "MomentMatching",
     "MusicGenerator",
     "Study",

@@ -1,6 +1,7 @@
 """Studies of music listening: BIDS in, responses to clips out."""
 
 from brain2music.plain_arrays import guard
+from brain2music.study.continuous import Continuous
 from brain2music.study.events import EventRules
 from brain2music.study.regions import RegionLabels
 from brain2music.study.responses import Clips, Responses
@@ -12,6 +13,7 @@ from brain2music.study.windows import EMBEDDING_WINDOWS, WindowRows, Windows, av
 __all__ = [
     "EMBEDDING_WINDOWS",
     "Clips",
+    "Continuous",
     "EventRules",
     "RegionLabels",
     "Responses",

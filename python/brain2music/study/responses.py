@@ -19,7 +19,15 @@ from brain2music.study.subject import RunData, SubjectData, scans_per_clip
 from brain2music.study.surfaces import Surface, SurfaceImage, read_surfaces
 from brain2music.study.volumes import Grid
 
-__all__ = ["Clips", "Responses", "subject_responses"]
+__all__ = [
+    "Clips",
+    "Responses",
+    "confounds_of",
+    "mask_image",
+    "read_run",
+    "realigner_of",
+    "subject_responses",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +137,7 @@ def subject_responses(data: SubjectData, delay_scans: int, folder: Path | None, 
         _clips(train, present["training"], n_scans),
         _clips(test, present["test"], n_scans),
         data.rois,
-        _mask_image(data, data.grid) if isinstance(data.grid, Grid) else None,
+        mask_image(data, data.grid) if isinstance(data.grid, Grid) else None,
         data.tr,
         (*data.notes, *_missing_notes(present, delay_scans), *notes),
         data.grid if isinstance(data.grid, Surface) else None,
@@ -148,19 +156,16 @@ def _fill(
 
     notes: list[str] = []
     cleaned: dict[str, list[str]] = {}
-    realigner = _realigner(data)
+    realigner = realigner_of(data)
     voxels = "vertices" if isinstance(data.grid, Surface) else "voxels of the mask"
     bar = tqdm([*data.train, *data.test], desc=f"sub-{data.subject}", unit="run", disable=not progress)
     for item in bar:
         dropped = item.dropped(data.tr, data.rules)
-        nuisance, told = _nuisance(item, data, dropped)
+        nuisance, told = confounds_of(item, data, dropped)
         for note in told:
             cleaned.setdefault(note, []).append(item.run.name)
-        if isinstance(item.image, SurfaceImage):
-            bold, told = read_surfaces(item.image)
-            notes += told
-        else:
-            bold = read_masked(item.image, data.mask, realigner)
+        bold, told = read_run(item, data, realigner)
+        notes += told
         run = standardize(bold, data.tr, dropped, nuisance)
         del bold
         if realigner is not None:
@@ -180,14 +185,24 @@ def _fill(
     return notes + [f"{note[0].upper()}{note[1:]}: {', '.join(runs)}." for note, runs in cleaned.items()]
 
 
-def _realigner(data: SubjectData) -> Realigner | None:
+def read_run(
+    item: RunData, data: SubjectData, realigner: Realigner | None
+) -> tuple[npt.NDArray[np.float32], list[str]]:
+    """Read a run, (scans, voxels or vertices), and say what was found in it."""
+    if isinstance(item.image, SurfaceImage):
+        return read_surfaces(item.image)
+    return read_masked(item.image, data.mask, realigner), []
+
+
+def realigner_of(data: SubjectData) -> Realigner | None:
+    """Return what aligns volumes to the first one, where that is asked for."""
     first = data.train[0].image
     if not data.realign or isinstance(first, SurfaceImage) or isinstance(data.grid, Surface):
         return None
     return Realigner(first_volume(first), data.grid, data.mask)
 
 
-def _nuisance(item: RunData, data: SubjectData, dropped: int) -> tuple[Nuisance | None, list[str]]:
+def confounds_of(item: RunData, data: SubjectData, dropped: int) -> tuple[Nuisance | None, list[str]]:
     """Read a run's confounds and put them through the voxels' filter."""
     path, names = item.run.confounds, data.confounds
     if not names or path is None:
@@ -198,7 +213,8 @@ def _nuisance(item: RunData, data: SubjectData, dropped: int) -> tuple[Nuisance 
     return nuisance, [*notes, *nuisance.notes, f"{rank} columns of confounds and slow drift were regressed out"]
 
 
-def _mask_image(data: SubjectData, grid: Grid) -> nib.nifti1.Nifti1Image:
+def mask_image(data: SubjectData, grid: Grid) -> nib.nifti1.Nifti1Image:
+    """Return the mask as an image."""
     image: Any = nib.nifti1.Nifti1Image(data.mask.astype(np.uint8), grid.affine)  # type: ignore[no-untyped-call]
     space = data.train[0].run.space
     if not grid.oriented:  # then the affine is a guess, and the mask must not pass for more

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from brain2music.study import cache as caching
+from brain2music.study.continuous import Continuous, continuous_responses
 from brain2music.study.events import Event, EventRules, RunEvents, check_split, read_events
 from brain2music.study.layout import Layout
 from brain2music.study.names import fetched
@@ -180,6 +181,39 @@ class Study:
             raise ValueError(f"[study.responses] delay_scans must be a whole number from 0; got {delay_scans!r}")
         return subject_responses(self._subject(subject), int(delay_scans), self._cache, progress)
 
+    def continuous(self, subject: str, progress: bool = False) -> Continuous:
+        """Read one subject's runs scan by scan, for music that goes on: pieces heard whole, or again.
+
+        Runs lose their slow drift and are z-scored as :meth:`responses` has it. Pieces may begin between scans, come
+        again, and end after the scanner stopped.
+
+        Parameters
+        ----------
+        subject : str
+            One of ``subjects``.
+        progress : bool, default False
+            Show a bar, a step a run.
+
+        Returns
+        -------
+        Continuous
+
+        Raises
+        ------
+        ValueError, FileNotFoundError
+            For whatever is missing or inconsistent, naming file and field.
+
+        Examples
+        --------
+        >>> rules = b2m.EventRules(  # doctest: +SKIP
+        ...     "listen", None, track="stim_file", track_name="{track}", genre=None, start=None, end=None, dummies=0
+        ... )
+        >>> brain = b2m.Study("ds004007", events=rules, space="T1w").continuous("01")  # doctest: +SKIP
+        >>> features = brain.features(windows, window=10, hop=1)  # doctest: +SKIP
+        >>> b2m.VoxelwiseEncoder(delays=(4, 5, 6, 7)).fit(features, brain.responses, brain.run)  # doctest: +SKIP
+        """
+        return continuous_responses(self._subject(subject, whole=True), self._cache, progress)
+
     def look_at(self, subject: str) -> tuple[SubjectData | None, list[str]]:
         """Gather all that is known of a subject before a volume is read, or all that is wrong.
 
@@ -331,8 +365,8 @@ class Study:
             facts += [(item, fact) for fact in told]
         return runs, facts
 
-    def _subject(self, subject: str) -> SubjectData:
-        """Gather and check everything but the volumes."""
+    def _subject(self, subject: str, whole: bool = False) -> SubjectData:
+        """Gather and check everything but the volumes; of whole runs, clips need not be those of one study design."""
         if not isinstance(subject, str):
             raise ValueError(
                 f"[study.Study] subject must be a label, text as in {self.subjects[0]!r}; got the "
@@ -341,7 +375,7 @@ class Study:
         subject = subject.removeprefix("sub-")
         self.layout.refresh(subject)
         heard, tested = (self._events(subject, task) for task in self._tasks)
-        notes = check_split(heard, tested, self.rules)
+        notes = [] if whole else check_split(heard, tested, self.rules)
         (train, facts), (test, more) = (self._runs(subject, task) for task in self._tasks)
         notes.append(f"{len(train)} training runs and {len(test)} test runs.")
         notes += run_notes(self.layout, subject, self._tasks, train + test, facts + more)
@@ -349,7 +383,7 @@ class Study:
         tr = common_tr(every)
         grid = common_grid(every, self._voxels.same_grid)
         notes += place_notes(every)
-        for item in every:
+        for item in () if whole else every:
             notes += check_length(item, tr)
         notes += self._check_alignment(every)
         if isinstance(grid, Surface):
