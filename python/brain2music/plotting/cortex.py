@@ -27,7 +27,7 @@ _VIEWS = (("left", "lateral"), ("left", "medial"), ("right", "medial"), ("right"
 #: How much larger than its place the axes of a view are, and a view in its axes.
 _WIDER, _ZOOM = 1.6, 1.22
 
-OWN_SPACE = "These voxels lie in a space of their own, not in MNI 152: slices, in place of an average brain's cortex."
+OWN_SPACE = "These voxels do not lie in MNI 152: slices are drawn, in place of an average brain's cortex."
 NO_MESH = "There is no mesh of {space} here to draw on: bring the data to fsaverage5 or MNI 152."
 
 
