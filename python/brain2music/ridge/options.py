@@ -54,7 +54,7 @@ def core_options(estimator: Any, X: Any, where: str, sample_weight: Any = None, 
     options = {
         "alphas": alphas,
         "fit_intercept": bool(estimator.fit_intercept),
-        "scoring": _scoring(estimator.scoring),
+        "scoring": _scoring(estimator.scoring, where),
         "keep_path": bool(estimator.keep_path),
         "memory_limit": memory_in_bytes(estimator.memory_limit, where),
         **more,
@@ -98,10 +98,10 @@ def told_of_progress(shown: bool, name: str, unit: str) -> Iterator[Callable[[in
         yield tell
 
 
-def _scoring(scoring: Any) -> str:
+def _scoring(scoring: Any, where: str) -> str:
     """Return how penalties are compared; None is the default, as in scikit-learn."""
     if scoring is None:
         return "r2"
     if not isinstance(scoring, str):
-        raise ValueError(f"[ridge] scoring must be 'r2' or 'correlation'; got {scoring!r}")
+        raise ValueError(f"[{where}] scoring must be 'r2' or 'correlation'; got {scoring!r}")
     return scoring
