@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-__all__ = ["real_numbers", "to_gifti", "to_nifti"]
+__all__ = ["in_space_of", "real_numbers", "to_gifti", "to_nifti"]
 
 nib: Any = nibabel  # parts of it have no types
 
@@ -40,8 +40,12 @@ def to_nifti(values: Any, mask: Any) -> nibabel.nifti1.Nifti1Image:
     maps = _maps(values, int(inside.sum()), "to_nifti", "voxels of the mask")
     volume = np.full((*inside.shape, len(maps)), np.nan, np.float32)
     volume[inside] = maps.T
-    made = nib.nifti1.Nifti1Image(volume if np.ndim(values) == 2 else volume[..., 0], image.affine)
-    # The space (MNI, scanner) is the mask's: nilearn and others look at these codes.
+    return in_space_of(image, volume if np.ndim(values) == 2 else volume[..., 0])
+
+
+def in_space_of(image: Any, volume: npt.NDArray[Any]) -> nibabel.nifti1.Nifti1Image:
+    """Make an image of a volume on another image's grid, and in its space: nilearn and others look at these codes."""
+    made = nib.nifti1.Nifti1Image(volume, image.affine)
     for code, form in (("qform_code", made.set_qform), ("sform_code", made.set_sform)):
         form(image.affine, int(image.header[code]))
     return cast("nibabel.nifti1.Nifti1Image", made)

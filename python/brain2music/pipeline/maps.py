@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from brain2music.encoding import to_gifti, to_nifti
+from brain2music.encoding.maps import in_space_of
 from brain2music.study import Responses
 
 __all__ = ["labels_in", "save_labels", "save_map"]
@@ -36,12 +37,10 @@ def labels_in(folder: Path) -> Any:
 def save_labels(labels: npt.NDArray[np.int32], names: Mapping[int, str], brain: Responses, folder: Path) -> None:
     """Write the region of each voxel into ``labels.nii.gz``, or of each vertex into ``labels_hemi-[LR].label.gii``."""
     if brain.surface is None:
-        whole: Any = to_nifti(labels, brain.mask)
-        volume = np.nan_to_num(np.asarray(whole.dataobj)).astype(np.int32)
-        image = nibabel.Nifti1Image(volume, whole.affine)
-        for code, form in (("qform_code", image.set_qform), ("sform_code", image.set_sform)):
-            form(whole.affine, int(whole.header[code]))
-        nibabel.save(image, folder / "labels.nii.gz")
+        mask: Any = brain.mask
+        volume = np.zeros(mask.shape, np.int32)
+        volume[np.asarray(mask.dataobj) > 0] = labels
+        nibabel.save(in_space_of(mask, volume), folder / "labels.nii.gz")
         return
     table = nibabel.gifti.GiftiLabelTable()
     for key, text in ((0, "in no region"), *names.items()):
