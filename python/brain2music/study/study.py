@@ -17,7 +17,15 @@ from brain2music.study.regions import RegionLabels
 from brain2music.study.responses import Responses, subject_responses
 from brain2music.study.run_table import RunTable, check_exclusions, open_run, run_notes
 from brain2music.study.stimuli import Stimuli, read_captions, track_problems
-from brain2music.study.subject import RunData, SubjectData, check_length, common_grid, common_tr, place_notes
+from brain2music.study.subject import (
+    RunData,
+    SubjectData,
+    check_alignment,
+    check_length,
+    common_grid,
+    common_tr,
+    place_notes,
+)
 from brain2music.study.surfaces import Surface
 from brain2music.study.voxel_choice import VoxelChoice
 
@@ -385,7 +393,7 @@ class Study:
         notes += place_notes(every)
         for item in () if whole else every:
             notes += check_length(item, tr)
-        notes += self._check_alignment(every)
+        notes += check_alignment(every, self._motion, self._assume_aligned)
         if isinstance(grid, Surface):
             labels, names = self._voxels.vertices(subject, grid)
             mask = np.ones(grid.shape, bool)
@@ -420,26 +428,3 @@ class Study:
             self._motion == "rigid",
             tuple(notes),
         )
-
-    def _check_alignment(self, runs: list[RunData]) -> list[str]:
-        spaces = {(item.run.prepared, item.run.space): item for item in reversed(runs)}
-        if len(spaces) > 1:
-            one, other = list(spaces.values())[:2]
-            raise ValueError(
-                "[study.Study] all runs must be preprocessed into one space, or none; got "
-                f"{one.run.bold} and {other.run.bold}"
-            )
-        first = runs[0].run
-        if self._motion and first.prepared:
-            raise ValueError(f"[study.Study] motion must be None for preprocessed BOLD; got 'rigid' for {first.bold}")
-        if first.aligned:
-            return [f"fMRIPrep's BOLD in space {first.space}."]
-        kind = "fMRIPrep's native space, which each run has of its own" if first.prepared else "raw BOLD"
-        if self._motion:
-            return [f"Every volume aligned to the first one of {first.bold.name}."]
-        if not self._assume_aligned:
-            raise ValueError(
-                "[study.Study] BOLD must be aligned: give derivatives= with preprocessed BOLD in a common space, or "
-                f"motion='rigid' for raw BOLD, or say assume_aligned=True; got {kind}, {first.bold}"
-            )
-        return [f"Alignment assumed, as asked: {kind}."]

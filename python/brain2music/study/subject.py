@@ -23,6 +23,7 @@ from brain2music.study.volumes import Grid, forms_note
 __all__ = [
     "RunData",
     "SubjectData",
+    "check_alignment",
     "check_length",
     "check_timing",
     "common_grid",
@@ -209,6 +210,31 @@ def _sizes(grid: Grid | Surface) -> npt.NDArray[np.float64]:
 
 def _listed(runs: list[RunData]) -> str:
     return ", ".join(item.run.name for item in runs[:3]) + (f" and {len(runs) - 3} other runs" if runs[3:] else "")
+
+
+def check_alignment(runs: Sequence[RunData], motion: str | None, assumed: bool) -> list[str]:
+    """Refuse runs that are not aligned, and say how they are."""
+    spaces = {(item.run.prepared, item.run.space): item for item in reversed(runs)}
+    if len(spaces) > 1:
+        one, other = list(spaces.values())[:2]
+        raise ValueError(
+            "[study.Study] all runs must be preprocessed into one space, or none; got "
+            f"{one.run.bold} and {other.run.bold}"
+        )
+    first = runs[0].run
+    if motion and first.prepared:
+        raise ValueError(f"[study.Study] motion must be None for preprocessed BOLD; got 'rigid' for {first.bold}")
+    if first.aligned:
+        return [f"fMRIPrep's BOLD in space {first.space}."]
+    kind = "fMRIPrep's native space, which each run has of its own" if first.prepared else "raw BOLD"
+    if motion:
+        return [f"Every volume aligned to the first one of {first.bold.name}."]
+    if not assumed:
+        raise ValueError(
+            "[study.Study] BOLD must be aligned: give derivatives= with preprocessed BOLD in a common space, or "
+            f"motion='rigid' for raw BOLD, or say assume_aligned=True; got {kind}, {first.bold}"
+        )
+    return [f"Alignment assumed, as asked: {kind}."]
 
 
 def check_length(item: RunData, tr: float) -> list[str]:
