@@ -83,7 +83,7 @@ def test_vertices_that_hear_are_predicted_and_drawn(context):
     assert rows["test"].voxels <= 20484
     best = sorted(found.regions, key=lambda one: -np.nan_to_num(one.mean, nan=-1))[:5]
     assert sum("temp" in one.region for one in best) >= 3
-    section = encoding_section(context)
+    section = encoding_section(context, pipeline.encode_all(context)[0])
     assert section.cortex is not None
     value = json.loads(section.cortex.payload())
     assert {one["features"] for one in value["maps"]} >= {"genre, a column each", "random numbers"}

@@ -17,8 +17,8 @@ def mean_embedding(embeddings: Embeddings) -> Embeddings:
     Returns
     -------
     Embeddings
-        Of the same shape. It only knows how far into a clip a window lies: an encoder that scores with it has learnt
-        the response to the beginning of a clip, whatever the clip.
+        They have the same shape. They only know how far into a clip a window lies: an encoder that scores with them
+        has learnt the response to the beginning of a clip, whatever the clip.
     """
     mean = embeddings.values.mean(axis=0, keepdims=True, dtype=np.float64)
     values = np.broadcast_to(mean, embeddings.values.shape).astype(embeddings.values.dtype)
@@ -37,8 +37,8 @@ def random_embedding(embeddings: Embeddings, random_state: int | None = None) ->
     Returns
     -------
     Embeddings
-        Of the same shape. A clip has a number of its own in each dimension, and each of its windows another beside it:
-        they vary between clips, and within a clip, as the real ones do.
+        They have the same shape. A clip has a number of its own in each dimension, and each of its windows another
+        beside it: they vary between clips, and within a clip, as the real ones do.
     """
     values = embeddings.values.astype(np.float64)
     random = np.random.default_rng(random_state)

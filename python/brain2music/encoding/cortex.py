@@ -1,13 +1,11 @@
 """From voxels, or vertices of a finer mesh, to FreeSurfer's average cortex with 10,242 vertices a hemisphere."""
 
-import os
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
-from brain2music.encoding.maps import real_numbers
+from brain2music.encoding.maps import image_of, real_numbers
 from brain2music.study.surfaces import VERTICES, Surface
 from brain2music.study.volumes import in_mni
 
@@ -35,7 +33,7 @@ def on_template(where: Any) -> bool:
     """
     if isinstance(where, Surface):
         return where.space in _NESTED and {where.left, where.right} == {VERTICES[where.space]}
-    image = _image(where)
+    image = image_of(where)
     if not hasattr(image, "header"):
         raise ValueError(
             f"[encoding.on_template] where must be a mask, its path or a Surface; got {type(where).__name__}"
@@ -81,7 +79,7 @@ def to_fsaverage5(values: Any, where: Any, discrete: bool = False) -> tuple[npt.
         )
     if isinstance(where, Surface):
         return _first_vertices(values, where)
-    image = _image(where)
+    image = image_of(where)
     inside = np.asanyarray(image.dataobj) > 0
     if inside.ndim != 3:
         raise ValueError(f"[encoding.to_fsaverage5] the mask must be three-dimensional; got shape {inside.shape}")
@@ -130,8 +128,3 @@ def _first_vertices(values: Any, where: Surface) -> tuple[npt.NDArray[Any], npt.
     count = VERTICES["fsaverage5"]
     left, right = array[: where.left].astype(np.float32), array[where.left :].astype(np.float32)
     return left[:count], right[:count]
-
-
-def _image(where: Any) -> Any:
-    loaded: Any = nib
-    return loaded.load(where) if isinstance(where, (str, os.PathLike)) else where

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from sklearn.base import clone  # type: ignore[import-untyped]
 from sklearn.model_selection import GroupKFold  # type: ignore[import-untyped]
 
+from brain2music.encoding.maps import real_numbers
 from brain2music.encoding.rates import benjamini_hochberg
 from brain2music.encoding.rows import Rows, as_rows
 from brain2music.encoding.significance import RARE, Significance
@@ -126,7 +126,7 @@ def cross_validate(
         seed = None if random_state is None else int(random_state) + number
         tested = own.significance(x[held], y[held], permutations=permutations, tail=tail, random_state=seed)
         orders.append(tested.permutations)
-        parts.append((label, *(_array(values) for values in (tested.score, tested.p, tested.p_max))))
+        parts.append((label, *(real_numbers(values, _WHERE) for values in (tested.score, tested.p, tested.p_max))))
     names, scores, p, largest = (np.array(each) for each in zip(*parts, strict=True))
     together = _combined(p, np.array(orders))
     untested = int(np.isnan(together).sum())
@@ -200,7 +200,3 @@ def _kept(values: Any, rows: Rows, name: str) -> npt.NDArray[Any] | None:
             f"[{_WHERE}] {name} must hold a label for each of {len(rows.whole)} clips; got shape {labels.shape}"
         )
     return labels[rows.whole]
-
-
-def _array(values: Any) -> npt.NDArray[np.float64]:
-    return np.asarray(values.detach().cpu() if isinstance(values, torch.Tensor) else values, np.float64)

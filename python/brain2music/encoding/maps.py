@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-__all__ = ["in_space_of", "real_numbers", "to_gifti", "to_nifti"]
+__all__ = ["image_of", "in_space_of", "real_numbers", "to_gifti", "to_nifti"]
 
 nib: Any = nibabel  # parts of it have no types
 
@@ -35,12 +35,17 @@ def to_nifti(values: Any, mask: Any) -> nibabel.nifti1.Nifti1Image:
     ValueError
         If there are not as many numbers as voxels.
     """
-    image = nib.load(mask) if isinstance(mask, (str, os.PathLike)) else mask
+    image = image_of(mask)
     inside = np.asanyarray(image.dataobj) > 0
     maps = _maps(values, int(inside.sum()), "to_nifti", "voxels of the mask")
     volume = np.full((*inside.shape, len(maps)), np.nan, np.float32)
     volume[inside] = maps.T
     return in_space_of(image, volume if np.ndim(values) == 2 else volume[..., 0])
+
+
+def image_of(mask: Any) -> Any:
+    """Return an image that may be given by its path."""
+    return nib.load(mask) if isinstance(mask, (str, os.PathLike)) else mask
 
 
 def in_space_of(image: Any, volume: npt.NDArray[Any]) -> nibabel.nifti1.Nifti1Image:

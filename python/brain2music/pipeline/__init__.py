@@ -62,7 +62,7 @@ def do(context: Context, step: str) -> Path:
             for subject in context.subjects:
                 decode(context, subject, role)
     elif step == "encode":
-        return encode_all(context)
+        return encode_all(context)[1]
     elif step == "retrieve":
         for subject in context.subjects:
             retrieve(context, subject)

@@ -132,7 +132,7 @@ class Context:
             )
         return labels
 
-    @property
+    @cached_property
     def left_out(self) -> dict[str, str]:
         """Why subjects are not read though none was chosen: those who have no run to train on."""
         task = self.study.rules.train_task

@@ -15,7 +15,7 @@ from brain2music.decoding import BrainDecoder
 from brain2music.files import write_json
 from brain2music.pipeline.context import Context
 from brain2music.pipeline.embedding import embed
-from brain2music.pipeline.maps import save_labels, save_map
+from brain2music.pipeline.maps import save_labels, save_map, surface_in
 from brain2music.study import RegionLabels, Responses, Surface
 
 __all__ = ["ClipTable", "Decoded", "average", "decode", "measured"]
@@ -188,5 +188,5 @@ def _load(folder: Path, subject: str, role: str) -> Decoded:
         rois=tuple(about["rois"]),
         notes=tuple(about["notes"]),
         folder=folder,
-        surface=None if about.get("surface") is None else Surface(**about["surface"]),
+        surface=surface_in(about),
     )

@@ -22,18 +22,20 @@ from brain2music.encoding import (
 from brain2music.files import write_bytes, write_json
 from brain2music.pipeline.context import Context
 from brain2music.pipeline.embedding import embed
-from brain2music.pipeline.maps import save_map
+from brain2music.pipeline.maps import save_map, surface_in
 from brain2music.plotting import RegionScore
 from brain2music.study import Responses, Surface
 from brain2music.study.windows import Windows, average_windows
 
-__all__ = ["CONTROLS", "Encoded", "Tested", "encode", "encode_all", "features_of"]
+__all__ = ["CONTROLS", "LEVEL", "Encoded", "Tested", "encode", "encode_all", "features_of"]
 
 #: Feature spaces that no network gives: a column for each genre; the mean of all clips; numbers drawn at random.
 CONTROLS = ("genre", "mean", "random")
 
 _PERMUTATIONS = 1000
-_LEVEL = 0.05
+
+#: Of false discoveries, and of false alarms by the largest score.
+LEVEL = 0.05
 
 #: The grid on which feature spaces are compared: windows of 10 s, one every 1.5 s.
 _WINDOW, _HOP = 10.0, 1.5
@@ -94,26 +96,21 @@ class Encoded:
     features: str
     rows: tuple[Tested, ...]
     regions: tuple[RegionScore, ...]
+    region_names: dict[int, str]
+    surface: Surface | None
     notes: tuple[str, ...]
     folder: Path
 
     @property
     def where(self) -> Path | Surface:
         """The voxels' mask, or the vertices' surface."""
-        about = json.loads((self.folder / "about.json").read_text(encoding="utf-8"))["surface"]
-        return self.folder / "mask.nii.gz" if about is None else Surface(**about)
+        return self.folder / "mask.nii.gz" if self.surface is None else self.surface
 
     @property
     def voxels(self) -> dict[str, Any]:
         """Arrays of shape (v,): r, q, ceiling, region (0 for none); of the first feature space r-all and q-all, too."""
         tensors, _ = _core.io.load_safetensors(self.folder / "voxels.safetensors")
         return {name: tensor.numpy() for name, tensor in tensors.items()}
-
-    @property
-    def region_names(self) -> dict[int, str]:
-        """From label to name."""
-        names = json.loads((self.folder / "about.json").read_text(encoding="utf-8"))["region_names"]
-        return {int(label): name for label, name in names.items()}
 
 
 def features_of(context: Context) -> tuple[str, ...]:
@@ -183,10 +180,11 @@ def encode(context: Context, subject: str, features: str) -> Encoded:
         )
         for row in about["regions"]
     )
-    return Encoded(subject, features, rows, regions, tuple(about["notes"]), folder)
+    names = {int(label): name for label, name in about["region_names"].items()}
+    return Encoded(subject, features, rows, regions, names, surface_in(about), tuple(about["notes"]), folder)
 
 
-def encode_all(context: Context) -> Path:
+def encode_all(context: Context) -> tuple[list[Encoded], Path]:
     """Encode every subject from every feature space; write ``encode.tsv`` and ``encode-regions.tsv``.
 
     What the columns mean stands in a JSON file beside each.
@@ -208,7 +206,7 @@ def encode_all(context: Context) -> Path:
     _write_table(context.out / "encode-regions.tsv", _REGION_COLUMNS, regions)
     table = context.out / "encode.tsv"
     _write_table(table, _COLUMNS, [asdict(row) for each in found for row in each.rows])
-    return table
+    return found, table
 
 
 def _features(
@@ -277,8 +275,8 @@ def _row(test: str, tested: Significance, ceiling: Any) -> dict[str, Any]:
     return {
         "test": test,
         "voxels": int(np.isfinite(tested.p).sum()),
-        "fdr": int(tested.significant(_LEVEL).sum()),
-        "max": int(tested.significant(_LEVEL, "max").sum()),
+        "fdr": int(tested.significant(LEVEL).sum()),
+        "max": int(tested.significant(LEVEL, "max").sum()),
         "r_mean": _mean(tested.score),
         "r_largest": _number(np.nanmax(tested.score)) if np.isfinite(tested.score).any() else None,
         "ceiling_mean": _mean(ceiling),
@@ -288,7 +286,7 @@ def _row(test: str, tested: Significance, ceiling: Any) -> dict[str, Any]:
 def _regions(brain: Responses, tested: Significance, ceiling: Any) -> list[dict[str, Any]]:
     if brain.rois is None:
         return []
-    significant = tested.significant(_LEVEL)
+    significant = tested.significant(LEVEL)
     rows = []
     for label, name in brain.rois.names.items():
         inside = brain.rois.labels == label

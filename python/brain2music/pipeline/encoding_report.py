@@ -10,15 +10,14 @@ from brain2music import plotting
 from brain2music import report as pages
 from brain2music.encoding import on_template, to_fsaverage5
 from brain2music.pipeline.context import Context
-from brain2music.pipeline.encoding import CONTROLS, Encoded, Tested, encode, encode_all, features_of
+from brain2music.pipeline.encoding import CONTROLS, LEVEL, Encoded, Tested, features_of
 from brain2music.pipeline.figures import Writer
 from brain2music.pipeline.tables import number
-from brain2music.plotting.cortex import NO_MESH, OWN_SPACE
+from brain2music.plotting.cortex import NO_MESH, OWN_SPACE, fsaverage5
 from brain2music.study import Surface
 
 __all__ = ["encoding_section"]
 
-_LEVEL = 0.05
 _CONTROL_NAMES = {"genre": "genre, a column each", "mean": "mean of all clips", "random": "random numbers"}
 _TESTS = {"test": "test clips", "all": "all clips, other runs", "genre": "all clips, other genres"}
 
@@ -26,11 +25,10 @@ _TESTS = {"test": "test clips", "all": "all clips, other runs", "genre": "all cl
 _TURNED = 12
 
 
-def encoding_section(context: Context) -> pages.Section:
-    """Encode what is not encoded, and show it."""
-    encode_all(context)
+def encoding_section(context: Context, encoded: Sequence[Encoded]) -> pages.Section:
+    """Show what was encoded: every subject from every feature space."""
     spaces = features_of(context)
-    found = {(subject, name): encode(context, subject, name) for name in spaces for subject in context.subjects}
+    found = {(one.subject, one.features): one for one in encoded}
     first = [found[subject, spaces[0]] for subject in context.subjects]
     names = {name: _name(context, name) for name in spaces}
     draw = Writer(context.out / "figures")
@@ -49,7 +47,7 @@ def encoding_section(context: Context) -> pages.Section:
         "regression for each voxel is fitted to the training clips, and scored by Pearson's r on the test clips. "
         "Chance is 0. The noise ceiling says how well any model could do, by what the repeats of a clip have in common."
         "\n\nA voxel is significant where few of 1,000 other orders of the test clips score as well, at a false "
-        f"discovery rate of {_LEVEL}. Three controls know nothing of the music beyond genre or time: they should do "
+        f"discovery rate of {LEVEL}. Three controls know nothing of the music beyond genre or time: they should do "
         f"worse.{why}",
         figures=figures,
         tables=(_table([row for one in found.values() for row in one.rows], names),),
@@ -76,7 +74,7 @@ def _maps(draw: Writer, first: Sequence[Encoded], names: dict[str, str]) -> tupl
         if one is first[0] and "r-all" in voxels:
             ways.append(("-all", "flat" if on_template(one.where) else "inflated", "all clips, each held out"))
         for ending, kind, clips in ways:
-            r, significant = voxels[f"r{ending}"], voxels[f"q{ending}"] <= _LEVEL
+            r, significant = voxels[f"r{ending}"], voxels[f"q{ending}"] <= LEVEL
             label = f"Pearson's r on {clips}, {names[one.features]}"
             drawn = plotting.plot_cortex(r, one.where, significant, kind=kind, label=label)
             what = "vertices" if isinstance(one.where, Surface) else "voxels"
@@ -93,7 +91,7 @@ def _densities(draw: Writer, own: Sequence[Encoded], names: dict[str, str]) -> t
         if other.features in ("mean", "random"):
             continue
         theirs = other.voxels
-        either = (voxels["q"] <= _LEVEL) | (theirs["q"] <= _LEVEL)
+        either = (voxels["q"] <= LEVEL) | (theirs["q"] <= LEVEL)
         if (either & np.isfinite(voxels["r"]) & np.isfinite(theirs["r"])).any():
             labels = (names[other.features], names[one.features])
             drawn = plotting.plot_density(theirs["r"], voxels["r"], either, labels)
@@ -114,8 +112,8 @@ def _table(rows: Sequence[Tested], names: dict[str, str]) -> pages.Table:
     columns = (
         pages.Column("Features", "What responses are predicted from", "left"),
         pages.Column("Clips", "On which predictions are scored; they had no part in the fit", "left"),
-        pages.Column("Significant", f"Share of voxels at a false discovery rate of {_LEVEL}", "right"),
-        pages.Column("By the largest score", f"Share of voxels at {_LEVEL} by the largest score of any voxel", "right"),
+        pages.Column("Significant", f"Share of voxels at a false discovery rate of {LEVEL}", "right"),
+        pages.Column("By the largest score", f"Share of voxels at {LEVEL} by the largest score of any voxel", "right"),
         pages.Column("r", "Mean over all voxels; over subjects mean ± standard deviation", "right"),
         pages.Column("Best voxel", "The largest r of a voxel", "right"),
         pages.Column(
@@ -142,10 +140,8 @@ def _share(values: Sequence[float]) -> str:
 
 
 def _cortex(found: Sequence[Encoded], names: dict[str, str]) -> pages.Cortex:
-    from nilearn import datasets  # type: ignore[import-untyped]
-
-    meshes = datasets.load_fsaverage("fsaverage5")["inflated"].parts
-    depth = datasets.load_fsaverage_data(mesh="fsaverage5", data_type="sulcal", mesh_type="inflated").data.parts
+    surfaces, depth = fsaverage5()
+    meshes = surfaces["inflated"].parts
     sides = ("left", "right")
     subjects = list(dict.fromkeys(one.subject for one in found))
     maps, regions = [], {}
@@ -159,7 +155,7 @@ def _cortex(found: Sequence[Encoded], names: dict[str, str]) -> pages.Cortex:
                 continue
             scores = np.concatenate(to_fsaverage5(voxels[f"r{ending}"], where))
             q = voxels[f"q{ending}"]
-            share = np.concatenate(to_fsaverage5(np.where(np.isfinite(q), q <= _LEVEL, np.nan), where))
+            share = np.concatenate(to_fsaverage5(np.where(np.isfinite(q), q <= LEVEL, np.nan), where))
             maps.append(pages.CortexMap(one.subject, names[one.features] + clips, scores, share >= 0.5))
         if one.subject not in regions and voxels["region"].any():
             labels = np.concatenate(to_fsaverage5(voxels["region"], where, discrete=True))

@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from brain2music.encoding import to_gifti, to_nifti
 from brain2music.encoding.maps import in_space_of
-from brain2music.study import Responses
+from brain2music.study import Responses, Surface
 
-__all__ = ["labels_in", "save_labels", "save_map"]
+__all__ = ["labels_in", "save_labels", "save_map", "surface_in"]
 
 nibabel: Any = nib  # parts of it have no types
 
@@ -24,6 +24,12 @@ def save_map(values: Any, brain: Responses, folder: Path, name: str) -> None:
         return
     for side, image in zip("LR", to_gifti(values, brain.surface.left), strict=True):
         nibabel.save(image, folder / f"{name}_hemi-{side}.func.gii")
+
+
+def surface_in(about: Mapping[str, Any]) -> Surface | None:
+    """Return the surface that an ``about.json`` names; none where maps are of voxels."""
+    surface = about.get("surface")
+    return None if surface is None else Surface(**surface)
 
 
 def labels_in(folder: Path) -> Any:

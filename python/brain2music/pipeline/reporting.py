@@ -10,7 +10,7 @@ from brain2music.evaluation import PUBLISHED, Row, Summary, summarise
 from brain2music.pipeline import figures
 from brain2music.pipeline.context import TABLE_1, Context
 from brain2music.pipeline.decoding import Decoded, average, decode
-from brain2music.pipeline.encoding import Encoded, encode
+from brain2music.pipeline.encoding import Encoded, encode_all
 from brain2music.pipeline.encoding_report import encoding_section
 from brain2music.pipeline.evaluating import evaluate
 from brain2music.pipeline.listening import generation_section, listening_section
@@ -39,8 +39,9 @@ def report(context: Context) -> Path:
     told: list[Decoded | Encoded] = [*decoded]
     fewest = min(len(one.test) for one in decoded)
     if context.settings.encoding and fewest >= 3:
-        sections.insert(3, encoding_section(context))
-        told += [encode(context, subject, role) for subject in context.subjects]
+        encoded, _ = encode_all(context)
+        sections.insert(3, encoding_section(context, encoded))
+        told += [one for one in encoded if one.features == role]
     if context.generates:
         sections.append(generation_section(context, rows, summaries))
     if context.settings.held_out_genres:

@@ -19,7 +19,7 @@ from brain2music.plotting.slices import draw_slices, upright
 from brain2music.plotting.style import TWO_COLUMNS, house_style, new_figure
 from brain2music.study import Surface
 
-__all__ = ["draw_inflated", "plot_cortex"]
+__all__ = ["draw_inflated", "flags_of", "fsaverage5", "plot_cortex"]
 
 #: Hemispheres and sides of the inflated surface, as a journal shows them.
 _VIEWS = (("left", "lateral"), ("left", "medial"), ("right", "medial"), ("right", "lateral"))
@@ -81,7 +81,7 @@ def plot_cortex(
     array = real_numbers(values, f"[{name}] values")
     if array.ndim != 1:
         raise ValueError(f"[{name}] values must be of shape (v,); got {array.shape}")
-    drawn = np.isfinite(array) if significant is None else np.isfinite(array) & _flags(significant, array.shape, name)
+    drawn = np.isfinite(array) & flags_of(significant, array.shape, name)
     template = on_template(where)
     if isinstance(where, Surface) and not template:
         raise ValueError(f"[{name}] {NO_MESH.format(space=where.space)[:-1]}; got {where}")
@@ -102,7 +102,10 @@ def plot_cortex(
     return figure
 
 
-def _flags(significant: Any, shape: tuple[int, ...], name: str) -> npt.NDArray[np.bool_]:
+def flags_of(significant: Any, shape: tuple[int, ...], name: str) -> npt.NDArray[np.bool_]:
+    """Return which voxels are drawn; all where nothing is said."""
+    if significant is None:
+        return np.ones(shape, bool)
     flags = np.asarray(significant.detach().cpu() if isinstance(significant, torch.Tensor) else significant)
     if flags.shape != shape or flags.dtype != bool:
         raise ValueError(
@@ -131,7 +134,8 @@ def _projected(array: npt.NDArray[np.float64], drawn: npt.NDArray[np.bool_], whe
     return [np.where(share >= 0.5, side, np.nan) for share, side in zip(shown, sides, strict=True)]
 
 
-def _meshes() -> tuple[Any, Any]:
+def fsaverage5() -> tuple[Any, Any]:
+    """Return the surfaces of fsaverage5 by name, and the depth of their furrows by side."""
     from nilearn import datasets  # type: ignore[import-untyped]  # takes a second to import
 
     depth = datasets.load_fsaverage_data(mesh="fsaverage5", data_type="sulcal", mesh_type="inflated")
@@ -155,7 +159,7 @@ def draw_inflated(
     """
     from nilearn import plotting
 
-    meshes, depth = _meshes()
+    meshes, depth = fsaverage5()
     for number, (side, view) in enumerate(_VIEWS):
         # nilearn leaves a wide margin; axes that are larger than their place, and overlap, cut nothing off.
         width, height = 1 / len(_VIEWS), top - bottom
@@ -193,7 +197,7 @@ def _furthest(corners: npt.NDArray[Any]) -> Any:
 def _flat(
     figure: Figure, bottom: float, top: float, sides: Sequence[npt.NDArray[Any]], norm: Normalize, colours: Colormap
 ) -> None:
-    meshes, depth = _meshes()
+    meshes, depth = fsaverage5()
     for number, side in enumerate(("left", "right")):
         axes = figure.add_axes((number / 2, bottom, 0.5, top - bottom))
         mesh = meshes["flat"].parts[side]

@@ -7,6 +7,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from brain2music.encoding.maps import real_numbers
+from brain2music.plotting.cortex import flags_of
 from brain2music.plotting.style import CHANCE, INK, ONE_COLUMN, house_style, new_figure
 
 __all__ = ["plot_density"]
@@ -51,11 +52,7 @@ def plot_density(
         raise ValueError(f"[{name}] there must be two labels, and a bin or more; got {labels} and {bins}")
     if first.ndim != 1 or first.shape != second.shape:
         raise ValueError(f"[{name}] x and y must be of one shape (v,); got {first.shape} and {second.shape}")
-    chosen = np.ones(first.shape, bool) if significant is None else np.asarray(significant)
-    if chosen.shape != first.shape or chosen.dtype != bool:
-        raise ValueError(
-            f"[{name}] significant must be of shape {first.shape}, bool; got {chosen.dtype} of shape {chosen.shape}"
-        )
+    chosen = flags_of(significant, first.shape, name)
     kept = chosen & np.isfinite(first) & np.isfinite(second)
     if not kept.any():
         raise ValueError(f"[{name}] a voxel must have both scores; got none of {len(first)}")

@@ -141,7 +141,7 @@ class Cortex:
             "faces": [_packed(side, "<u2") for side in self.mesh.faces],
             "furrow": [_packed(side > 0, "u1") for side in self.mesh.depth],
             "colours": _packed(self.colours, "u1"),
-            "top": max((float(np.nanmax(one.scores, initial=0)) for one in self.maps), default=1) or 1.0,
+            "top": max(float(np.nanmax(one.scores, initial=0)) for one in self.maps) or 1.0,
             "maps": [
                 {
                     "subject": one.subject,

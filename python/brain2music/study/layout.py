@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from brain2music.study import derivatives as derived
-from brain2music.study.inventory import WITHIN_A_RUN, Exclusions, Found, gather
+from brain2music.study.inventory import SELECTABLE, WITHIN_A_RUN, Exclusions, Found, gather
 from brain2music.study.listing import Listing, Named
 from brain2music.study.names import not_fetched
 from brain2music.study.sidecars import NIFTI, inherit, read_sidecar
@@ -246,9 +246,7 @@ class Layout:
             mask=derived.brain_mask(bold, self.listing) if prepared else None,
             confounds=derived.confounds(bold, self.listing) if prepared else None,
             sidecars=tuple(sidecar.files),
-            extra=" ".join(
-                f"{key}-{found.entities[key]}" for key in ("acq", "ce", "dir", "rec") if key in found.entities
-            ),
+            extra=" ".join(f"{key}-{found.entities[key]}" for key in SELECTABLE if key in found.entities),
         )
 
     def prepared_alone(self) -> dict[str, list[Found]]:

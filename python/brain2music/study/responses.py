@@ -180,7 +180,10 @@ def _fill(
         ):
             scans = scans[scans < item.image.volumes] - dropped
             to = arrays[place.array][place.index][: len(scans)]
-            to[:] = np.where(np.isnan(to), run[scans], to + run[scans])  # what was heard before is added to
+            if data.rules.train_repeats:  # what was heard before is added to
+                to[:] = np.where(np.isnan(to), run[scans], to + run[scans])
+            else:
+                to[:] = run[scans]
         del run  # before the next one is read
     return notes + [f"{note[0].upper()}{note[1:]}: {', '.join(runs)}." for note, runs in cleaned.items()]
 

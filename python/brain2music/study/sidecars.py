@@ -6,6 +6,7 @@ from typing import Any
 
 from brain2music.study.listing import Listing, Named
 from brain2music.study.names import fetched
+from brain2music.study.surfaces import GIFTI
 
 __all__ = ["Sidecar", "inherit", "read_sidecar"]
 
@@ -108,6 +109,6 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _is_anothers(file: Named, own: Named, listing: Listing) -> bool:
     """Whether a file beside an image bears the whole name of another image: a run without number beside run 2."""
     return file.entities != own.entities and any(
-        image.suffix == own.suffix and image.extension in (*NIFTI, ".func.gii") and image.entities == file.entities
+        image.suffix == own.suffix and image.extension in (*NIFTI, GIFTI) and image.entities == file.entities
         for image in listing[file.path.parent].files
     )

@@ -235,7 +235,8 @@ class Study:
             None, and the reasons, where :meth:`responses` would fail by what names, events, headers, labels and masks
             say.
         """
-        problems = self._table().problems(subject.removeprefix("sub-"))
+        subject = subject.removeprefix("sub-")
+        problems = self._table(subject).problems(subject)
         if problems:
             return None, problems
         try:
@@ -298,8 +299,9 @@ class Study:
 
         return pd.DataFrame(self._table().unused(), columns=["path", "why"])
 
-    def _table(self) -> RunTable:
-        self.layout.refresh()
+    def _table(self, *subjects: str) -> RunTable:
+        """Look at the disk again for these subjects, or for all."""
+        self.layout.refresh(*subjects)
         voxels = self._voxels
         return RunTable(self.layout, self.rules, voxels.reads_brain_masks, bool(self._confounds), voxels.same_grid)
 
