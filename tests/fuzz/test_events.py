@@ -80,7 +80,7 @@ MUTATIONS = (
 
 
 def expected(path):
-    """The events as pandas reads them: times as numbers, genre and track as text without quotes."""
+    """The events as pandas reads and sorts them: times as numbers, genre and track as text without quotes."""
     times, texts = ("onset", "duration", "start", "end"), ("genre", "track")
     table = pd.read_csv(
         path,
@@ -93,8 +93,8 @@ def expected(path):
     for name in texts:
         table[name] = table[name].str.strip("'\"")
     names = zip(table.genre, table.track, table.start, strict=True)
-    table["clip"] = [f"{genre}.{int(track):05d}_{start:.2f}" for genre, track, start in names]
-    return table
+    table["clip"] = [f"{genre}.{int(track.removesuffix('.0')):05d}_{start:.2f}" for genre, track, start in names]
+    return table.sort_values("onset", kind="stable")
 
 
 def test_mutated_events_are_refused_or_read_right(mutations, tmp_path):
