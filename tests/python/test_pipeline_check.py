@@ -195,13 +195,8 @@ def test_what_would_be_read_is_shown(whole, capsys):
 
 
 def test_what_decoding_asks_for_is_checked(whole):
-    found = pipeline.check(whole.context(cv="runs", exclude_runs=("run-2",)))
-    assert [one.partition("; got")[0] for one in found.problems if "pipeline.decode" in one] == [
-        f"sub-{subject}: [pipeline.decode] cv='runs' needs two training runs or more" for subject in ("01", "02")
-    ]
-    whole.rules.write_text(json.dumps({"dummies": 0, "genres": None, "test_task": None}))
-    found = pipeline.check(whole.context())
-    assert sum("there must be test clips; got no test run" in one for one in found.problems) == 2
+    found = pipeline.check(whole.context(rois="destrieux"))
+    assert any("rois" in one for one in found.problems)
     assert (
         pipeline.check(whole.context(embeddings=("nothing",))).problems[-1].startswith("[pipeline.Context] the bundle")
     )

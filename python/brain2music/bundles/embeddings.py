@@ -226,7 +226,8 @@ def _odd(values: npt.NDArray[np.float32]) -> int | None:
     finite = np.isfinite(values)
     if finite.all():
         return None
-    whole, absent = finite.all(axis=2), np.isnan(values).all(axis=2)
+    whole = np.asarray(finite.all(axis=2))
+    absent = np.isnan(values).all(axis=2)
     follows = np.logical_or.accumulate(absent, axis=1)  # after a window that a clip lacks it lacks all
     right = np.where(follows, absent, whole).all(axis=1) & whole[:, 0]
     wrong = np.flatnonzero(~right)

@@ -61,6 +61,11 @@ class Gatherer:
         paths = self.layout.events(subject, task) if task else ()
         return [read_events(path, self.rules) for path in paths]
 
+    def first_tr(self, subject: str) -> float:
+        """Return the TR of a subject's first run."""
+        item, _ = open_run(self.layout, self.layout.some(subject, self.rules.train_task)[0], 1, self.rules)
+        return common_tr([item])
+
     def subject(self, subject: str, whole: bool = False) -> SubjectData:
         """Gather a subject; of whole runs, clips need not be those of one study design."""
         self.layout.refresh(subject)

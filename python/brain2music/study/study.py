@@ -341,6 +341,13 @@ class Study:
         return path if path.exists() else None
 
     @cached_property
+    def tr(self) -> float:
+        """Seconds from scan to scan, in the first run that is trained on."""
+        task = self.rules.train_task
+        subject = next((one for one in self.subjects if self._has(one, task)), self.subjects[0])
+        return self._gatherer.first_tr(subject)
+
+    @cached_property
     def space(self) -> str | None:
         """Space of the BOLD, as BIDS names it; None where it is each subject's own."""
         task = self.rules.train_task

@@ -88,7 +88,7 @@ class SubjectData:
     @property
     def repeats(self) -> int:
         """How many times test clips are heard; at most, where that differs."""
-        if self.rules.repeats is not None:
+        if self.rules.repeats is not None and self.test:
             return self.rules.repeats
         heard = Counter(event.clip for item in self.test for event in item.events.kept)
         return max(heard.values(), default=1)
