@@ -55,6 +55,8 @@ class EventRules:
     train_repeats : bool
         Whether a training clip may be heard more than once. Its responses are averaged then, as those of test clips
         are, so that no fold holds one hearing out and trains on another.
+    equal_lengths : bool
+        Whether all clips must last equally long. If not, scans and windows after a shorter clip's end are missing.
     keep : mapping from str to sequence of str, optional
         Columns, and what stands there in the rows that are clips: ``{"trial_type": ["music"]}`` passes over button
         presses and rests. All rows are clips by default.
@@ -82,6 +84,7 @@ class EventRules:
     dummies_repeat: bool = True
     repeats: int | None = 4
     train_repeats: bool = False
+    equal_lengths: bool = True
     keep: Mapping[str, Sequence[str]] | None = None
     onset_unit: float = 1.0
     onset_shift: float = 0.0
