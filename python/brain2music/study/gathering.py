@@ -80,7 +80,7 @@ class Gatherer:
         notes += place_notes(every)
         for item in () if whole else every:
             notes += check_length(item, tr)
-        notes += check_alignment(every, self.motion, self.assume_aligned)
+        notes += check_alignment(every, self.motion, self.assume_aligned, self.layout.surfaces(subject))
         if isinstance(grid, Surface):
             labels, names = self.voxels.vertices(subject, grid)
             mask = np.ones(grid.shape, bool)

@@ -215,6 +215,17 @@ def confounds_of(item: RunData, data: SubjectData, dropped: int) -> tuple[Nuisan
     return nuisance, [*notes, *nuisance.notes, f"{rank} columns of confounds and slow drift were regressed out"]
 
 
+def confound_problems(data: SubjectData) -> list[str]:
+    """Say what is wrong with the confounds of a subject's runs."""
+    problems = []
+    for item in (*data.train, *data.test):
+        try:
+            confounds_of(item, data, item.dropped(data.tr, data.rules))
+        except (ValueError, OSError) as error:
+            problems.append(str(error))
+    return problems
+
+
 def mask_image(data: SubjectData, grid: Grid) -> nib.nifti1.Nifti1Image:
     """Return the mask as an image."""
     image: Any = nib.nifti1.Nifti1Image(data.mask.astype(np.uint8), grid.affine)  # type: ignore[no-untyped-call]

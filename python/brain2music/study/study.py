@@ -14,7 +14,7 @@ from brain2music.study.continuous import Continuous, continuous_responses
 from brain2music.study.events import Event, EventRules
 from brain2music.study.gathering import Gatherer
 from brain2music.study.layout import Layout
-from brain2music.study.responses import Responses, subject_responses
+from brain2music.study.responses import Responses, confound_problems, subject_responses
 from brain2music.study.run_table import RunTable, check_exclusions
 from brain2music.study.stimuli import Stimuli, read_captions, track_problems
 from brain2music.study.subject import SubjectData
@@ -228,17 +228,18 @@ class Study:
         Returns
         -------
         SubjectData, list of str
-            None, and the reasons, where :meth:`responses` would fail by what names, events, headers, labels and masks
-            say.
+            What is known, where it can be gathered; and why :meth:`responses` would fail by what names, events,
+            headers, labels, masks and confounds say.
         """
         subject = subject.removeprefix("sub-")
         problems = self._table(subject).problems(subject)
         if problems:
             return None, problems
         try:
-            return self._subject(subject), []
+            data = self._subject(subject)
         except (ValueError, OSError) as error:
             return None, [str(error)]
+        return data, confound_problems(data)
 
     def music_problems(self) -> list[str]:
         """Say of every track that is missing or there twice, which it is; see :attr:`stimuli`."""

@@ -229,8 +229,10 @@ def _listed(runs: list[RunData]) -> str:
     return ", ".join(item.run.name for item in runs[:3]) + (f" and {len(runs) - 3} other runs" if runs[3:] else "")
 
 
-def check_alignment(runs: Sequence[RunData], motion: str | None, assumed: bool) -> list[str]:
-    """Refuse runs that are not aligned, and say how they are."""
+def check_alignment(
+    runs: Sequence[RunData], motion: str | None, assumed: bool, surfaces: Sequence[str] = ()
+) -> list[str]:
+    """Refuse runs that are not aligned, and say how they are; ``surfaces`` are spaces that could be read instead."""
     spaces = {(item.run.prepared, item.run.space): item for item in reversed(runs)}
     if len(spaces) > 1:
         one, other = list(spaces.values())[:2]
@@ -250,6 +252,7 @@ def check_alignment(runs: Sequence[RunData], motion: str | None, assumed: bool) 
         raise ValueError(
             "[study.Study] BOLD must be aligned: give derivatives= with preprocessed BOLD in a common space, or "
             f"motion='rigid' for raw BOLD, or say assume_aligned=True; got {kind}, {first.bold}"
+            + (f" (fMRIPrep's surfaces are there: space={surfaces[0]!r})" if surfaces else "")
         )
     return [f"Alignment assumed, as asked: {kind}."]
 
@@ -260,7 +263,8 @@ def check_length(item: RunData, tr: float) -> list[str]:
     if item.image.volumes < needed:
         raise ValueError(
             f"[study.Study] a run must last until its last clip ends, {item.events.end:g} s ({needed} volumes); got "
-            f"{item.image.volumes} volumes in {item.run.bold} for {item.run.events}"
+            f"{item.image.volumes} volumes in {item.run.bold} for {item.run.events} (where the scanner stopped early, "
+            "take the last clip out of the events, or leave the run out by exclude_runs)"
         )
     extra = item.image.volumes - needed
     return [f"{item.run.name} goes on for {extra} volumes after its last clip: used."] if extra else []
