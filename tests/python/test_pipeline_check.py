@@ -55,6 +55,7 @@ CASES = {
     "a caption missing": (
         lambda s: edit(s.root / "captions.csv", "jazz.00012,some jazz\n", ""), ["every clip must have a caption"],
     ),
+    "no test task": (lambda s: s.rules.write_text(json.dumps({**RULES, "test_task": None})), []),
     "a sidecar that is none": (lambda s: s.of(ending="_bold.json").write_text("{"), ["a sidecar must be JSON"]),
 }  # fmt: skip
 

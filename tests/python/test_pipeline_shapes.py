@@ -16,7 +16,10 @@ from brain2music import pipeline
 from brain2music.cli import main
 
 #: The signal is strong enough for small penalties.
-pytestmark = pytest.mark.filterwarnings(r"ignore:\[[a-zA-Z.]+\] the grid of alphas:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings(r"ignore:\[[a-zA-Z.]+\] the grid of alphas:UserWarning"),
+    pytest.mark.filterwarnings("ignore:1 of 4 audio files are not in the corpus, song.m4a:UserWarning"),
+]
 
 SHAPE, REGIONS = (6, 5, 4), 6
 GENRES = ("ambient", "country", "metal", "rocknroll", "symphonic")
@@ -51,6 +54,7 @@ class Listening:
         rows = [f"{n}\tregion {n}" for n in range(1, REGIONS + 1)]
         (root / "labels.tsv").write_text("\n".join(["index\tname", *rows]) + "\n")
         (root / "corpus").mkdir()
+        (root / "corpus" / "song.m4a").write_bytes(b"no decoder for it")
         for number in range(3):
             soundfile.write(root / "corpus" / f"track_{number}.wav", self._music(100 + number, 15), RATE)
         for run in range(1, runs + 1):
@@ -147,6 +151,7 @@ def test_without_test_runs_every_clip_is_decoded_by_others(six_seconds):
     page = (out / "report.html").read_text()
     assert "25 clips, cross-validated" in page
     assert "There were no test runs" in page
+    assert "1 of 4 audio files could not be used, song.m4a the first" in page
 
 
 def test_cross_validated_predictions_are_those_of_folds_by_hand(six_seconds):

@@ -310,10 +310,8 @@ def test_one_repeat_and_no_test_runs(study_folder):
     study_folder.write_prepared()
     brain = b2m.Study(study_folder.root, events=EventRules(test_task=None), cache=False).responses("001")
     assert brain.test.shape == (0, 10, 99)
-    assert brain.repeats.shape == (0, 4, 10, 99)
+    assert brain.repeats is None
     assert len(brain.test_clips) == 0
-    rules = EventRules(test_task=None, repeats=1)
-    assert b2m.Study(study_folder.root, events=rules, cache=False).responses("001").repeats is None
 
 
 def test_constant_voxels_and_longer_runs_are_noted(study_folder):

@@ -105,7 +105,8 @@ def test_captions_are_joined_by_clip_or_track(tmp_path, clips):
     for names in ([clip.clip for clip in clips], [clip.track + ".wav" for clip in clips]):
         rows = [f'{name},"{i}, a ""song"".\nIt rocks."' for i, name in enumerate(names)]
         path.write_text("clip,caption\r\n" + "\r\n".join(reversed(rows)) + "\r\n", encoding="utf-8")
-        captions = read_captions(path, clips)
+        captions, others = read_captions(path, clips)
+        assert others == []
         assert list(captions) == [clip.clip for clip in clips]
         assert captions[clips[7].clip] == '7, a "song".\nIt rocks.'
 
@@ -113,7 +114,10 @@ def test_captions_are_joined_by_clip_or_track(tmp_path, clips):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("clip,caption\nx,y\n", "a row must caption one clip, once; got 0 clips for clip 'x' in row 1 of"),
+        (
+            "clip,caption\nx,y\n",
+            r"every clip must have a caption; got none .* \(1 rows are of no clip, 'x' the first\)",
+        ),
         ("clip,caption\nC,y\nC,z\n", "got a second caption for clip 'C' in row 2 of"),
         ("clip,caption\nC, \n", "got an empty caption for clip 'C' in row 1 of"),
         ("clip,caption\nC\n", "a row must have 2 fields, as the header; got another number in row 1 of"),

@@ -72,8 +72,7 @@ def refusal(context):
     """Read everything that a run reads, and say why it is refused: what a check must know without reading volumes."""
     try:
         for subject in context.subjects:
-            if context.study.responses(subject).test.shape[0] == 0:
-                return "no test clips"
+            context.study.responses(subject)
         for _ in context.study.stimuli:
             pass
         if context.study.has_captions:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from brain2music.pipeline.context import OWN, Context
-from brain2music.pipeline.retrieval import library
+from brain2music.pipeline.retrieval import library, unused_told
 from brain2music.retrieval import Corpus
 from brain2music.study.subject import SubjectData, scans_per_clip
 from brain2music.study.surfaces import Surface
@@ -143,6 +143,8 @@ def _captions(context: Context) -> Iterator[tuple[bool, str]]:
         return
     try:
         yield False, f"captions: {len(context.study.captions)}"
+        if others := context.study.unused_captions:
+            yield False, f"  {len(others)} rows of the captions are of no clip, {others[0]!r} the first: not used"
     except _USERS as error:
         yield True, _text(error)
 
@@ -155,6 +157,8 @@ def _networks(context: Context) -> Iterator[tuple[bool, str]]:
         if context.settings.corpus is not None:
             corpus = Corpus.open(Path(context.settings.corpus), None if roles[0] == OWN else context.bundle)
             yield False, f"library: {len(corpus)} tracks in {context.settings.corpus}"
+            if told := unused_told(corpus):
+                yield False, f"  {told}"
             if roles[0] == OWN:
                 library(context)
             elif corpus.role != roles[0]:

@@ -14,7 +14,7 @@ from brain2music.pipeline.encoding import Encoded, encode_all
 from brain2music.pipeline.encoding_report import encoding_section
 from brain2music.pipeline.evaluating import evaluate
 from brain2music.pipeline.listening import generation_section, listening_section
-from brain2music.pipeline.retrieval import Library, library
+from brain2music.pipeline.retrieval import Library, library, unused_told
 from brain2music.pipeline.runs import runs_section
 from brain2music.pipeline.tables import mean_cells, number, spread, subject_table
 from brain2music.versions import versions
@@ -236,11 +236,13 @@ def _retrieval(
         pages.Column("Chance", "A random pick from the library", "right"),
         pages.Column("Oracle", "Retrieved by the true embedding", "right"),
     )
+    told = unused_told(found.corpus)
+    unused = f" {told}." if told else ""
     inside = "may hold tracks of the study" if context.settings.include_stimuli else "holds no track of the study"
     return pages.Section(
         title="Music retrieved",
         text=f"The decoded embedding of a clip fetches the nearest of {len(found.corpus)} tracks by cosine "
-        f"similarity; the library {inside}.",
+        f"similarity; the library {inside}.{unused}",
         tables=(pages.Table("Retrieval", "Test clips.", columns, rows),),
     )
 

@@ -12,8 +12,9 @@ from brain2music.files import digest_file
 from brain2music.pipeline.context import OWN, Context
 from brain2music.pipeline.decoding import Decoded, average, decode, mean_target
 from brain2music.retrieval import Corpus
+from brain2music.sound import find_audio
 
-__all__ = ["Library", "Retrieved", "library", "retrieve"]
+__all__ = ["Library", "Retrieved", "library", "retrieve", "unused_told"]
 
 #: Tracks of each genre that are composed where there is no library.
 _COMPOSED = 30
@@ -72,7 +73,7 @@ def _library(context: Context) -> Library | None:
             audio = _compose(context)
         inputs = {
             "bundle": context.bundle.hash,  # an index is opened with the very bundle that it was built with
-            "audio": {file.relative_to(audio).as_posix(): digest_file(file) for file in sorted(audio.rglob("*.wav"))},
+            "audio": {file: digest_file(audio / file) for file in find_audio(audio, "pipeline.library")[0]},
         }
         path = context.store.path("retrieve", "corpus", inputs, ".index")
         if not path.exists():
@@ -113,6 +114,15 @@ def _own_library(context: Context) -> Library | None:
         return None
     corpus = Corpus.from_embeddings(mean_target(own[others].values), others)
     return Library(corpus, None, {"embeddings": digest_file(Path(str(context.settings.embeddings_file)))})
+
+
+def unused_told(corpus: Corpus) -> str:
+    """Say how many files of a library were of no use; nothing where all were."""
+    music = [one for one in corpus.skipped if one.is_audio]
+    if not music:
+        return ""
+    every = len(music) + len(corpus)
+    return f"{len(music)} of {every} audio files could not be used, {music[0].file} the first ({music[0].reason})"
 
 
 def _compose(context: Context) -> Path:

@@ -71,8 +71,8 @@ class Responses:
     test : array of shape (n_test, s, v), float32
         Mean over the repeats in which a scan was measured.
     repeats : array of shape (n_test, repeats, s, v), float32, or None
-        The repeats themselves, in the order heard; None where each test clip was heard once. NaN where a clip was heard
-        less often than others.
+        The repeats themselves, in the order heard; None where no test clip was heard more than once. NaN where a clip
+        was heard less often than others.
     train_clips, test_clips : Clips
     rois : RegionLabels or None
     mask : nibabel image, or None

@@ -192,7 +192,7 @@ def prepare_clip(
     return (clip * (level / math.sqrt(float(np.mean(clip**2))))).astype(np.float32)
 
 
-def read_captions(path: Path, clips: Sequence[Event]) -> dict[str, str]:
+def read_captions(path: Path, clips: Sequence[Event]) -> tuple[dict[str, str], list[str]]:
     """Read captions and join them to the clips.
 
     Parameters
@@ -205,22 +205,29 @@ def read_captions(path: Path, clips: Sequence[Event]) -> dict[str, str]:
 
     Returns
     -------
-    dict
+    captions : dict
         From clip id to caption, in the order of ``clips``.
+    others : list of str
+        What stands in the column ``clip`` of rows that are of no clip; these rows are not used.
 
     Raises
     ------
     ValueError
-        If a clip has no caption or two, or a caption no clip; the row or the clip is named.
+        If a clip has no caption or two, or a row may be of several clips; the row or the clip is named.
     """
     by_track: dict[str, list[str]] = {}
     for clip in clips:
         by_track.setdefault(clip.track, []).append(clip.clip)
     ids = {clip.clip for clip in clips}
     captions: dict[str, str] = {}
+    others: list[str] = []
     for number, row in enumerate(read_csv(path, ("clip", "caption"), "captions", "study.captions"), start=1):
-        name, caption = row["clip"].strip().removesuffix(".wav"), row["caption"].strip()
-        matching = [name] if name in ids else by_track.get(name, [])
+        name, caption = row["clip"].strip(), row["caption"].strip()
+        names = dict.fromkeys((name, name.removesuffix(".wav")))
+        matching = next(([one] if one in ids else by_track[one] for one in names if one in ids or one in by_track), [])
+        if not matching:
+            others.append(name)
+            continue
         if len(matching) != 1 or matching[0] in captions or not caption:
             problem = (
                 f"{len(matching)} clips"
@@ -236,11 +243,12 @@ def read_captions(path: Path, clips: Sequence[Event]) -> dict[str, str]:
         captions[matching[0]] = caption
     missing = [clip.clip for clip in clips if clip.clip not in captions]
     if missing:
+        unused = f" ({len(others)} rows are of no clip, {others[0]!r} the first)" if others else ""
         raise ValueError(
             f"[study.captions] every clip must have a caption; got none for {len(missing)} clips, {missing[0]} the "
-            f"first, in {path}"
+            f"first, in {path}" + (f" ({len(others)} rows are of no clip, {others[0]!r} the first)" if others else "")
         )
-    return {clip.clip: captions[clip.clip] for clip in clips}
+    return {clip.clip: captions[clip.clip] for clip in clips}, others
 
 
 def track_problems(folder: Path, clips: Sequence[Event]) -> list[str]:

@@ -328,9 +328,18 @@ class Study:
             raise FileNotFoundError(f"[study.Study] stimuli must be given; got no folder stimuli in {self.root}")
         return Stimuli(self._stimuli_folder, self.clips, channel=self._channel)
 
-    @cached_property
+    @property
     def captions(self) -> dict[str, str]:
         """The clips' captions, by clip id."""
+        return self._captions[0]
+
+    @property
+    def unused_captions(self) -> list[str]:
+        """Rows of the captions that are of no clip, by their column ``clip``: they are not used."""
+        return self._captions[1]
+
+    @cached_property
+    def _captions(self) -> tuple[dict[str, str], list[str]]:
         if self._captions_file is None:
             raise FileNotFoundError(f"[study.Study] captions must be given; got no captions.csv in {self.root}")
         return read_captions(self._captions_file, self.clips)
