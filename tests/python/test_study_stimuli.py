@@ -116,7 +116,7 @@ def test_captions_are_joined_by_clip_or_track(tmp_path, clips):
     [
         (
             "clip,caption\nx,y\n",
-            r"every clip must have a caption; got none .* \(1 rows are of no clip, 'x' the first\)",
+            r"every clip must have a caption; .* \(1 rows are of no clip, 'x' the first\), in",
         ),
         ("clip,caption\nC,y\nC,z\n", "got a second caption for clip 'C' in row 2 of"),
         ("clip,caption\nC, \n", "got an empty caption for clip 'C' in row 1 of"),

@@ -246,7 +246,7 @@ def read_captions(path: Path, clips: Sequence[Event]) -> tuple[dict[str, str], l
         unused = f" ({len(others)} rows are of no clip, {others[0]!r} the first)" if others else ""
         raise ValueError(
             f"[study.captions] every clip must have a caption; got none for {len(missing)} clips, {missing[0]} the "
-            f"first, in {path}" + (f" ({len(others)} rows are of no clip, {others[0]!r} the first)" if others else "")
+            f"first{unused}, in {path}"
         )
     return {clip.clip: captions[clip.clip] for clip in clips}, others
 
