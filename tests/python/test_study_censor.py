@@ -108,7 +108,10 @@ def test_responses_are_nan_where_scans_are_left_out(small):
     plain = read(small, delay_scans=2, confounds=COLUMNS)
     np.testing.assert_allclose(brain.train[4:], plain.train[4:], atol=2e-6)  # the other run lost nothing
     notes = " ".join(brain.notes)
-    assert "4 of 40 scans (10.0%) are left out (framewise_displacement above 0.5: 3, non_steady_state: 1)." in notes
+    assert (
+        "4 of 80 scans (5.0%) are left out (framewise_displacement above 0.5: 3, non_steady_state: 1); most in" in notes
+    )
+    assert "run 1: 4 of 40 (10.0%)." in notes
     assert "2 presentations of training clips lose scans that are left out and have 8 or more of 10" in notes
 
 
@@ -127,7 +130,9 @@ def test_rows_that_are_not_known_are_left_out_when_asked(small):
     missing = np.isnan(brain.train[:, :, 0])
     assert missing[4].tolist() == [True, *[False] * 6, True, True, False]
     assert missing.sum() == 3
-    assert "3 of 40 scans (7.5%) are left out (n/a: 3)." in " ".join(brain.notes)
+    assert "3 of 80 scans (3.8%) are left out (n/a: 3); most in sub-01 Training run 2: 3 of 40 (7.5%)." in " ".join(
+        brain.notes
+    )
 
 
 def test_hearings_are_averaged_over_the_scans_that_are_kept(small):
@@ -199,9 +204,11 @@ def test_what_a_rule_needs_must_be_there(small):
 
 
 def test_runs_without_outliers_have_no_such_columns(small):
-    left_out, notes = scans_left_out(table_path(small, 1), {"non_steady_state": True}, (), VOLUMES)
+    left_out, reasons = scans_left_out(table_path(small, 1), {"non_steady_state": True}, (), VOLUMES)
     assert not left_out.any()
-    assert notes == []
+    assert reasons == {"non_steady_state": 0}
+    brain = read(small, censor={"non_steady_state": True})
+    assert "No scan of 2 runs is left out." in brain.notes
 
 
 def test_a_decoder_and_an_encoder_take_what_is_left(rng):

@@ -142,3 +142,16 @@ def test_test_clips_may_be_heard_unequally_often(small):
 def test_pandas_writes_tracks_with_a_point(small):
     path = write(small, NAME.format("Training", 1), [clip(0, "9.0")])
     assert read_events(path, RULES).kept[0].track == "jazz.00009"
+
+
+def test_a_miss_as_large_as_snap_is_none(tmp_path):
+    """ds000113 has onsets such as 190.02 s at a TR of 2 s; 190.02 - 190 is a little more than 0.02."""
+    study = SmallStudy(tmp_path)
+    name = "sub-01_task-Training_run-1"
+    path = study.events(name, 10)
+    path.write_text(path.read_text().replace("\n45\t", "\n45.02\t"))
+    study.bold(name, 10)
+    assert len(study.responses().train) == 4
+    path.write_text(path.read_text().replace("\n45.02\t", "\n45.03\t"))
+    with pytest.raises(ValueError, match=r"to 0.02 s \(rule snap\); got 45.03 s"):
+        study.responses()

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from brain2music.study.confounds import MISSING, number_in
 from brain2music.study.tables import read_table
 
-__all__ = ["Censor", "check_censor", "scans_left_out"]
+__all__ = ["Censor", "check_censor", "left_out_notes", "scans_left_out"]
 
 #: From a rule to what it stands for: a limit on a column, or True for a rule without one.
 Censor = Mapping[str, float | bool]
@@ -58,7 +59,7 @@ def check_censor(censor: Censor | None, confounds: Sequence[str]) -> dict[str, f
 
 def scans_left_out(
     path: Path, censor: Censor, confounds: Sequence[str], scans: int
-) -> tuple[npt.NDArray[np.bool_], list[str]]:
+) -> tuple[npt.NDArray[np.bool_], dict[str, int]]:
     """Say which scans of a run are left out.
 
     Parameters
@@ -75,8 +76,8 @@ def scans_left_out(
     Returns
     -------
     left_out : array of shape (scans,), bool
-    notes : list of str
-        What was left out by which rule, one sentence each.
+    reasons : dict
+        How many scans are left out by each rule; a scan may be by several.
 
     Raises
     ------
@@ -117,6 +118,24 @@ def scans_left_out(
             f"[study.Study] censor must leave {FEWEST} scans of a run or more; got {scans - left_out.sum()} of {scans} "
             f"left, by {path}"
         )
-    reasons = ", ".join(f"{name}: {which.sum()}" for name, which in found.items() if which.any())
-    share = f"{left_out.sum()} of {scans} scans ({left_out.mean():.1%})"
-    return left_out, [f"{share} are left out ({reasons})."] if left_out.any() else []
+    return left_out, {name: int(which.sum()) for name, which in found.items()}
+
+
+def left_out_notes(
+    left_out: Mapping[str, npt.NDArray[np.bool_]], reasons: Mapping[str, Mapping[str, int]]
+) -> list[str]:
+    """Say how many scans of a subject's runs, by name, are left out, by which rules, and where most are."""
+    lost = sum(int(scans.sum()) for scans in left_out.values())
+    every = sum(map(len, left_out.values()))
+    if not lost:
+        return [f"No scan of {len(left_out)} runs is left out."] if left_out else []
+    together: Counter[str] = Counter()
+    for counts in reasons.values():
+        together.update(counts)
+    listed = ", ".join(f"{name}: {count}" for name, count in together.items() if count)
+    worst = max(left_out, key=lambda name: left_out[name].mean())
+    most = left_out[worst]
+    return [
+        f"{lost} of {every} scans ({lost / every:.1%}) are left out ({listed}); most in {worst}: {most.sum()} of "
+        f"{len(most)} ({most.mean():.1%})."
+    ]

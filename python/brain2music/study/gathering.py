@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from brain2music.study.censoring import scans_left_out
+from brain2music.study.censoring import left_out_notes, scans_left_out
 from brain2music.study.events import EventRules, RunEvents, check_split, read_events
 from brain2music.study.layout import Layout
 from brain2music.study.names import fetched
@@ -15,7 +15,7 @@ from brain2music.study.subject import (
     RunData,
     SubjectData,
     check_alignment,
-    check_length,
+    check_lengths,
     common_grid,
     common_tr,
     place_notes,
@@ -78,8 +78,7 @@ class Gatherer:
         tr = common_tr(every)
         grid = common_grid(every, self.voxels.same_grid)
         notes += place_notes(every)
-        for item in () if whole else every:
-            notes += check_length(item, tr)
+        notes += [] if whole else check_lengths(every, tr)
         notes += check_alignment(every, self.motion, self.assume_aligned, self.layout.surfaces(subject))
         if isinstance(grid, Surface):
             labels, names = self.voxels.vertices(subject, grid)
@@ -95,7 +94,10 @@ class Gatherer:
             if empty:
                 what = "vertex" if isinstance(grid, Surface) else "voxel of the mask"
                 notes.append(f"{len(empty)} of {len(names)} regions hold no {what}: {', '.join(empty)}.")
-        train, test = ([self._censored(item, notes) for item in runs] for runs in (train, test))
+        reasons: dict[str, dict[str, int]] = {}
+        train, test = ([self._censored(item, reasons) for item in runs] for runs in (train, test))
+        lost = {item.run.name: item.left_out for item in (*train, *test) if item.left_out is not None}
+        notes += left_out_notes(lost, reasons)
         return SubjectData(
             subject,
             tuple(train),
@@ -120,8 +122,8 @@ class Gatherer:
             facts += [(item, fact) for fact in told]
         return runs, facts
 
-    def _censored(self, item: RunData, notes: list[str]) -> RunData:
-        """Return the run with the scans that are left out of it; what is told of them joins the notes."""
+    def _censored(self, item: RunData, reasons: dict[str, dict[str, int]]) -> RunData:
+        """Return the run with the scans that are left out of it; how many are by which rule joins the reasons."""
         if not self.confounds and not self.censor:
             return item
         path = item.run.confounds
@@ -133,6 +135,5 @@ class Gatherer:
         fetched(path)
         if not self.censor:
             return item
-        left_out, told = scans_left_out(path, self.censor, self.confounds, item.image.volumes)
-        notes += [f"{item.run.name}: {note}" for note in told]
+        left_out, reasons[item.run.name] = scans_left_out(path, self.censor, self.confounds, item.image.volumes)
         return dataclasses.replace(item, left_out=left_out)

@@ -25,12 +25,16 @@ __all__ = [
     "SubjectData",
     "check_alignment",
     "check_length",
+    "check_lengths",
     "check_timing",
     "common_grid",
     "common_tr",
     "place_notes",
     "scans_per_clip",
 ]
+
+#: Seconds by which a decimal fraction may round: 190.02 s are a little more than 0.02 s from 190 s.
+ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,8 +261,19 @@ def check_alignment(
     return [f"Alignment assumed, as asked: {kind}."]
 
 
-def check_length(item: RunData, tr: float) -> list[str]:
-    """Refuse a run that ends before its last clip; note one that goes on after it."""
+def check_lengths(runs: Sequence[RunData], tr: float) -> list[str]:
+    """Refuse a run that ends before its last clip; note those that go on after it."""
+    extra = {item.run.name: count for item in runs if (count := check_length(item, tr))}
+    if not extra:
+        return []
+    longest = max(extra.values())
+    if len(extra) == 1:
+        return [f"{next(iter(extra))} goes on for {longest} volumes after its last clip: used."]
+    return [f"{len(extra)} runs go on for up to {longest} volumes after their last clip: used."]
+
+
+def check_length(item: RunData, tr: float) -> int:
+    """Refuse a run that ends before its last clip; count the volumes after it."""
     needed = round((item.events.end + item.lead) / tr)
     if item.image.volumes < needed:
         raise ValueError(
@@ -266,15 +281,14 @@ def check_length(item: RunData, tr: float) -> list[str]:
             f"{item.image.volumes} volumes in {item.run.bold} for {item.run.events} (where the scanner stopped early, "
             "take the last clip out of the events, or leave the run out by exclude_runs)"
         )
-    extra = item.image.volumes - needed
-    return [f"{item.run.name} goes on for {extra} volumes after its last clip: used."] if extra else []
+    return item.image.volumes - needed
 
 
 def _scan(event: Event, tr: float, rules: EventRules, lead: float) -> int:
     """First scan of an event, which must begin with it."""
     onset = event.onset + lead
     scan = round(onset / tr)
-    if scan < 0 or abs(onset - scan * tr) > rules.snap:
+    if scan < 0 or abs(onset - scan * tr) > rules.snap + ROUNDING:
         raise ValueError(
             f"[study.subject] {rules.onset} must fall on the start of a scan, to {rules.snap:g} s (rule snap); got "
             f"{event.onset:g} s at a TR of {tr:g} s in {event.where}"
@@ -287,7 +301,7 @@ def scans_per_clip(data: SubjectData) -> int:
     counts: dict[int, Event] = {}
     for event in (event for item in (*data.train, *data.test) for event in item.events.kept):
         count = round(event.duration / data.tr)
-        if count < 1 or abs(event.duration - count * data.tr) > data.rules.snap:
+        if count < 1 or abs(event.duration - count * data.tr) > data.rules.snap + ROUNDING:
             raise ValueError(
                 f"[study.subject] {data.rules.duration} must be a whole number of scans, to {data.rules.snap:g} s "
                 f"(rule snap); got {event.duration:g} s at a TR of {data.tr:g} s in {event.where}"
