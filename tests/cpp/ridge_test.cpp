@@ -289,7 +289,7 @@ TEST_CASE("bad input of a ridge regression is named", "[ridge]") {
   const ridge::Folds folds = ridge::k_folds(x.size(0), 5);
   CHECK_THROWS_WITH(ridge::ridge_cv(x, y.narrow(0, 0, 9), folds), ContainsSubstring("folds must be of the rows of X"));
   CHECK_THROWS_WITH(ridge::ridge_cv(x.narrow(0, 0, 9), y, folds), ContainsSubstring("equal rows"));
-  CHECK_THROWS_WITH(ridge::ridge_cv(x, y, {x.size(0), {}}), ContainsSubstring("two folds or more; got 0"));
+  CHECK_THROWS_WITH(ridge::ridge_cv(x, y, {x.size(0), {}}), ContainsSubstring("a fold or more; got 0"));
   ridge::Folds twice = folds;
   twice.held_out[1] = at::zeros({3}, at::kLong);
   CHECK_THROWS_WITH(ridge::ridge_cv(x, y, twice), ContainsSubstring("got row 0 twice in fold 1"));
