@@ -19,6 +19,7 @@ struct Folds {
 
   /// Of each fold: int64 indices on the CPU, increasing, or an undefined tensor for all rows that are not held out.
   /// Empty: no fold has a gap.
+  // NOLINTNEXTLINE(readability-redundant-member-init): without it, compilers warn of Folds{rows, held_out}
   std::vector<at::Tensor> trained_on = {};
 
   /// How many folds there are.
