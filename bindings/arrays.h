@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 #include <torch/csrc/utils/pybind.h>
 
+#include <optional>
 #include <utility>
 
 namespace brain2music::bindings {
@@ -26,6 +27,11 @@ class ArrayArgument {
   at::Tensor tensor_;
   bool numpy_ = false;
 };
+
+/// The tensor of an argument that may be None, alive beyond the argument.
+inline std::optional<at::Tensor> optional_tensor(const std::optional<py::object>& value, const char* where) {
+  return value ? std::optional(ArrayArgument(*value, where).tensor()) : std::nullopt;
+}
 
 /// Runs `work(tensor) -> tensor` without the interpreter lock; array in, array of the same kind out.
 template <class Work>

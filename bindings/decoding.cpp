@@ -80,6 +80,7 @@ void bind_decoding(py::module_& core) {
         result["scores"] = fit.scores;
         result["passed"] = fit.passed;
         result["left_out"] = fit.left_out;
+        result["without_target"] = fit.without_target;
         result["at_lower_edge"] = fit.at_lower_edge;
         result["at_upper_edge"] = fit.at_upper_edge;
         return result;

@@ -40,12 +40,13 @@ void bind_embedder(py::module_& room) {
            py::arg("device"), py::arg("dtype") = py::none(), py::call_guard<py::gil_scoped_release>())
       .def(
           "embed",
-          [](const embedding::Embedder& self, const Clips& clips, double hop, int64_t batch) {
+          [](const embedding::Embedder& self, const Clips& clips, double hop, int64_t batch,
+             std::optional<double> window) {
             return on_clips(clips, "embedding.embed",
-                            [&](const auto& music) { return self.embed(music, {hop, batch}); });
+                            [&](const auto& music) { return self.embed(music, {hop, batch, window}); });
           },
           py::arg("clips"), py::arg("hop") = options.hop, py::arg("batch") = options.batch,
-          "Embed clips (name, waveform, rate): (n, r, d).")
+          py::arg("window") = py::none(), "Embed clips (name, waveform, rate): (n, r, d).")
       .def(
           "embed_texts",
           [](const embedding::Embedder& self, const std::vector<std::string>& texts, int64_t batch) {
@@ -79,11 +80,13 @@ void bind_tagger(py::module_& room) {
            py::arg("dtype") = py::none(), py::call_guard<py::gil_scoped_release>())
       .def(
           "tag",
-          [](const embedding::Tagger& self, const Clips& clips, double hop, int64_t batch) {
-            return on_clips(clips, "embedding.tag", [&](const auto& music) { return self.tag(music, {hop, batch}); });
+          [](const embedding::Tagger& self, const Clips& clips, double hop, int64_t batch,
+             std::optional<double> window) {
+            return on_clips(clips, "embedding.tag",
+                            [&](const auto& music) { return self.tag(music, {hop, batch, window}); });
           },
           py::arg("clips"), py::arg("hop") = options.hop, py::arg("batch") = options.batch,
-          "Tag clips (name, waveform, rate): (n, classes).");
+          py::arg("window") = py::none(), "Tag clips (name, waveform, rate): (n, classes).");
 }
 
 }  // namespace

@@ -24,22 +24,23 @@ void bind_kernels(py::module_& core) {
       py::arg("products"), py::arg("weights"), "Held-out sums that ridge scores are made of: (3, penalties, targets).");
   room.def(
       "median_filter",
-      [](const py::object& x, int64_t size, const std::vector<int64_t>& run_lengths, bool residual) {
+      [](const py::object& x, int64_t size, const std::vector<int64_t>& run_lengths, bool residual,
+         const std::optional<py::object>& kept) {
         const auto output = residual ? kernels::MedianOutput::residual : kernels::MedianOutput::trend;
-        return apply(x, "kernels.median_filter",
-                     [&](const at::Tensor& in) { return kernels::median_filter(in, size, run_lengths, output); });
+        const std::optional<at::Tensor> scans = optional_tensor(kept, "kernels.median_filter");
+        return apply(x, "kernels.median_filter", [&](const at::Tensor& in) {
+          return kernels::median_filter(in, size, run_lengths, output, scans);
+        });
       },
       py::arg("x"), py::arg("size"), py::arg("run_lengths") = std::vector<int64_t>{}, py::arg("residual") = false,
+      py::arg("kept") = py::none(),
       "Running median of (scans, voxels) along the scans, edges reflected; or the input minus it.");
   room.def(
       "cosine_top_k",
       [](const py::object& queries, const py::object& items, int64_t k, const std::optional<py::object>& sketch) {
         const ArrayArgument asked(queries, "kernels.cosine_top_k");
         const ArrayArgument known(items, "kernels.cosine_top_k");
-        std::optional<at::Tensor> screen;
-        if (sketch) {
-          screen = ArrayArgument(*sketch, "kernels.cosine_top_k").tensor();
-        }
+        const std::optional<at::Tensor> screen = optional_tensor(sketch, "kernels.cosine_top_k");
         kernels::TopK best;
         {
           const py::gil_scoped_release unlocked;

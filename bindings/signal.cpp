@@ -1,4 +1,5 @@
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "arrays.h"
@@ -13,12 +14,14 @@ void bind_signal(py::module_& core) {
            "Scans in a centred window of so many seconds: always odd.");
   room.def(
       "median_detrend",
-      [](const py::object& bold, double tr, double window, const std::vector<int64_t>& run_lengths) {
+      [](const py::object& bold, double tr, double window, const std::vector<int64_t>& run_lengths,
+         const std::optional<py::object>& sample_mask) {
+        const std::optional<at::Tensor> kept = optional_tensor(sample_mask, "signal.median_detrend");
         return apply(bold, "signal.median_detrend",
-                     [&](const at::Tensor& in) { return signal::median_detrend(in, tr, window, run_lengths); });
+                     [&](const at::Tensor& in) { return signal::median_detrend(in, tr, window, run_lengths, kept); });
       },
       py::arg("bold"), py::arg("tr") = 1.5, py::arg("window") = 240.0, py::arg("run_lengths") = std::vector<int64_t>{},
-      "Each voxel of (scans, voxels) minus its running median, run by run.");
+      py::arg("sample_mask") = py::none(), "Each voxel of (scans, voxels) minus its running median, run by run.");
   room.def(
       "zscore",
       [](const py::object& bold, const std::vector<int64_t>& run_lengths) {

@@ -1,9 +1,10 @@
-"""Files that appear whole or not at all, and what they hold in one number."""
+"""Files that appear whole or not at all, what they hold in one number, their order, and whether they are here."""
 
 import glob
 import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 import threading
@@ -12,7 +13,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["digest_file", "replacing", "write_bytes", "write_json"]
+__all__ = ["digest_file", "natural", "not_fetched", "replacing", "write_bytes", "write_json"]
+
+#: Beginnings of the small text files that stand for content that was not fetched, and what fetches it.
+POINTERS = {
+    b"/annex/objects/": "datalad get",
+    b"\\annex\\objects\\": "datalad get",
+    b"version https://git-lfs": "git lfs pull --include",
+}
+POINTER_BYTES = 1024
 
 
 @contextmanager
@@ -52,6 +61,34 @@ def digest_file(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
         return digest.hexdigest()
+
+
+def natural(text: str | None) -> tuple[tuple[int, int, str], ...]:
+    """Sort key that puts 2 before 10, and w2 before w10; None comes first."""
+    parts = re.findall("[0-9]+|[^0-9]+", text or "")
+    # Equal numbers of other lengths (1 and 01) are told apart by the text itself.
+    return tuple((0, int(part), part) if part.isdecimal() and part.isascii() else (1, 0, part) for part in parts)
+
+
+def not_fetched(path: Path, told: str | None = None) -> str | None:
+    """Say why a file's content is not here (a link to nowhere, a pointer of git-annex or git LFS); None if it is.
+
+    ``told`` stands for the file in what is said, instead of ``path``.
+    """
+    name = told or str(path)
+    if path.is_symlink() and not path.exists():
+        target = str(path.readlink())
+        if "annex" in target:
+            return f"not fetched: run datalad get {name}"
+        return f"a link to nowhere ({target}): fetch or restore {name}"
+    if path.stat().st_size > POINTER_BYTES:
+        return None
+    with path.open("rb") as file:
+        start = file.read(32)
+    for beginning, command in POINTERS.items():
+        if start.startswith(beginning):
+            return f"not fetched: run {command} {name}"
+    return None
 
 
 def _remove(path: Path) -> None:

@@ -75,6 +75,8 @@ def load(path: str | Path) -> Any:
         pass
     try:
         _, metadata = _core.io.load_safetensors(path)
+        if "brain2music" not in metadata:
+            raise ValueError("its metadata have no entry brain2music")
         described = json.loads(metadata["brain2music"])
         kind, version = described["kind"], described["version"]
     except (RuntimeError, ValueError, KeyError, TypeError) as error:

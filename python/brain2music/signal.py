@@ -14,7 +14,13 @@ Array = TypeVar("Array", npt.NDArray[Any], torch.Tensor)
 __all__ = ["median_detrend", "zscore"]
 
 
-def median_detrend(bold: Array, tr: float = 1.5, window: float = 240.0, runs: npt.ArrayLike | None = None) -> Array:
+def median_detrend(
+    bold: Array,
+    tr: float = 1.5,
+    window: float = 240.0,
+    runs: npt.ArrayLike | None = None,
+    sample_mask: npt.ArrayLike | None = None,
+) -> Array:
     """Subtract from each voxel its running median.
 
     The result equals ``bold - scipy.ndimage.median_filter(bold, size=(k, 1), mode="reflect")`` to the last bit (but for
@@ -32,6 +38,9 @@ def median_detrend(bold: Array, tr: float = 1.5, window: float = 240.0, runs: np
         Length of the window in seconds. A run may be shorter: its edges are then reflected again and again.
     runs : array-like of shape (scans,), optional
         Run of each scan, any labels; the scans of a run are contiguous. No window reaches across a run.
+    sample_mask : array-like of shape (scans,), bool, optional
+        Scans to keep. The others are left out of every median, which is then that of ``numpy.nanmedian``, and are NaN
+        in the result.
 
     Returns
     -------
@@ -44,7 +53,8 @@ def median_detrend(bold: Array, tr: float = 1.5, window: float = 240.0, runs: np
     ValueError
         If ``bold`` holds NaN or Inf (the first one's scan and voxel are named) or masked values, is not real, is not
         two-dimensional or has no scan;
-        if ``tr`` is not positive or the window spans fewer than three scans; if ``runs`` does not fit.
+        if ``tr`` is not positive or the window spans fewer than three scans; if ``runs`` or ``sample_mask`` does not
+        fit.
     TypeError
         If ``bold`` is no array of numbers.
 
@@ -60,7 +70,13 @@ def median_detrend(bold: Array, tr: float = 1.5, window: float = 240.0, runs: np
     (400, 5)
     """
     lengths = _run_lengths(runs, bold, "signal.median_detrend")
-    result: Array = _core.signal.median_detrend(bold, tr, window, lengths)
+    kept = None if sample_mask is None else np.asarray(sample_mask)
+    if kept is not None and (kept.dtype != bool or kept.shape != tuple(np.shape(bold))[:1]):
+        raise ValueError(
+            "[signal.median_detrend] sample_mask must hold true or false for each scan; got "
+            f"{kept.dtype} of shape {kept.shape} for bold of shape {tuple(np.shape(bold))}"
+        )
+    result: Array = _core.signal.median_detrend(bold, tr, window, lengths, kept)
     return result
 
 

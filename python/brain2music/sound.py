@@ -1,6 +1,8 @@
 """Audio files as the library hears them: decoded whole, mixed to mono, and judged for whether there is any sound."""
 
 import os
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,11 +10,34 @@ import numpy as np
 import numpy.typing as npt
 
 from brain2music import _core
+from brain2music.files import natural, not_fetched
 
-__all__ = ["ENDINGS", "STEP_16_BITS", "Sound", "find_audio", "mix", "read_mono", "read_sound", "silence"]
+__all__ = [
+    "ENDINGS",
+    "STEP_16_BITS",
+    "Sound",
+    "by_ending",
+    "find_audio",
+    "is_audio",
+    "is_hidden",
+    "is_read",
+    "mix",
+    "read_mono",
+    "read_sound",
+    "silence",
+]
 
-#: Endings of audio files, in small or capital letters.
-ENDINGS = (".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".w64", ".wav")
+#: Endings of audio files that are read, in small or capital letters.
+ENDINGS = (".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".w64", ".wav")
+
+#: Endings of files that hold sound, too, but are not read: libsndfile has no decoder for them.
+# fmt: off
+UNREAD = frozenset({
+    ".3gp", ".aac", ".ac3", ".amr", ".ape", ".asf", ".avi", ".dff", ".dsf", ".dts", ".flv", ".m4a",
+    ".m4b", ".m4p", ".m4v", ".mka", ".mkv", ".mov", ".mp2", ".mp4", ".mpc", ".mpeg", ".mpg", ".ra",
+    ".rm", ".shn", ".spx", ".tak", ".tta", ".weba", ".webm", ".wma", ".wmv", ".wv",
+})
+# fmt: on
 
 #: The step between two values of 16 bits, full scale being 1.
 STEP_16_BITS = 2.0**-15
@@ -53,8 +78,11 @@ def read_sound(path: str | Path, start: float = 0.0, stop: float | None = None) 
     return Sound(channels, rate, step)
 
 
-def find_audio(folder: Path, where: str) -> list[str]:
-    """List audio files at any depth, by path below ``folder`` with ``/``, sorted; links to folders are followed.
+def find_audio(folder: Path, where: str) -> tuple[list[str], list[tuple[str, str]]]:
+    """List the files of a folder at any depth: those to decode, and those that are not read, with the reason.
+
+    Links to folders are followed. Hidden files and folders, whose names begin with a dot, are not looked at: macOS
+    writes a ``._song.wav`` beside each ``song.wav``.
 
     Parameters
     ----------
@@ -62,6 +90,13 @@ def find_audio(folder: Path, where: str) -> list[str]:
         The folder.
     where : str
         Room and function that errors name.
+
+    Returns
+    -------
+    list of str
+        Audio files, by path below ``folder`` with ``/``, sorted.
+    list of (str, str)
+        Every other file and why it is not read, in natural order: 2 before 10.
 
     Raises
     ------
@@ -77,6 +112,7 @@ def find_audio(folder: Path, where: str) -> list[str]:
         raise error
 
     found: list[str] = []
+    others: list[str] = []
     seen: set[str] = set()
     for root, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
         real = os.path.realpath(root)
@@ -84,12 +120,53 @@ def find_audio(folder: Path, where: str) -> list[str]:
             folders.clear()
             continue
         seen.add(real)
-        folders.sort()
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
         below = Path(root).relative_to(folder)
-        found += [(below / name).as_posix() for name in names if name.lower().endswith(ENDINGS)]
+        for name in names:
+            if not is_hidden(name):
+                (found if is_read(name) else others).append((below / name).as_posix())
     if not found:
-        raise ValueError(f"[{where}] folder must hold audio files ({', '.join(ENDINGS)}); got none in {folder}")
-    return sorted(found)
+        raise ValueError(
+            f"[{where}] folder must hold audio files ({', '.join(ENDINGS)}); got none in {folder}"
+            + (f" beside {len(others):,} of other endings: {by_ending(others)}" if others else "")
+        )
+    return sorted(found), [(name, _why_not_read(name)) for name in sorted(others, key=natural)]
+
+
+def is_read(file: str) -> bool:
+    """Say whether a file is decoded, by its ending."""
+    return _ending(file) in ENDINGS
+
+
+def is_audio(file: str) -> bool:
+    """Say whether a file holds sound, by its ending; it may be sound that is not read."""
+    return is_read(file) or _ending(file) in UNREAD
+
+
+def is_hidden(file: str) -> bool:
+    """Say whether a file, or a folder that it lies in, is hidden; ``file`` is a path below the library's folder."""
+    return any(part.startswith(".") for part in file.split("/"))
+
+
+def by_ending(files: Iterable[str], most: int = 8) -> str:
+    """Count files by ending, the most frequent first: ``.jpg 10,000, .txt 12``."""
+    counts = Counter(_ending(file) or "without ending" for file in files)
+    ordered = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+    listed = ", ".join(f"{ending} {count:,}" for ending, count in ordered[:most])
+    return listed + (f" and {len(ordered) - most} endings more" if len(ordered) > most else "")
+
+
+def _ending(file: str) -> str:
+    return Path(file).suffix.lower()
+
+
+def _why_not_read(file: str) -> str:
+    if is_audio(file):
+        return (
+            f"its ending must be one that is read ({', '.join(ENDINGS)}); got {_ending(file)}: convert it, for example "
+            "to .flac"
+        )
+    return f"no audio, by its ending; got {_ending(file) or 'none'}"
 
 
 def read_mono(
@@ -116,6 +193,8 @@ def read_mono(
     if any(ord(c) < 32 or 0xD800 <= ord(c) <= 0xDFFF for c in file):
         return "its name must be UTF-8 without control characters"
     try:
+        if problem := _not_here(folder / file, file):
+            return problem
         sound = read_sound(folder / file, 0.0, seconds)
     except (RuntimeError, OSError) as error:
         return str(error).replace(str(folder / file), file)  # the same bytes wherever the library lies
@@ -128,6 +207,15 @@ def read_mono(
     except ValueError as error:
         return str(error)
     return waveform, sound.rate
+
+
+def _not_here(path: Path, file: str) -> str | None:
+    """Say why there is no content to decode, in words that do not tell where the library lies."""
+    if not path.is_symlink() and not path.is_file():
+        return f"audio must lie in a file; got another thing in {file}"
+    if (reason := not_fetched(path, file)) is not None:
+        return f"a file that is read must be here; got {reason}"
+    return None if path.stat().st_size else f"a file must hold audio; got 0 bytes in {file}"
 
 
 def mix(channels: npt.NDArray[np.floating], channel: int | None = None) -> npt.NDArray[np.floating]:

@@ -3,6 +3,10 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/allclose.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/isnan.h>
+#include <ATen/ops/nan_to_num.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
 
 #include <limits>
@@ -28,7 +32,7 @@ const std::vector<int64_t> run_lengths{400, 161, 90};
 
 /// The CUDA kernel's grid, thread by thread, with its own plan, memory and arithmetic; a loop stands for a barrier.
 template <class Real>
-at::Tensor filter_as_a_gpu_would(const at::Tensor& x, int64_t size, int64_t shared_bytes) {
+at::Tensor filter_as_a_gpu_would(const at::Tensor& x, int64_t size, int64_t shared_bytes, const bool* kept = nullptr) {
   const ReflectedRun run{x.size(0), size / 2};
   const MedianPlan plan = MedianPlan::make(run, sizeof(Real), shared_bytes);
   REQUIRE(plan.columns > 0);
@@ -36,7 +40,7 @@ at::Tensor filter_as_a_gpu_would(const at::Tensor& x, int64_t size, int64_t shar
   at::Tensor y = at::zeros(x.sizes(), x.options());
   const MedianBlock<Real> work{
       x.const_data_ptr<Real>(), x.stride(0), x.stride(1), y.mutable_data_ptr<Real>(), x.size(1), run, plan,
-      /*residual=*/false};
+      /*residual=*/false,       kept};
   const int threads = plan.columns * MedianTileShape::lanes;
   std::vector<std::uint64_t> words(plan.block_bytes() / 8, ~std::uint64_t{0});  // never zero by luck
   char* memory = reinterpret_cast<char*>(words.data());
@@ -55,6 +59,12 @@ at::Tensor filter_as_a_gpu_would(const at::Tensor& x, int64_t size, int64_t shar
     }
   }
   return y;
+}
+
+/// Equal to the last bit, NaN at the same places.
+bool same_or_nan(const at::Tensor& result, const at::Tensor& expected) {
+  const at::Tensor here = result.cpu();
+  return at::equal(at::isnan(here), at::isnan(expected)) && identical(at::nan_to_num(here), at::nan_to_num(expected));
 }
 
 }  // namespace
@@ -92,6 +102,22 @@ TEST_CASE("the GPU's tiles, run on the CPU, equal scipy.ndimage.median_filter", 
     CHECK(identical(filter_as_a_gpu_would<double>(run("float64_bold"), 161, shared_bytes), run("float64_trend")));
     first += scans;
   }
+}
+
+TEST_CASE("scans that are left out count in no median, and are NaN", "[kernels][cuda]") {
+  for (const std::string scans : {"401", "1000"}) {
+    const at::Tensor x = oracle("long" + scans + "_bold");
+    const at::Tensor trend = oracle("long" + scans + "_kept_trend");
+    const at::Tensor kept = oracle("long" + scans + "_kept").to(at::kBool);
+    for (const at::Device device : devices()) {
+      CHECK(same_or_nan(median_filter(x.to(device), 161, {}, MedianOutput::trend, kept), trend));
+      CHECK(same_or_nan(median_filter(x.to(device), 161, {}, MedianOutput::residual, kept), x - trend));
+    }
+    CHECK(same_or_nan(filter_as_a_gpu_would<float>(x, 161, 48 * 1024, kept.const_data_ptr<bool>()), trend));
+  }
+  const at::Tensor x = at::zeros({10, 3});
+  CHECK_THROWS_WITH(median_filter(x, 3, {}, MedianOutput::trend, at::ones({9}, at::kBool)),
+                    ContainsSubstring("kept must be bool, one for each of 10 scans; got Bool of shape [9]"));
 }
 
 TEST_CASE("a block takes eight columns of the study's runs, and none where the window is too long", "[kernels]") {

@@ -84,10 +84,17 @@ def main(folder: Path) -> None:
         case = np.dtype(dtype).name
         save(case, bold=np.concatenate(runs), trend=np.concatenate(trend), zscored=np.concatenate(zscored))
 
-    # Runs of several GPU tiles, whose last is shorter than the others.
+    # Runs of several GPU tiles, whose last is shorter than the others; and with scans left out, a whole window at once.
     for scans in (401, 1000):
         x = bold(scans, 9, np.float32)
         save(f"long{scans}", bold=x, trend=ndimage.median_filter(x, size=(161, 1), mode="reflect"))
+        kept = rng.random(scans) < 0.7
+        kept[200:370] = False
+        padded = np.pad(np.where(kept[:, None], x, np.nan), ((80, 80), (0, 0)), mode="symmetric")
+        trend = np.full_like(x, np.nan)
+        for scan in np.flatnonzero(kept):
+            trend[scan] = np.nanmedian(padded[scan : scan + 161], axis=0)
+        save(f"long{scans}", kept=kept.astype(np.uint8), kept_trend=trend)
 
     # Predictions of items in windows, some targets twice, so that they tie.
     target = rng.standard_normal((60, 16)).astype(np.float32)

@@ -358,7 +358,10 @@ def test_values_that_are_not_finite_are_named(rng):
         with pytest.raises(ValueError, match="at clip 3, scan 2, voxel"):
             decoder().fit(bad, music, rois=labels, groups=RUNS)
     music[5, 1, 2] = np.nan
-    with pytest.raises(ValueError, match="Y must be finite"):
+    with pytest.raises(
+        ValueError,
+        match="targets must be finite, or NaN in all dimensions of a window; got NaN in some at clip 5, window 1",
+    ):
         decoder().fit(brain, music, rois=labels, groups=RUNS)
     with pytest.raises(ValueError, match="voxels must be 'rois'; got 'all'"):
         decoder(voxels="all").fit(brain, music, rois=labels, groups=RUNS)

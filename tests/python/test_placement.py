@@ -9,8 +9,14 @@ from brain2music import _core
 
 RUNS = [300, 100]
 
+
+def KEPT():  # noqa: N802
+    return torch.ones(400, dtype=torch.bool)
+
+
 OPERATIONS = {
     "kernels.median_filter": lambda x: _core.kernels.median_filter(x, 161, RUNS),
+    "kernels.median_filter, scans left out": lambda x: _core.kernels.median_filter(x, 161, RUNS, kept=KEPT()),
     "kernels.standardize": lambda x: _core.kernels.standardize(x, RUNS),
     "signal.median_detrend": lambda x: _core.signal.median_detrend(x, 1.5, 240.0, RUNS),
     "signal.zscore": lambda x: _core.signal.zscore(x, RUNS),

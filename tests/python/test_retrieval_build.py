@@ -76,7 +76,7 @@ def test_files_of_all_kinds_are_embedded(library, tmp_path):
         "genre 0/000", "genre 0/002", "genre 0/004", "genre 1/001", "genre 1/003", "genre 1/005", "stereo"
     ]  # fmt: skip
     assert corpus.files[:2].tolist() == ["genre 0/000.wav", "genre 0/002.ogg"]
-    assert corpus.skipped == []
+    assert corpus.skipped == [("notes.txt", "no audio, by its ending; got .txt")]
     assert (corpus.role, corpus.seconds, corpus.window, corpus.hop) == ("music_embedder", SECONDS, 2.0, 0.5)
     assert corpus.bundle_hash == bundle.hash
     assert "music_embedder of bundle aaaaaaaaaaaa" in repr(corpus)
@@ -95,13 +95,15 @@ def test_files_that_cannot_be_used_are_listed(library, tmp_path):
     soundfile.write(library / "d silent.flac", np.zeros(4 * RATE), RATE)
     soundfile.write(library / "e loud.wav", np.tile([0.999, 0.99], 2 * RATE), RATE)
     soundfile.write(library / "f zero.wav", np.tile([0.123, 0.12], 2 * RATE), RATE)
-    (library / "g link.ogg").symlink_to(tmp_path / "nowhere.ogg")
+    (library / "g link.ogg").symlink_to("nowhere.ogg")
     (library / "h tab\t.wav").write_bytes(whole)
     (library / os.fsdecode(b"i \xff.wav")).write_bytes(whole)
-    with pytest.warns(UserWarning, match=r"9 of 16 files are not in the corpus, a short\.wav the first: .* 2\.5 s"):
+    with pytest.warns(
+        UserWarning, match=r"9 of 16 audio files are not in the corpus, a short\.wav the first: .* 2\.5 s"
+    ):
         corpus = build(library, tmp_path / "x.index")
     assert len(corpus) == 7
-    reasons = {each.file: each.reason for each in corpus.skipped}
+    reasons = {each.file: each.reason for each in corpus.skipped if each.file != "notes.txt"}
     expected = {
         "a short.wav": "long enough; got 2.5 s where 0 to 3 s were asked, in a short.wav",
         "b text.mp3": "must be audio",
@@ -109,7 +111,7 @@ def test_files_that_cannot_be_used_are_listed(library, tmp_path):
         "d silent.flac": "got silence for 3 s",
         "e loud.wav": "the bundle refused it: [fake] a clip is too loud",
         "f zero.wav": "its embedding must be finite and not zero",
-        "g link.ogg": "g link.ogg",
+        "g link.ogg": "got a link to nowhere (nowhere.ogg): fetch or",
         "h tab\t.wav": "control characters",
         "i \\xff.wav": "UTF-8",
     }
@@ -117,7 +119,7 @@ def test_files_that_cannot_be_used_are_listed(library, tmp_path):
     for file, reason in expected.items():
         assert reason in reasons[file]
     assert str(tmp_path) not in (tmp_path / "x.index" / "index.json").read_text()
-    assert "9 files skipped" in repr(corpus)
+    assert "9 audio files skipped" in repr(corpus)
     # Built already: opened as it is.
     assert build(library, tmp_path / "x.index").skipped == corpus.skipped
 
@@ -336,14 +338,14 @@ def test_one_channel_is_taken_where_asked(library, tmp_path):
 
 def test_more_kinds_of_files_are_read_and_one_name_twice_is_two_tracks(tmp_path):
     folder = tmp_path / "library"
-    kinds = {"aiff": "AIFF", "aif": "AIFF", "caf": "CAF", "oga": "OGG", "opus": "OGG", "W64": "W64"}
+    kinds = {"aiff": "AIFF", "aif": "AIFF", "aifc": "AIFF", "caf": "CAF", "oga": "OGG", "opus": "OGG", "W64": "W64"}
     for number, (ending, kind) in enumerate(kinds.items()):
         subtype = {"oga": "VORBIS", "opus": "OPUS"}.get(ending, "PCM_16")
         write(folder / f"{number}.{ending}", rate=48000, seed=number, format=kind, subtype=subtype)
     for ending in ("flac", "wav"):
         write(folder / f"same.{ending}", seed=9)
     corpus = build(folder, tmp_path / "x.index")
-    assert corpus.ids.tolist() == ["0", "1", "2", "3", "4", "5", "same.flac", "same.wav"]
+    assert corpus.ids.tolist() == ["0", "1", "2", "3", "4", "5", "6", "same.flac", "same.wav"]
     assert list(corpus.skipped) == []
     np.testing.assert_allclose(corpus.values[-1], corpus.values[-2], atol=1e-3)  # one noise, in 16 bits both
     again = build(folder, tmp_path / "x.index")

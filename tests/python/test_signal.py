@@ -78,6 +78,59 @@ def test_runs_shorter_than_the_window(rng, device, scans):
     np.testing.assert_array_equal(result, bold - padded_trend(bold, 161))
 
 
+def kept_trend(bold, size, kept):
+    """The median over the scans that are kept, as NumPy has it; NaN at the others."""
+    half = size // 2
+    padded = np.pad(np.where(kept[:, None], bold, np.nan), ((half, half), (0, 0)), mode="symmetric")
+    trend = np.full_like(bold, np.nan)
+    for scan in np.flatnonzero(kept):
+        trend[scan] = np.nanmedian(padded[scan : scan + size], axis=0)
+    return trend
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("part", [0.99, 0.8, 0.3, 0.02])
+def test_scans_left_out_count_in_no_median(rng, device, dtype, part):
+    bold, runs = make_bold(rng, scans=560, voxels=9, dtype=dtype), np.repeat([1, 2], [400, 160])
+    kept = rng.random(560) < part
+    kept[[0, 399, 400]] = [False, True, True]
+    result = b2m.signal.median_detrend(torch.from_numpy(bold).to(device), runs=runs, sample_mask=kept)
+    trend = np.concatenate([kept_trend(bold[runs == run], 161, kept[runs == run]) for run in (1, 2)])
+    np.testing.assert_array_equal(result.cpu().numpy(), bold - trend)
+    np.testing.assert_array_equal(np.isnan(result.cpu().numpy()), np.broadcast_to(~kept[:, None], bold.shape))
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    scans=st.integers(1, 300),
+    half=st.integers(1, 200),
+    levels=st.sampled_from([1, 3, 10**6]),
+    part=st.floats(0, 1),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_any_shape_window_and_scans_left_out(scans, half, levels, part, seed):
+    rng = np.random.default_rng(seed)
+    bold = rng.integers(-levels, levels + 1, (scans, 3)).astype(np.float32)
+    kept = rng.random(scans) < part
+    trend = _core.kernels.median_filter(bold, 2 * half + 1, kept=kept)
+    np.testing.assert_array_equal(trend, kept_trend(bold, 2 * half + 1, kept))
+
+
+def test_keeping_all_scans_changes_no_bit(rng):
+    bold = make_bold(rng)
+    np.testing.assert_array_equal(
+        b2m.signal.median_detrend(bold, sample_mask=np.ones(400, bool)), b2m.signal.median_detrend(bold)
+    )
+
+
+@pytest.mark.parametrize("sample_mask", [np.ones(399, bool), np.arange(400), np.ones((400, 1), bool)])
+def test_a_mask_of_scans_is_true_or_false_for_each(rng, sample_mask):
+    with pytest.raises(
+        ValueError, match=r"\[signal.median_detrend\] sample_mask must hold true or false for each scan"
+    ):
+        b2m.signal.median_detrend(make_bold(rng), sample_mask=sample_mask)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_zscore_equals_scipy(rng, device, dtype):
     bold = make_bold(rng, dtype=dtype)

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/any.h>
 #include <ATen/ops/cumsum.h>
+#include <ATen/ops/isnan.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/mean.h>
 #include <ATen/ops/nonzero.h>
@@ -62,6 +63,18 @@ std::vector<std::pair<int64_t, int64_t>> pairs(const at::Tensor& where) {
   return result;
 }
 
+/// Which windows (clips, windows) have targets: all dimensions of a window that a shorter clip lacks are NaN.
+at::Tensor windows_with_targets(const at::Tensor& targets) {
+  const at::Tensor missing = at::isnan(targets);
+  const at::Tensor absent = missing.all(2);
+  const at::Tensor odd = at::nonzero(missing.any(2).logical_and(absent.logical_not()));
+  if (odd.size(0) > 0) {
+    require(false, fitting, "targets must be finite, or NaN in all dimensions of a window; got NaN in some at clip ",
+            odd[0][0].item<int64_t>(), ", window ", odd[0][1].item<int64_t>());
+  }
+  return absent.logical_not();
+}
+
 /// Folds of rows (clips by windows, those without a scan left out) from folds of clips.
 ridge::Folds folds_of_rows(const ridge::Folds& clips, const at::Tensor& covered) {
   const at::Tensor there = covered.cpu();
@@ -111,15 +124,19 @@ DecoderFit fit_brain_decoder(const at::Tensor& responses, const at::Tensor& targ
 
   const WindowPlan plan =
       plan_windows(responses, members.to(responses.device()), regions.front().voxels[0].item<int64_t>(), fitting);
-  fit.left_out = pairs(plan.covered.logical_not());
+  const at::Tensor targeted = windows_with_targets(targets).to(plan.covered.device());
+  const at::Tensor used = plan.covered.logical_and(targeted);
+  require(used.any().item<bool>(), fitting, "a window or more must have a scan and a target; got none");
+  fit.left_out = pairs(plan.covered.logical_not().logical_and(targeted));
+  fit.without_target = targeted.logical_not().sum().item<int64_t>();
   const at::Device device = options.device.value_or(responses.device());
-  const at::Tensor rows = at::nonzero(plan.covered.reshape({-1})).squeeze(1);
+  const at::Tensor rows = at::nonzero(used.reshape({-1})).squeeze(1);
   const at::Tensor y =
       targets.reshape({-1, targets.size(2)}).index_select(0, rows.to(targets.device())).to(device).contiguous();
   const auto features = [&](std::size_t i) {
     const at::Tensor means =
         window_means(responses, regions[i].voxels.to(responses.device()), plan, fitting).flatten(0, 1);
-    return (fit.left_out.empty() ? means : means.index_select(0, rows)).to(device);
+    return (rows.size(0) == means.size(0) ? means : means.index_select(0, rows)).to(device);
   };
 
   ridge::RidgeOptions choice;
@@ -127,7 +144,7 @@ DecoderFit fit_brain_decoder(const at::Tensor& responses, const at::Tensor& targ
   choice.refit = false;
   const std::vector<ridge::RidgeFit> fits = ridge::batched_ridge_cv(
       static_cast<int64_t>(regions.size()), [&](int64_t i) { return features(static_cast<std::size_t>(i)); }, y,
-      folds_of_rows(of_clips, plan.covered), choice);
+      folds_of_rows(of_clips, used), choice);
 
   std::vector<double> scores;
   for (std::size_t i = 0; i < regions.size(); ++i) {

@@ -58,6 +58,7 @@ struct DecoderFit {
   std::vector<std::pair<int64_t, double>> scores;     ///< label and score of each region that was tried
   std::vector<std::pair<int64_t, int64_t>> passed;    ///< label and voxels of each region that is too small
   std::vector<std::pair<int64_t, int64_t>> left_out;  ///< clip and window without a scan: not fitted to
+  int64_t without_target = 0;                         ///< windows that targets lack: not fitted to either
   int64_t at_lower_edge = 0;                          ///< dimensions of kept regions best at the smallest penalty
   int64_t at_upper_edge = 0;                          ///< and at the largest; counted as in ridge::RidgeFit
 };
@@ -67,7 +68,7 @@ struct DecoderFit {
 ///
 /// @param responses (n, s, v) float32 or float64; a missing scan is NaN in all voxels. Voxels are gathered region by
 ///                  region: no copy of the whole is made.
-/// @param targets   (n, r, d) embeddings of the windows.
+/// @param targets   (n, r, d) embeddings of the windows; NaN in all dimensions of a window that a shorter clip lacks.
 /// @param members   (r, s) bool: which scans fall in which window.
 /// @param labels    (v,) int64: region of each voxel; 0: none.
 /// @param folds     clips held out together.

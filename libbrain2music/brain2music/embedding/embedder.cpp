@@ -18,6 +18,14 @@ void check_batch(int64_t batch) { require(batch > 0, where, "batch must be a pos
 
 }  // namespace
 
+WindowOptions windows_of(const models::Role& role, const EmbedOptions& options, const char* where) {
+  const double own = role.window.value_or(0);
+  const double window = options.window.value_or(own);
+  require(window > 0 && window <= own, where, "window must be at most that of role '", role.name, "', ", own,
+          " s; got ", window, " s");
+  return {role.sample_rate.value_or(0), window, options.hop, own};
+}
+
 Embedder::Embedder(const models::Bundle& bundle, std::string_view role, at::Device device,
                    std::optional<at::ScalarType> dtype)
     : role_(bundle.role(role)) {
@@ -30,7 +38,7 @@ at::Tensor Embedder::embed(const std::vector<Clip>& clips, const EmbedOptions& o
   require(role_.sample_rate.has_value() && role_.has("embed"), where, "role '", role_.name,
           "' embeds texts; got waveforms");
   check_batch(options.batch);
-  const WindowOptions windowing{role_.sample_rate.value_or(0), role_.window.value_or(0), options.hop};
+  const WindowOptions windowing = windows_of(role_, options, where);
   const int64_t per_clip = clips.empty() ? 0 : clip_window_count(clips.front(), windowing);
   for (const Clip& clip : clips) {
     const int64_t r = clip_window_count(clip, windowing);

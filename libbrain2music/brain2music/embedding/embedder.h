@@ -17,9 +17,17 @@ namespace brain2music::embedding {
 
 /// How clips are embedded, or tagged.
 struct EmbedOptions {
-  double hop = 1.5;    ///< seconds from window to window; a scan in the study
-  int64_t batch = 32;  ///< windows that the network is given at once: bounds memory, changes no result
+  double hop = 1.5;              ///< seconds from window to window; a scan in the study
+  int64_t batch = 32;            ///< windows that the network is given at once: bounds memory, changes no result
+  std::optional<double> window;  ///< seconds, shorter than the role's own: repeated until they fill it
 };
+
+/// The windows that a role is given.
+/// @param role    one that takes music.
+/// @param options hop, and length where it is shorter than the role's own.
+/// @param where   signs the message.
+/// @throws std::invalid_argument where a window is longer than the role's own.
+WindowOptions windows_of(const models::Role& role, const EmbedOptions& options, const char* where);
 
 /// A bundle's role that turns music, or texts, into embeddings.
 class B2M_API Embedder {

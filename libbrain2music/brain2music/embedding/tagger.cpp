@@ -22,7 +22,7 @@ Tagger::Tagger(const models::Bundle& bundle, at::Device device, std::optional<at
     : role_(bundle.role("tagger")), script_(bundle.script("tagger", device, dtype)) {}
 
 at::Tensor Tagger::tag(const std::vector<Clip>& clips, const EmbedOptions& options) const {
-  const WindowOptions windowing{role_.sample_rate.value_or(0), role_.window.value_or(0), options.hop};
+  const WindowOptions windowing = windows_of(role_, options, where);
   std::vector<float> counts;
   counts.reserve(clips.size());
   for (const Clip& clip : clips) {

@@ -70,8 +70,10 @@ std::vector<at::Tensor> clip_windows(const Clip& clip, const WindowOptions& opti
   const at::Tensor whole = missing > 0 ? at::constant_pad_nd(resampled, {0, missing}) : resampled;
   std::vector<at::Tensor> windows;
   windows.reserve(static_cast<std::size_t>(count));
+  const int64_t filled = std::max(length, static_cast<int64_t>(std::llround(options.filled * rate)));
   for (int64_t window = 0; window < count; ++window) {
-    windows.push_back(whole.narrow(0, start(window), length));
+    const at::Tensor cut = whole.narrow(0, start(window), length);
+    windows.push_back(filled == length ? cut : cut.repeat({(filled + length - 1) / length}).narrow(0, 0, filled));
   }
   return windows;
 }

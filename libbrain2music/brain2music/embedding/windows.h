@@ -22,6 +22,7 @@ struct WindowOptions {
   int64_t rate = 22050;  ///< samples a second of the windows; clips of another rate are resampled
   double window = 10;    ///< seconds
   double hop = 1.5;      ///< seconds from one window's start to the next; a scan in the study
+  double filled = 0;     ///< seconds that a shorter window is repeated to fill; 0: windows stay as they are
 };
 
 /// How many windows fit into a clip (r of the paper's Table 1). A window that ends after the clip by no more than a
@@ -39,7 +40,8 @@ B2M_API int64_t window_count(double seconds, double window, double hop);
 ///
 /// @param clip    the music, on any device.
 /// @param options which windows.
-/// @return one tensor (samples,) float32 for each window, on the clip's device; they share memory.
+/// @return one tensor (samples,) float32 for each window, on the clip's device; windows that are not repeated share
+///         memory.
 /// @throws std::invalid_argument naming the clip when it is shorter than a window, of another shape or no floating
 /// type.
 B2M_API std::vector<at::Tensor> clip_windows(const Clip& clip, const WindowOptions& options);

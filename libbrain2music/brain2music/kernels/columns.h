@@ -36,12 +36,18 @@ struct RunColumns {
   Real* y;  // at the run's first scan, contiguous
   int64_t scans;
   int64_t voxels;
+  int64_t first;  // number of the run's first scan
 };
 
 template <class Real>
 RunColumns<Real> columns_of(const at::Tensor& x, const at::Tensor& y, Run run) {
-  return {x.const_data_ptr<Real>() + run.first * x.stride(0), x.stride(0), x.stride(1),
-          y.mutable_data_ptr<Real>() + run.first * x.size(1), run.scans,   x.size(1)};
+  return {x.const_data_ptr<Real>() + run.first * x.stride(0),
+          x.stride(0),
+          x.stride(1),
+          y.mutable_data_ptr<Real>() + run.first * x.size(1),
+          run.scans,
+          x.size(1),
+          run.first};
 }
 
 /// Returns (scans, voxels), contiguous, of the type and on the device of a checked `x`, filled by `work`, which is

@@ -10,6 +10,7 @@
 #include "brain2music/kernels/columns.h"
 #include "brain2music/kernels/median_filter_body.h"
 #include "brain2music/kernels/median_filter_impl.h"
+#include "brain2music/kernels/median_kept_body.h"
 
 namespace brain2music::kernels {
 namespace {
@@ -81,8 +82,8 @@ class ColumnFilter {
     }
   }
 
-  /// Overwrites the column by its trend, or by what is left without it.
-  void operator()(std::span<Real> column, MedianOutput output) {
+  /// Overwrites the column by its trend, or by what is left without it; scans that are not kept by NaN.
+  void operator()(std::span<Real> column, MedianOutput output, const bool* kept) {
     for (std::size_t scan = 0; scan < column.size(); ++scan) {
       samples_[scan] = {to_key(column[scan]), static_cast<std::uint32_t>(scan)};
     }
@@ -95,12 +96,22 @@ class ColumnFilter {
     }
     std::ranges::fill(words_, 0);
     const std::uint32_t* ranks = rank_of_position_.data() + run_.half;
-    slide_medians(
-        words_.data(), 1, run_.half, 0, run_.scans, [=](int64_t position) { return ranks[position]; },
-        [&](int64_t scan, std::uint32_t rank) {
-          const Real median = from_key<Real>(samples_[rank >> copy_bits_].key);
-          column[scan] = output == MedianOutput::trend ? median : column[scan] - median;
-        });
+    const auto rank_at = [=](int64_t position) { return ranks[position]; };
+    const auto value = [&](std::uint32_t rank) { return from_key<Real>(samples_[rank >> copy_bits_].key); };
+    const auto write = [&](int64_t scan, Real median) {
+      column[scan] = output == MedianOutput::trend ? median : column[scan] - median;
+    };
+    if (kept == nullptr) {
+      slide_medians(words_.data(), 1, run_.half, 0, run_.scans, rank_at,
+                    [&](int64_t scan, std::uint32_t rank) { write(scan, value(rank)); });
+    } else {
+      slide_kept_medians(
+          words_.data(), 1, run_, kept, 0, run_.scans, rank_at,
+          [&](int64_t scan, std::uint32_t lower, std::uint32_t upper) {
+            write(scan, lower == upper ? value(lower) : between(value(lower), value(upper)));
+          },
+          [&](int64_t scan) { column[scan] = left_out<Real>; });
+    }
   }
 
  private:
@@ -120,7 +131,7 @@ class ColumnFilter {
 };
 
 template <class Real>
-void filter_run(const RunColumns<Real>& run, int64_t size, MedianOutput output) {
+void filter_run(const RunColumns<Real>& run, int64_t size, MedianOutput output, const bool* kept) {
   const int64_t blocks = (run.voxels + columns_per_block - 1) / columns_per_block;
   at::parallel_for(0, blocks, 4, [&](int64_t first_block, int64_t last_block) {
     ColumnFilter<Real> filter(run.scans, size / 2);
@@ -134,7 +145,7 @@ void filter_run(const RunColumns<Real>& run, int64_t size, MedianOutput output) 
         }
       }
       for (int64_t c = 0; c < width; ++c) {
-        filter(std::span(columns).subspan(c * run.scans, run.scans), output);
+        filter(std::span(columns).subspan(c * run.scans, run.scans), output, kept);
       }
       for (int64_t scan = 0; scan < run.scans; ++scan) {
         for (int64_t c = 0; c < width; ++c) {
@@ -147,8 +158,11 @@ void filter_run(const RunColumns<Real>& run, int64_t size, MedianOutput output) 
 
 }  // namespace
 
-at::Tensor median_filter_cpu(const at::Tensor& x, int64_t size, at::IntArrayRef run_lengths, MedianOutput output) {
-  return for_each_run(x, run_lengths, [&](const auto& run) { filter_run(run, size, output); });
+at::Tensor median_filter_cpu(const at::Tensor& x, int64_t size, at::IntArrayRef run_lengths, MedianOutput output,
+                             const bool* kept) {
+  return for_each_run(x, run_lengths, [&](const auto& run) {
+    filter_run(run, size, output, kept == nullptr ? nullptr : kept + run.first);
+  });
 }
 
 }  // namespace brain2music::kernels

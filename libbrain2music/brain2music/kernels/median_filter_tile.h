@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "brain2music/kernels/median_filter_body.h"
+#include "brain2music/kernels/median_kept_body.h"
 
 /// What a block of GPU threads does, a warp to a stretch of one column. Plain C++: the CPU tests run whole grids of it,
 /// thread by thread.
@@ -112,22 +113,31 @@ struct MedianTile {
     }
   }
 
-  /// The medians of this lane's share of the outputs, to `emit(scan, value, median)`.
+  /// The medians of this lane's share of the outputs, to `emit(scan, value, median)`; NaN for both where `kept`, if
+  /// there is one, leaves a scan out.
   template <class Emit>
-  B2M_HOST_DEVICE void filter(int lane, const Emit& emit) const {
+  B2M_HOST_DEVICE void filter(int lane, const bool* kept, const Emit& emit) const {
     const std::int64_t outputs = shape.last_output - shape.first_output;
     const std::int64_t share = (outputs + MedianTileShape::lanes - 1) / MedianTileShape::lanes;
     const std::int64_t first = shape.first_output + lane * share;
     const std::int64_t last = first + share < shape.last_output ? first + share : shape.last_output;
-    slide_medians(
-        words + lane, MedianTileShape::lanes, shape.run.half, first, last,
-        [this](std::int64_t position) {
-          const std::uint32_t rank = ranks[shape.run.scan_at(position) - shape.first_sample];
-          return (rank << copy_bits) + shape.run.copy_at(position);
-        },
-        [&](std::int64_t scan, std::uint32_t rank) {
-          emit(scan, from_key<Real>(keys[scan - shape.first_sample]), from_key<Real>(keys[sorted[rank >> copy_bits]]));
-        });
+    const auto rank_at = [this](std::int64_t position) {
+      const std::uint32_t rank = ranks[shape.run.scan_at(position) - shape.first_sample];
+      return (rank << copy_bits) + shape.run.copy_at(position);
+    };
+    const auto value_at = [this](std::int64_t scan) { return from_key<Real>(keys[scan - shape.first_sample]); };
+    const auto value = [this](std::uint32_t rank) { return from_key<Real>(keys[sorted[rank >> copy_bits]]); };
+    if (kept == nullptr) {
+      slide_medians(words + lane, MedianTileShape::lanes, shape.run.half, first, last, rank_at,
+                    [&](std::int64_t scan, std::uint32_t rank) { emit(scan, value_at(scan), value(rank)); });
+    } else {
+      slide_kept_medians(
+          words + lane, MedianTileShape::lanes, shape.run, kept, first, last, rank_at,
+          [&](std::int64_t scan, std::uint32_t lower, std::uint32_t upper) {
+            emit(scan, value_at(scan), lower == upper ? value(lower) : between(value(lower), value(upper)));
+          },
+          [&](std::int64_t scan) { emit(scan, left_out<Real>, left_out<Real>); });
+    }
   }
 };
 
@@ -142,6 +152,7 @@ struct MedianBlock {
   ReflectedRun run;
   MedianPlan plan;
   bool residual;
+  const bool* kept = nullptr;  // for each scan of the run; null: all
 
   B2M_HOST_DEVICE MedianTile<Real> tile(std::int64_t column, std::int64_t tile_index, char* memory) const {
     const auto shape = MedianTileShape::of(run, plan.outputs, tile_index);
@@ -174,7 +185,7 @@ struct MedianBlock {
     const std::int64_t voxel = block * plan.columns + column;
     if (voxel < voxels) {
       tile(column, tile_index, memory)
-          .filter(thread % MedianTileShape::lanes, [&](std::int64_t scan, Real value, Real median) {
+          .filter(thread % MedianTileShape::lanes, kept, [&](std::int64_t scan, Real value, Real median) {
             y[scan * voxels + voxel] = residual ? value - median : median;
           });
     }

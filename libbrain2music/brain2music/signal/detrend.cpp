@@ -23,10 +23,11 @@ int64_t window_scans(double tr, double window) {
   return 2 * static_cast<int64_t>(half) + 1;
 }
 
-at::Tensor median_detrend(const at::Tensor& bold, double tr, double window, at::IntArrayRef run_lengths) {
+at::Tensor median_detrend(const at::Tensor& bold, double tr, double window, at::IntArrayRef run_lengths,
+                          const std::optional<at::Tensor>& sample_mask) {
   const int64_t size = window_scans(tr, window);
   return kernels::median_filter(checked_bold(bold, run_lengths, where), size, run_lengths,
-                                kernels::MedianOutput::residual);
+                                kernels::MedianOutput::residual, sample_mask);
 }
 
 }  // namespace brain2music::signal

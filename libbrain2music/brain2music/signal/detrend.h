@@ -4,6 +4,7 @@
 #include <c10/util/ArrayRef.h>
 
 #include <cstdint>
+#include <optional>
 
 #include "brain2music/export.h"
 
@@ -22,11 +23,14 @@ B2M_API int64_t window_scans(double tr, double window);
 /// @param window      seconds; edges are reflected as scipy.ndimage mode="reflect", again and again in a run shorter
 ///                    than the window.
 /// @param run_lengths scans of each run, in order; no window reaches across a run. Empty: one run.
+/// @param sample_mask (scans,) bool: scans to keep, as nilearn calls it. The others are left out of the median, and NaN
+///                    in the result. Without it all scans are kept.
 /// @return (scans, voxels), contiguous, on the device of `bold`; float32, or float64 for float64 and for integers wider
 ///         than 16 bits. A constant voxel becomes 0.
 /// @throws std::invalid_argument on NaN or Inf (naming scan and voxel), another shape, or run lengths that do not add
 ///         up.
 B2M_API at::Tensor median_detrend(const at::Tensor& bold, double tr = 1.5, double window = 240.0,
-                                  at::IntArrayRef run_lengths = {});
+                                  at::IntArrayRef run_lengths = {},
+                                  const std::optional<at::Tensor>& sample_mask = std::nullopt);
 
 }  // namespace brain2music::signal

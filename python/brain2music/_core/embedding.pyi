@@ -13,7 +13,7 @@ class Embedder:
     """
     def __init__(self, bundle: brain2music._core.models.Bundle, role: str, device: torch.device, dtype: torch.dtype | None = None) -> None:
         ...
-    def embed(self, clips: collections.abc.Sequence[tuple[str, typing.Any, typing.SupportsInt]], hop: typing.SupportsFloat = 1.5, batch: typing.SupportsInt = 32) -> typing.Any:
+    def embed(self, clips: collections.abc.Sequence[tuple[str, typing.Any, typing.SupportsInt]], hop: typing.SupportsFloat = 1.5, batch: typing.SupportsInt = 32, window: typing.SupportsFloat | None = None) -> typing.Any:
         """
         Embed clips (name, waveform, rate): (n, r, d).
         """
@@ -31,7 +31,7 @@ class Tagger:
     """
     def __init__(self, bundle: brain2music._core.models.Bundle, device: torch.device, dtype: torch.dtype | None = None) -> None:
         ...
-    def tag(self, clips: collections.abc.Sequence[tuple[str, typing.Any, typing.SupportsInt]], hop: typing.SupportsFloat = 1.5, batch: typing.SupportsInt = 32) -> typing.Any:
+    def tag(self, clips: collections.abc.Sequence[tuple[str, typing.Any, typing.SupportsInt]], hop: typing.SupportsFloat = 1.5, batch: typing.SupportsInt = 32, window: typing.SupportsFloat | None = None) -> typing.Any:
         """
         Tag clips (name, waveform, rate): (n, classes).
         """

@@ -17,7 +17,7 @@ def fold_scores(products: typing.Any, weights: typing.Any) -> typing.Any:
     """
     Held-out sums that ridge scores are made of: (3, penalties, targets).
     """
-def median_filter(x: typing.Any, size: typing.SupportsInt, run_lengths: collections.abc.Sequence[typing.SupportsInt] = [], residual: bool = False) -> typing.Any:
+def median_filter(x: typing.Any, size: typing.SupportsInt, run_lengths: collections.abc.Sequence[typing.SupportsInt] = [], residual: bool = False, kept: typing.Any | None = None) -> typing.Any:
     """
     Running median of (scans, voxels) along the scans, edges reflected; or the input minus it.
     """

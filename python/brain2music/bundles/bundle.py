@@ -179,6 +179,8 @@ class Bundle:
         ids: Sequence[str] | None = None,
         seconds: float | None = None,
         hop: float = 1.5,
+        window: float | None = None,
+        equal: bool = True,
         batch: int = 32,
         progress: bool = False,
     ) -> Embeddings:
@@ -204,6 +206,11 @@ class Bundle:
             Embed only the beginning of each clip; files must last that long.
         hop : float, default 1.5
             Seconds from one window's start to the next.
+        window : float, optional
+            Seconds of a window, for clips that are shorter than the role's own: it is repeated until it fills the
+            role's, as CLAP is given short sounds. For texts the seconds of a clip, which one embedding stands for.
+        equal : bool, default True
+            Whether every clip must give as many windows. If not, the windows that a shorter clip lacks are NaN.
         batch : int, default 32
             Windows that the network is given at once: bounds memory, changes no result beyond rounding.
         progress : bool, default False
@@ -217,8 +224,9 @@ class Bundle:
         Raises
         ------
         ValueError
-            If the bundle lacks the role, a clip is shorter than a window, clips differ in their number of windows, or
-            a waveform is not finite or not of a floating type; the clip is named.
+            If the bundle lacks the role, ``window`` is longer than the role's own, a clip is shorter than a window,
+            clips differ in their number of windows, or a waveform is not finite or not of a floating type; the clip is
+            named.
         RuntimeError
             If a file is no audio or cut short, or the network fails.
         TypeError
@@ -236,19 +244,21 @@ class Bundle:
                 raise ValueError(f"[{_WHERE}] seconds are of music; got {seconds} for texts")
             names, texts = _texts(what, ids)
             values = self._embed_texts(embedder, texts, int(batch), progress)[:, None]
+            length = float(entry["window"] if window is None else window)
         else:
             clips = music(what, ids, seconds, _WHERE)
             names = clips.ids
             parts: list[npt.NDArray[np.float32]] = []
-            for first, embedded in _on_music(embedder.embed, clips, entry, hop, int(batch), progress):
-                if parts and embedded.shape[1] != parts[0].shape[1]:
+            length = float(entry["window"] if window is None else window)
+            for first, embedded in _on_music(embedder.embed, clips, length, hop, int(batch), progress):
+                if equal and parts and embedded.shape[1] != parts[0].shape[1]:
                     raise ValueError(
                         f"[{_WHERE}] every clip must give as many windows; got {parts[0].shape[1]} for {names[0]} and "
                         f"{embedded.shape[1]} for {first}: cut them to one length"
                     )
                 parts.append(embedded)
-            values = np.concatenate(parts)
-        return Embeddings(values, names, float(entry["window"]), float(hop), role, entry["sha256"])
+            values = _one_length(parts)
+        return Embeddings(values, names, length, float(hop), role, entry["sha256"])
 
     def tag(
         self,
@@ -257,6 +267,7 @@ class Bundle:
         ids: Sequence[str] | None = None,
         seconds: float | None = None,
         hop: float = 1.5,
+        window: float | None = None,
         batch: int = 32,
         progress: bool = False,
     ) -> Tags:
@@ -275,6 +286,8 @@ class Bundle:
             Tag only the beginning of each clip; files must last that long.
         hop : float, default 1.5
             Seconds from one window's start to the next.
+        window : float, optional
+            Seconds of a window, for clips that are shorter than the role's own, as for :meth:`embed`.
         batch : int, default 32
             Windows that the network is given at once: bounds memory, changes no result beyond rounding.
         progress : bool, default False
@@ -305,8 +318,9 @@ class Bundle:
             self._tagger = core_object(self, _core.embedding.Tagger)
         entry = self.roles["tagger"]
         clips = music(what, ids, seconds, where)
+        length = float(entry["window"] if window is None else window)
         values = np.concatenate(
-            [tags for _, tags in _on_music(self._tagger.tag, clips, entry, hop, int(batch), progress)]
+            [tags for _, tags in _on_music(self._tagger.tag, clips, length, hop, int(batch), progress)]
         )
         groups = {group: tuple(names) for group, names in entry.get("groups", {}).items()}
         return Tags(values, clips.ids, tuple(entry["classes"]), groups, entry["sha256"])
@@ -334,15 +348,28 @@ class Bundle:
 
 
 def _on_music(
-    network: Callable[..., Any], clips: Music, entry: Mapping[str, Any], hop: float, batch: int, progress: bool
+    network: Callable[..., Any], clips: Music, window: float, hop: float, batch: int, progress: bool
 ) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
     """Yield the first clip and the result of a few clips at a time, so that Ctrl-C is heard between them."""
     from tqdm.auto import tqdm
 
     with tqdm(total=len(clips.ids), desc="clips", unit="clip", disable=not progress) as bar:
-        for chunk in clips.chunks(float(entry["window"]), hop, batch):
-            yield chunk[0][0], network(chunk, hop, batch)
+        for chunk in clips.chunks(window, hop, batch):
+            yield chunk[0][0], network(chunk, hop, batch, window)
             bar.update(len(chunk))
+
+
+def _one_length(parts: list[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+    """Join clips of different numbers of windows; those that a clip lacks are NaN."""
+    most = max(part.shape[1] for part in parts)
+    if all(part.shape[1] == most for part in parts):
+        return np.concatenate(parts)
+    values = np.full((sum(map(len, parts)), most, parts[0].shape[2]), np.nan, np.float32)
+    first = 0
+    for part in parts:
+        values[first : first + len(part), : part.shape[1]] = part
+        first += len(part)
+    return values
 
 
 def _check_batch(batch: int, where: str) -> None:

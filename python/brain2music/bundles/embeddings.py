@@ -29,7 +29,7 @@ class Embeddings:
     Parameters
     ----------
     values : array of shape (n, r, d), float32
-        Clips, windows, dimensions.
+        Clips, windows, dimensions. Where clips differ in length, the last windows of a shorter clip are NaN.
     clip_ids : tuple of str
         One for each clip, no two alike.
     window, hop : float
@@ -43,8 +43,8 @@ class Embeddings:
     Raises
     ------
     ValueError
-        If shapes do not fit, a value is not finite, two ids are equal, window or hop is not a positive number, or one
-        of role and hash is stated without the other.
+        If shapes do not fit, a value is not finite but for last windows that are NaN as a whole, two ids are equal,
+        window or hop is not a positive number, or one of role and hash is stated without the other.
     """
 
     values: npt.NDArray[np.float32]
@@ -60,9 +60,9 @@ class Embeddings:
                 "[bundles.Embeddings] values must be (n, r, d) float32 for n clip_ids; got "
                 f"{self.values.dtype} {self.values.shape} for {len(self.clip_ids)} ids"
             )
-        if not np.isfinite(self.values).all():
-            clip = self.clip_ids[int(np.argwhere(~np.isfinite(self.values))[0, 0])]
-            raise ValueError(f"[bundles.Embeddings] values must be finite; got NaN or Inf for {clip}")
+        odd = _odd(self.values)
+        if odd is not None:
+            raise ValueError(f"[bundles.Embeddings] values must be finite; got NaN or Inf for {self.clip_ids[odd]}")
         if len(set(self.clip_ids)) < len(self.clip_ids):
             twice = next(clip for i, clip in enumerate(self.clip_ids) if clip in self.clip_ids[:i])
             raise ValueError(f"[bundles.Embeddings] clip_ids must differ; got {twice!r} twice")
@@ -111,7 +111,8 @@ class Embeddings:
         Raises
         ------
         ValueError
-            If shapes do not fit, values are of another type, a value is not finite in float32 (its clip is named), two
+            If shapes do not fit, values are of another type, a value is not finite in float32 (its clip is named; last
+            windows of a shorter clip may be NaN as a whole), two
             ids are equal, window or hop is not a positive number, or one of role and hash is stated without the other.
         TypeError
             If ``clip_ids`` is no sequence of text.
@@ -135,12 +136,17 @@ class Embeddings:
             )
         with np.errstate(over="ignore"):  # an overflow is refused below
             single = array.astype(np.float32, copy=False)
-        if not np.isfinite(single).all():
-            where_odd = tuple(np.argwhere(~np.isfinite(single))[0])
-            raise ValueError(
-                f"[{where}] values must be finite in float32; got {array[where_odd]} for {ids[int(where_odd[0])]}"
-            )
-        return cls(single if single.ndim == 3 else single[:, None], ids, window, hop, role, hash)
+        single = single if single.ndim == 3 else single[:, None]
+        odd = _odd(single)
+        if odd is not None:
+            number = array[odd][~np.isfinite(single[odd].reshape(array[odd].shape))][0]
+            raise ValueError(f"[{where}] values must be finite in float32; got {number} for {ids[odd]}")
+        return cls(single, ids, window, hop, role, hash)
+
+    @property
+    def present(self) -> npt.NDArray[np.bool_]:
+        """Which windows there are, shape (n, r); a clip that is shorter than others lacks the last."""
+        return ~np.isnan(self.values[:, :, 0])
 
     @property
     def space(self) -> EmbeddingSpace | None:
@@ -213,6 +219,19 @@ class Embeddings:
             raise ValueError(
                 f"[bundles.Embeddings.load] the metadata must be whole; got '{error}' in {path}"
             ) from error
+
+
+def _odd(values: npt.NDArray[np.float32]) -> int | None:
+    """Return the first clip with a value that is not finite, beside whole windows of NaN at its end."""
+    finite = np.isfinite(values)
+    if finite.all():
+        return None
+    whole = np.asarray(finite.all(axis=2))
+    absent = np.isnan(values).all(axis=2)
+    follows = np.logical_or.accumulate(absent, axis=1)  # after a window that a clip lacks it lacks all
+    right = np.where(follows, absent, whole).all(axis=1) & whole[:, 0]
+    wrong = np.flatnonzero(~right)
+    return int(wrong[0]) if wrong.size else None
 
 
 def rows_of(own: tuple[str, ...], ids: tuple[str, ...], where: str) -> npt.NDArray[np.intp]:

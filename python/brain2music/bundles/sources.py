@@ -28,19 +28,22 @@ class Music:
         return ((clip, *sound) for clip, sound in zip(self.ids, self.sounds(), strict=True))
 
     def chunks(self, window: float, hop: float, batch: int) -> Iterator[list[tuple[str, Any, int]]]:
-        """Yield clips of at most ``batch`` windows in all, but one at least, so that few waveforms are held at once."""
+        """Yield clips of at most ``batch`` windows in all, but one at least, so that few waveforms are held at once.
+
+        All clips of a chunk have as many windows.
+        """
         held: list[tuple[str, Any, int]] = []
-        windows = 0
+        windows = each = 0
         for name, waveform, rate in self:
             if rate < 1:
                 raise ValueError(f"[{self.where}] rate must be a positive number of Hz; got {rate} for {name}")
             shape = np.shape(waveform)
             count = _core.embedding.window_count(shape[-1] / rate if shape else 0.0, window, hop)
-            if held and windows + count > batch:
+            if held and (windows + count > batch or count != each):
                 yield held
                 held, windows = [], 0
             held.append((name, waveform, rate))
-            windows += count
+            windows, each = windows + count, count
         yield held
 
 

@@ -16,10 +16,13 @@ from typing import Any
 import torch
 
 from brain2music.bundles.describe import verify
+from brain2music.files import not_fetched
 
 __all__ = ["write"]
 
 _WHERE = "bundles.write"
+
+_PICKLED = "weights or a module pickled by torch.save"
 
 #: Constants of a class in TorchScript's own source, a line each.
 _CONSTANTS = re.compile(rb"(?:^  \w+ : Final\[.*\n)+", re.MULTILINE)
@@ -122,11 +125,33 @@ def _entry(role: str, given: dict[str, Any], folder: Path) -> dict[str, Any]:
         raise ValueError(
             f"[{_WHERE}] module must be a torch.jit.ScriptModule or a path; got {type(module).__name__} for {role!r}"
         )
-    content = _saved(module) if isinstance(module, torch.jit.ScriptModule) else Path(module).read_bytes()
+    content = _saved(module) if isinstance(module, torch.jit.ScriptModule) else _of_file(Path(module), role)
     entry = {**_file(folder / f"{role}.pt", content), "dtypes": ["float32"], **given}
     if "tokenizer" in given:
         entry["tokenizer"] = _file(folder / f"{role}.tokenizer.json", Path(given["tokenizer"]).read_bytes())
     return entry
+
+
+def _of_file(path: Path, role: str) -> bytes:
+    """Read a network's file; what is often taken for TorchScript is told by its name."""
+    content = path.read_bytes()
+    problem = not_fetched(path)
+    if not content:
+        problem = "an empty file"
+    elif content.startswith(b"\x80"):
+        problem = _PICKLED
+    elif content.startswith(b"PK") and zipfile.is_zipfile(io.BytesIO(content)):
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if not any(name.endswith("constants.pkl") for name in archive.namelist()):
+                problem = _PICKLED
+    elif content[8:10] == b'{"' and int.from_bytes(content[:8], "little") < len(content):
+        problem = "weights without code (safetensors)"
+    if problem is not None:
+        raise ValueError(
+            f"[{_WHERE}] a network's file must be TorchScript, as torch.jit.save writes it; got {problem} for {role!r} "
+            f"in {path}: give torch.jit.script(network)"
+        )
+    return content
 
 
 def _stage(number: int, given: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -19,7 +19,9 @@ def add_to(commands: Commands) -> None:
         "Embed the first seconds of every track of a folder. A call that was stopped goes on where it stopped.",
         "brain2music corpus build fma_small fma.index",
     )
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="folder of WAV, FLAC, OGG or MP3, searched deeply")
+    parser.add_argument(
+        "folder", type=Path, metavar="FOLDER", help="folder of WAV, FLAC, OGG, MP3 ..., searched recursively"
+    )
     parser.add_argument("out", type=Path, metavar="OUT", help="the index, a folder")
     parser.add_argument("--bundle", help=BUNDLE_HELP)
     parser.add_argument("--role", default="music_embedder", help="role of the bundle that embeds")
@@ -42,6 +44,7 @@ def add_to(commands: Commands) -> None:
 
 def _build(options: argparse.Namespace) -> None:
     from brain2music.retrieval import Corpus
+    from brain2music.retrieval.skipped import summary
 
     corpus = Corpus.build(
         options.folder,
@@ -52,9 +55,10 @@ def _build(options: argparse.Namespace) -> None:
         progress=not options.quiet,
     )
     if not options.quiet:
-        for skipped in corpus.skipped:
-            print(f"skipped {skipped.file}: {skipped.reason}")
-        print(f"{len(corpus)} tracks in {options.out}, {len(corpus.skipped)} skipped")
+        for line in summary(corpus.skipped):
+            print(line)
+        music = sum(one.is_audio for one in corpus.skipped)
+        print(f"{len(corpus)} tracks in {options.out}, {music} audio files skipped")
 
 
 def _search(options: argparse.Namespace) -> None:

@@ -51,6 +51,9 @@ def add_to(commands: Commands) -> None:
         parser.add_argument(
             "--study", help="BIDS folder, to begin a run with other settings left as they are by default"
         )
+        parser.add_argument(
+            "--embeddings-file", help="decode these embeddings of your own (Embeddings.save), in place of the bundle's"
+        )
     parser = add_command(
         commands,
         "demo",
@@ -107,9 +110,20 @@ def _add_study(parser: argparse.ArgumentParser, out: bool = True) -> None:
     parser.add_argument(
         "--confounds", nargs="+", metavar="COLUMN", help="columns of fMRIPrep's confounds to regress out"
     )
+    parser.add_argument(
+        "--censor",
+        nargs="+",
+        metavar="RULE",
+        help="scans to leave out: framewise_displacement=0.5 (any column of the confounds and its limit), "
+        "non_steady_state, motion_outlier, missing (n/a in the confounds)",
+    )
     parser.add_argument("--min-regions", type=int, help="fewest regions of an atlas; by default 20")
     parser.add_argument(
         "--embeddings", nargs="+", help="roles of the bundle to decode; the first one retrieves and generates"
+    )
+    parser.add_argument(
+        "--embeddings-file",
+        help="decode these embeddings of your own (Embeddings.save), in place of the bundle's",
     )
     parser.add_argument("--no-generation", dest="generation", action="store_const", const=False, help="make no music")
     parser.add_argument(
@@ -127,6 +141,7 @@ def _add_study(parser: argparse.ArgumentParser, out: bool = True) -> None:
     parser.add_argument("--n-rois", type=int, help="regions whose predictions are averaged")
     parser.add_argument("--cv", type=_folds, help="runs, or a number of folds of clips")
     parser.add_argument("--delay-scans", type=int, help="scans by which responses lag behind the music")
+    parser.add_argument("--delay", type=float, help="the same in seconds: the nearest number of scans")
     parser.add_argument("--neighbours", type=int, help="tracks retrieved for each clip")
     parser.add_argument("--examples", type=int, help="clips that the report plays")
     parser.add_argument(
@@ -194,11 +209,12 @@ def _run(options: argparse.Namespace) -> None:
 def _step(options: argparse.Namespace) -> None:
     from brain2music.pipeline import Context, Settings, do
 
-    given = {"study": options.study, "seed": options.seed, "device": options.device} if options.study else {}
-    if given:
+    own = {} if options.embeddings_file is None else {"embeddings_file": options.embeddings_file}
+    if options.study:
+        given = {"study": options.study, "seed": options.seed, "device": options.device, **own}
         context = Context(Settings.of(given, "the command line"), options.out, not options.quiet)
     else:
-        context = Context.open(options.out, not options.quiet)
+        context = Context.open(options.out, not options.quiet, **own)
     _say(options.quiet, do(context, options.step))
 
 

@@ -118,7 +118,8 @@ class BrainDecoder(BaseEstimator):  # type: ignore[misc]
         responses : array of shape (n, s, v), float32 or float64
             Clips, scans, voxels; a missing scan is NaN in all voxels. A window averages the scans that are present.
         targets : array of shape (n, r, d), or object with ``values`` (n, r, d), ``window`` and ``hop`` in seconds
-            Embeddings of the windows. A plain array's windows are ``s - r + 1`` scans long, one scan apart.
+            Embeddings of the windows; NaN in all dimensions of a window that a shorter clip lacks. A plain array's
+            windows are ``s - r + 1`` scans long, one scan apart.
         rois : array of shape (v,), int, or object with ``labels`` (v,) and ``names``
             Region of each voxel; 0 = none.
         groups : array-like of shape (n,), optional
@@ -379,4 +380,6 @@ def _notes(result: dict[str, Any], min_voxels: int) -> tuple[str, ...]:
     if result["left_out"]:
         listed = ", ".join(f"clip {clip} window {window}" for clip, window in result["left_out"])
         notes.append(f"{len(result['left_out'])} windows hold no scan and were left out of the fit: {listed}.")
+    if result["without_target"]:
+        notes.append(f"{result['without_target']} windows have no target (NaN) and were left out of the fit.")
     return tuple(notes)

@@ -20,8 +20,9 @@ def mean_embedding(embeddings: Embeddings) -> Embeddings:
         They have the same shape. They only know how far into a clip a window lies: an encoder that scores with them
         has learnt the response to the beginning of a clip, whatever the clip.
     """
-    mean = embeddings.values.mean(axis=0, keepdims=True, dtype=np.float64)
+    mean = np.nanmean(embeddings.values, axis=0, keepdims=True, dtype=np.float64)
     values = np.broadcast_to(mean, embeddings.values.shape).astype(embeddings.values.dtype)
+    values[~embeddings.present] = np.nan
     return Embeddings(values, embeddings.clip_ids, embeddings.window, embeddings.hop)
 
 
@@ -43,10 +44,11 @@ def random_embedding(embeddings: Embeddings, random_state: int | None = None) ->
     values = embeddings.values.astype(np.float64)
     random = np.random.default_rng(random_state)
     clips, windows, dimensions = values.shape
-    means = values.mean(axis=1)
+    means = np.nanmean(values, axis=1)
     between = means.std(axis=0) * random.standard_normal((clips, 1, dimensions))
     within = random.standard_normal((clips, windows, dimensions))
     within -= within.mean(axis=1, keepdims=True)
-    within *= (values - means[:, None]).std(axis=(0, 1)) * np.sqrt(windows / max(windows - 1, 1))
-    drawn = (values.mean(axis=(0, 1)) + between + within).astype(embeddings.values.dtype)
+    within *= np.nanstd(values - means[:, None], axis=(0, 1)) * np.sqrt(windows / max(windows - 1, 1))
+    drawn = (np.nanmean(values, axis=(0, 1)) + between + within).astype(embeddings.values.dtype)
+    drawn[~embeddings.present] = np.nan
     return Embeddings(drawn, embeddings.clip_ids, embeddings.window, embeddings.hop)

@@ -25,7 +25,8 @@ def on_grid(embeddings: Embeddings, window: float = 10.0, hop: float = 1.5, clip
     Returns
     -------
     Embeddings
-        ``values`` of shape (n, r, d); without a stated space, since no network gave them.
+        ``values`` of shape (n, r, d); without a stated space, since no network gave them. A window of the grid that
+        needs one which a shorter clip lacks is NaN.
 
     Raises
     ------
@@ -45,7 +46,9 @@ def on_grid(embeddings: Embeddings, window: float = 10.0, hop: float = 1.5, clip
             f"got windows of {embeddings.window} s every {embeddings.hop} s"
         )
     weights = (taken / taken.sum(axis=1, keepdims=True)).astype(np.float32)
-    values = np.einsum("gr,nrd->ngd", weights, embeddings.values)
+    values = np.einsum("gr,nrd->ngd", weights, np.nan_to_num(embeddings.values))
+    lacking = (taken[None] & ~embeddings.present[:, None]).any(axis=2)
+    values[lacking] = np.nan
     return Embeddings(values, embeddings.clip_ids, window, hop)
 
 

@@ -56,7 +56,8 @@ def as_rows(
     features : array of shape (m, p) or (n, r, p), or Embeddings
         Embeddings average the scans of their windows, where responses hold scans.
     responses : array of shape (m, t), (n, r, t), or with Embeddings (n, s, t); or None
-        A clip with a window that holds NaN in all voxels, or scans that were not measured, is left out.
+        A clip with a window that holds NaN in all voxels, or scans that were not measured, is left out; so is a row
+        that is a scan. Windows that a shorter clip lacks (NaN in its features) are left out of all clips.
     groups : array-like of shape (m,) or (n,), optional
     delays : sequence of int, optional
         For rows that are scans.
@@ -81,7 +82,7 @@ def as_rows(
         labels = _labels(groups, len(x), where)
         if delays is not None:
             x = delayed(x, delays, labels)
-        return Rows(x, y, labels, len(x), 1, (), np.ones(len(x), bool))
+        return _measured_scans(x, y, labels)
     if delays is not None:
         raise ValueError(
             f"[{where}] delays are for rows that are scans, (m, p); got clips of windows, {tuple(x.shape)}"
@@ -99,10 +100,12 @@ def as_rows(
     notes: tuple[str, ...] = ()
     whole = np.ones(len(x), bool)
     if y is not None:
+        x, y, notes = _common_windows(x, y, where)
         whole = ~torch.as_tensor(y).isnan().all(dim=2).any(dim=1).cpu().numpy()
         if not whole.all():
             missing = np.flatnonzero(~whole)
             notes = (
+                *notes,
                 f"{len(missing)} clips have a window without a scan and were left out: {', '.join(map(str, missing))}.",
             )
             x, y = x[whole], y[whole]
@@ -110,6 +113,35 @@ def as_rows(
     rows = None if labels is None else np.repeat(labels, x.shape[1])
     flat = None if y is None else y.reshape(-1, y.shape[2])
     return Rows(x.reshape(-1, x.shape[2]), flat, rows, len(x), x.shape[1], notes, whole)
+
+
+def _measured_scans(x: Any, y: Any, labels: npt.NDArray[Any] | None) -> Rows:
+    """Leave out scans that were not measured, NaN in all voxels; their features count in the delayed ones."""
+    whole = np.ones(len(x), bool)
+    if y is None or not np.isnan(_column(y)).any():
+        return Rows(x, y, labels, len(x), 1, (), whole)
+    whole = ~torch.as_tensor(y).isnan().all(dim=1).cpu().numpy()
+    notes = (f"{int((~whole).sum())} of {len(whole)} scans were not measured and were left out.",)
+    kept = torch.as_tensor(whole, device=y.device) if isinstance(y, torch.Tensor) else whole
+    return Rows(x[kept], y[kept], None if labels is None else labels[whole], int(whole.sum()), 1, notes, whole)
+
+
+def _column(y: Any) -> npt.NDArray[Any]:
+    """Return the first voxel, which tells quickly whether a scan may be missing."""
+    first = y[:, :1]
+    return first.cpu().numpy() if isinstance(first, torch.Tensor) else np.asarray(first)
+
+
+def _common_windows(x: Any, y: Any, where: str) -> tuple[Any, Any, tuple[str, ...]]:
+    """Leave out windows that a clip lacks: orders of the clips need windows that all have."""
+    lacking = torch.as_tensor(x).isnan().all(dim=2).any(dim=0).cpu().numpy()
+    if not lacking.any():
+        return x, y, ()
+    if lacking.all():
+        raise ValueError(f"[{where}] there must be a window that all clips have; got none")
+    kept = np.flatnonzero(~lacking)
+    note = f"{int(lacking.sum())} of {len(lacking)} windows are not there in all clips and were left out."
+    return x[:, kept], y[:, kept], (note,)
 
 
 def values_of(features: Any) -> Any:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from brain2music.pipeline.context import Context
+from brain2music.pipeline.context import OWN, Context
+from brain2music.pipeline.retrieval import library
 from brain2music.retrieval import Corpus
 from brain2music.study.subject import SubjectData, scans_per_clip
 from brain2music.study.surfaces import Surface
+from brain2music.study.windows import members_of
 
 __all__ = ["Check", "check"]
 
@@ -86,23 +88,22 @@ def _line(data: SubjectData) -> str:
     what = "vertices" if isinstance(data.grid, Surface) else "voxels"
     regions = "" if data.rois is None else f" in {len(np.unique(data.rois.labels[data.rois.labels > 0]))} regions"
     space = data.train[0].run.space if data.train else None
-    return (
-        f"sub-{data.subject}: {len(data.train)} training and {len(data.test)} test runs, {clips[0]} and {clips[1]} "
-        f"clips, {int(data.mask.sum()):,} {what}{regions}, {space or 'own space'}, TR {data.tr:g} s"
-    )
+    runs = f"{len(data.train)} training and {len(data.test)} test runs, {clips[0]} and {clips[1]} clips"
+    if not data.test:
+        runs = f"{len(data.train)} runs, {clips[0]} clips, to be cross-validated"
+    voxels = f"{int(data.mask.sum()):,} {what}{regions}, {space or 'own space'}"
+    return f"sub-{data.subject}: {runs}, {voxels}, TR {data.tr:g} s"
 
 
 def _decoding(context: Context, data: SubjectData) -> Iterator[str]:
     """Say what decoding asks for beyond reading."""
     if data.rois is None:
         yield "[pipeline.decode] rois must be given; got None"
-    if context.settings.cv == "runs" and len(data.train) < 2:
-        yield f"[pipeline.decode] cv='runs' needs two training runs or more; got {len(data.train)} (say --cv 5)"
-    if not data.test:
-        yield "[pipeline.decode] there must be test clips; got no test run"
     try:
-        scans_per_clip(data)
-    except ValueError as error:
+        scans, own = scans_per_clip(data), context.own
+        if own is not None:
+            members_of(own.window, own.hop, own.values.shape[1], scans, data.tr, "embeddings_file", "pipeline.decode")
+    except _USERS as error:
         yield _text(error)
 
 
@@ -152,9 +153,11 @@ def _networks(context: Context) -> Iterator[tuple[bool, str]]:
         yield False, f"networks: {context.bundle.path}; embeddings: {', '.join(roles)}"
         _ = context.tagger
         if context.settings.corpus is not None:
-            corpus = Corpus.open(Path(context.settings.corpus), context.bundle)
+            corpus = Corpus.open(Path(context.settings.corpus), None if roles[0] == OWN else context.bundle)
             yield False, f"library: {len(corpus)} tracks in {context.settings.corpus}"
-            if corpus.role != roles[0]:
+            if roles[0] == OWN:
+                library(context)
+            elif corpus.role != roles[0]:
                 yield True, f"[pipeline.library] the library must be embedded as {roles[0]}; got {corpus.role}"
     except _USERS as error:
         yield True, _text(error)

@@ -1,12 +1,14 @@
 """What the steps of a run share: settings, study, bundle, and where outputs go."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from brain2music import _core
-from brain2music.bundles import Bundle
+from brain2music._core.embedding import window_count
+from brain2music.bundles import Bundle, Embeddings
 from brain2music.bundles.by_name import bundle_folder
 from brain2music.files import digest_file, write_json
 from brain2music.narration import tell
@@ -14,7 +16,13 @@ from brain2music.pipeline.settings import Settings
 from brain2music.pipeline.store import Store
 from brain2music.study import Study
 
-__all__ = ["TABLE_1", "Context"]
+__all__ = ["OWN", "TABLE_1", "Context"]
+
+#: What embeddings of one's own are called beside the roles of a bundle.
+OWN = "own"
+
+#: Seconds from one window's start to the next in the paper: a scan.
+HOP = 1.5
 
 #: Roles that embed, in the order in which they are decoded, and the embedding of the paper's Table 1 each stands for.
 TABLE_1 = {
@@ -36,11 +44,14 @@ class Context:
         Folder of the outputs.
     progress : bool
         Show bars.
+    kept : dict
+        What steps keep from one call to the next.
     """
 
     settings: Settings
     out: Path
     progress: bool = True
+    kept: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @cached_property
     def store(self) -> Store:
@@ -68,6 +79,7 @@ class Context:
             select=dict(entry.split("-", 1) for entry in chosen.select) or None,
             events=chosen.events,
             confounds=chosen.confounds,
+            censor=chosen.censoring(),
             min_regions=chosen.min_regions,
         )
 
@@ -98,6 +110,8 @@ class Context:
     @property
     def embeddings(self) -> tuple[str, ...]:
         """Roles to decode, the one that retrieves and makes music first."""
+        if self.own is not None:
+            return (self.own_role,)
         if self.settings.embeddings is not None:
             return self.settings.embeddings
         captioned = self.study.has_captions
@@ -111,6 +125,75 @@ class Context:
                 f"{', '.join(self.bundle.roles)} in {self.bundle.path}"
             )
         return found
+
+    @cached_property
+    def delay_scans(self) -> int:
+        """Scans by which responses lag behind the music."""
+        delay = self.settings.delay
+        return self.settings.delay_scans if delay is None else round(delay / self.study.tr)
+
+    @cached_property
+    def clip_seconds(self) -> tuple[float, float]:
+        """Seconds of the study's shortest and of its longest clip."""
+        seconds = [clip.end - clip.start for clip in self.study.clips]
+        return min(seconds), max(seconds)
+
+    @cached_property
+    def hop(self) -> float:
+        """Seconds from one window's start to the next: 1.5 s or a little more, so that each starts with a scan."""
+        tr = self.study.tr
+        return round(math.ceil(HOP / tr - 1e-6) * tr, 6)
+
+    def window(self, seconds: float, whole: bool = False) -> float:
+        """Seconds of a window in this study.
+
+        Parameters
+        ----------
+        seconds : float
+            What the network asks for.
+        whole : bool
+            Whether one window stands for the whole clip, as of texts.
+
+        Returns
+        -------
+        float
+            The length of the shortest clip, where that is less: its window is repeated to fill the network's. Of whole
+            clips the length of the longest.
+        """
+        shortest, longest = self.clip_seconds
+        if whole:
+            return seconds if longest >= seconds - 0.1 * self.hop else round(longest, 6)
+        return seconds if window_count(shortest, seconds, self.hop) else round(shortest, 6)
+
+    @cached_property
+    def own(self) -> Embeddings | None:
+        """Embeddings of one's own, for every clip of the study and perhaps more; None where the bundle's are taken."""
+        path = self.settings.embeddings_file
+        if path is None:
+            return None
+        own = Embeddings.load(path)
+        known = set(own.clip_ids)
+        missing = [clip.clip for clip in self.study.clips if clip.clip not in known]
+        if missing:
+            raise ValueError(
+                f"[pipeline.Context] embeddings_file must hold every clip of the study; got none for {len(missing)} of "
+                f"{len(self.study.clips)}, '{missing[0]}' the first, in {path}"
+            )
+        return own
+
+    @property
+    def own_role(self) -> str:
+        """The bundle's role that made one's own embeddings, where its network did; "own" otherwise."""
+        own = self.own
+        entry = None if own is None or own.role is None else self.bundle.roles.get(own.role)
+        return OWN if own is None or own.role is None or entry is None or entry["sha256"] != own.hash else own.role
+
+    def card(self, role: str) -> tuple[str, str | None]:
+        """Return what makes an embedding, and what in the paper it stands for: None for one's own."""
+        if role == OWN:
+            return f"embeddings from {Path(str(self.settings.embeddings_file)).name}", None
+        card = self.bundle.roles[role]["card"]
+        return card["name"], card["replaces"]
 
     @property
     def generates(self) -> bool:

@@ -17,8 +17,9 @@ from brain2music.pipeline.context import Context
 from brain2music.pipeline.embedding import embed
 from brain2music.pipeline.maps import save_labels, save_map, surface_in
 from brain2music.study import RegionLabels, Responses, Surface
+from brain2music.study.responses import Clips
 
-__all__ = ["ClipTable", "Decoded", "average", "decode", "measured"]
+__all__ = ["ClipTable", "Decoded", "average", "decode", "folds_of", "mean_target", "measured"]
 
 _Floats = npt.NDArray[np.float32]
 
@@ -36,6 +37,7 @@ class Decoded:
     """What was decoded from one subject, and the truth beside it; clips, windows, dimensions throughout.
 
     Windows of which no scan was measured are NaN in predictions (a run's last clip, under a delay).
+    A clip of which no window was measured is left out and told.
     ``train`` holds predictions for the clips that the decoder was fitted to; ``held_out`` (or None) for test clips,
     each by a decoder that saw no clip of its genre; ``cross_validated`` (or None) for training clips, each by a decoder
     that saw none of its run. ``roi_scores`` maps a region's label to its mean cross-validated
@@ -59,6 +61,11 @@ class Decoded:
     folder: Path
     surface: Surface | None = None
 
+    @property
+    def without_test(self) -> bool:
+        """Whether there were no test runs: ``test`` is then ``cross_validated``, over all clips."""
+        return np.array_equal(self.test_clips.ids, self.train_clips.ids)
+
 
 def decode(context: Context, subject: str, role: str) -> Decoded:
     """Fit the decoder to the training clips and apply it to the test clips, once."""
@@ -67,7 +74,7 @@ def decode(context: Context, subject: str, role: str) -> Decoded:
     # Moments of real embeddings are matched with those of predictions that saw as little as those of test clips.
     moments = context.generates and role == context.embeddings[0] and "moments" in chosen.conditioning
     inputs = {
-        "responses": context.study.fingerprint(subject, chosen.delay_scans),
+        "responses": context.study.fingerprint(subject, context.delay_scans),
         "embeddings": path.name,
         "settings": {name: chosen.as_json()[name] for name in ("n_rois", "cv", "alphas", "held_out_genres")},
         "cross_validated": moments,
@@ -79,45 +86,57 @@ def decode(context: Context, subject: str, role: str) -> Decoded:
         context.tell(
             f"sub-{subject}: a ridge regression for each region of the brain, from responses to {role}{held_out}."
         )
-        brain = context.study.responses(subject, chosen.delay_scans, progress=context.progress)
+        brain = context.study.responses(subject, context.delay_scans, progress=context.progress)
         if brain.rois is None:
             raise ValueError("[pipeline.decode] rois must be given; got None")
-        train, test = embeddings[brain.train_clips], embeddings[brain.test_clips]
+        whole = not len(brain.test_clips)
+        tested, clips = (brain.train, brain.train_clips) if whole else (brain.test, brain.test_clips)
+        train, test = embeddings[brain.train_clips], embeddings[clips]
         decoder = _fit(context, brain, train, np.ones(len(train), bool))
         tensors = {
-            "test": decoder.predict(brain.test, missing="nan"),
+            "test": np.full_like(test.values, np.nan) if whole else decoder.predict(tested, missing="nan"),
             "test_target": test.values,
             "train": decoder.predict(brain.train, missing="nan"),
             "train_target": train.values,
         }
-        notes = [*brain.notes, *decoder.notes_]
-        if chosen.held_out_genres:
+        notes = [*brain.notes, *decoder.notes_, *_fold_notes(brain, chosen.cv)]
+        genres = sorted(set(clips.genre.tolist()))
+        if chosen.held_out_genres and len(genres) < 2:
+            notes.append(f"No genre was held out for decoding: all clips are of one, {genres[0]}.")
+        elif chosen.held_out_genres:
             held_out = np.full_like(tensors["test"], np.nan)
-            for genre, rest in _without_each(brain):
+            for genre in genres:
+                rest, which = brain.train_clips.genre != genre, clips.genre == genre
                 one = _fit(context, brain, train[brain.train_clips.ids[rest]], rest)
-                which = brain.test_clips.genre == genre
-                held_out[which] = one.predict(brain.test[which], missing="nan")
+                held_out[which] = one.predict(tested[which], missing="nan")
             tensors["held_out"] = held_out
-        if moments:
+        if moments or whole:
             cross_validated = np.full_like(tensors["train"], np.nan)
             for held in _folds(brain, chosen.cv):
                 one = _fit(context, brain, train[brain.train_clips.ids[~held]], ~held)
                 cross_validated[held] = one.predict(brain.train[held], missing="nan")
             tensors["cross_validated"] = cross_validated
+        if whole:
+            tensors["test"] = tensors["cross_validated"].copy()
+            notes.append(
+                f"There are no test runs: each of {len(clips)} clips was decoded by a decoder that was fitted to the "
+                "clips of other folds."
+            )
+        tested_clips, trained_clips, left_out = _leave_out(tensors, clips, brain.train_clips)
         folder.mkdir()
         _core.io.save_safetensors(folder / "predicted.safetensors", tensors, {})
         decoder.save(folder / "decoder.safetensors")
         _save_maps(folder, brain, brain.rois, decoder.roi_scores_)
         about = {
-            "test_clips": brain.test_clips.ids.tolist(),
-            "test_genres": brain.test_clips.genre.tolist(),
-            "train_clips": brain.train_clips.ids.tolist(),
-            "train_genres": brain.train_clips.genre.tolist(),
+            "test_clips": tested_clips.ids.tolist(),
+            "test_genres": tested_clips.genre.tolist(),
+            "train_clips": trained_clips.ids.tolist(),
+            "train_genres": trained_clips.genre.tolist(),
             "roi_scores": {str(label): float(score) for label, score in decoder.roi_scores_.items()},
             "roi_names": {str(label): name for label, name in brain.rois.names.items()},
             "rois": [int(label) for label in decoder.selected_rois_],
             "surface": None if brain.surface is None else asdict(brain.surface),
-            "notes": notes,
+            "notes": [*notes, *left_out],
         }
         write_json(folder / "about.json", about)
 
@@ -139,17 +158,52 @@ def average(predicted: _Floats, target: _Floats) -> tuple[_Floats, _Floats]:
     return first, second
 
 
+def mean_target(target: _Floats) -> _Floats:
+    """Average true embeddings (n, r, d) over the windows that a clip has: (n, d)."""
+    there = measured(target)
+    return average(target, target)[0] if not there.all() else target.mean(axis=1)
+
+
 def _fit(context: Context, brain: Responses, targets: Any, which: npt.NDArray[np.bool_]) -> BrainDecoder:
-    chosen = context.settings
-    decoder = BrainDecoder(n_rois=chosen.n_rois, alphas=chosen.alphas, cv=chosen.cv, device=chosen.device)
+    chosen, runs = context.settings, brain.train_clips.run[which]
+    cv, groups = folds_of(runs, chosen.cv)
+    decoder = BrainDecoder(n_rois=chosen.n_rois, alphas=chosen.alphas, cv=cv, device=chosen.device, tr=brain.tr)
     responses = brain.train if which.all() else brain.train[which]
-    return decoder.fit(responses, targets, rois=brain.rois, groups=brain.train_clips.run[which])
+    return decoder.fit(responses, targets, rois=brain.rois, groups=groups)
 
 
-def _without_each(brain: Responses) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
-    """Each genre that is tested, and the training clips of all others."""
-    for genre in sorted(set(brain.test_clips.genre.tolist())):
-        yield genre, np.asarray(brain.train_clips.genre != genre)
+def folds_of(runs: npt.NDArray[Any], cv: str | int) -> tuple[str | int, npt.NDArray[Any] | None]:
+    """Return the folds asked for, and the runs they are made of: folds of clips where all are of one run."""
+    return (5, None) if cv == "runs" and len(np.unique(runs)) < 2 else (cv, runs)
+
+
+def _fold_notes(brain: Responses, cv: str | int) -> list[str]:
+    if folds_of(brain.train_clips.run, cv)[0] == cv:
+        return []
+    return [
+        "All training clips were first heard in one run: what is chosen by cross-validation is chosen over five folds "
+        "of clips, not of runs."
+    ]
+
+
+def _leave_out(tensors: dict[str, _Floats], tested: Clips, trained: Clips) -> tuple[ClipTable, ClipTable, list[str]]:
+    """Leave windows out that a shorter clip lacks, and clips without a window that was measured; say which."""
+    tables, notes = [], []
+    for part, clips, others in (("test", tested, ["held_out"]), ("train", trained, ["cross_validated"])):
+        names = [part, *(name for name in others if name in tensors)]
+        lacking = np.isnan(tensors[f"{part}_target"]).all(axis=2)
+        for name in names:
+            tensors[name][lacking] = np.nan
+        there = measured(tensors[part]).any(axis=1)
+        if not there.all():
+            kind = "test" if part == "test" else "training"
+            notes.append(
+                f"{(~there).sum()} {kind} clips have no scan and are left out: {', '.join(clips.ids[~there])}."
+            )
+            for name in (*names, f"{part}_target"):
+                tensors[name] = tensors[name][there]
+        tables.append(ClipTable(clips.ids[there], clips.genre[there]))
+    return tables[0], tables[1], notes
 
 
 def _folds(brain: Responses, cv: str | int) -> Iterator[npt.NDArray[np.bool_]]:

@@ -21,6 +21,7 @@ from brain2music.encoding import (
 )
 from brain2music.files import write_bytes, write_json
 from brain2music.pipeline.context import Context
+from brain2music.pipeline.decoding import folds_of
 from brain2music.pipeline.embedding import embed
 from brain2music.pipeline.maps import save_map, surface_in
 from brain2music.plotting import RegionScore
@@ -37,14 +38,15 @@ _PERMUTATIONS = 1000
 #: Of false discoveries, and of false alarms by the largest score.
 LEVEL = 0.05
 
-#: The grid on which feature spaces are compared: windows of 10 s, one every 1.5 s.
-_WINDOW, _HOP = 10.0, 1.5
+#: Windows on which feature spaces are compared, in seconds.
+_WINDOW = 10.0
 
 _COLUMNS = {
     "subject": "Label of the subject.",
     "features": "Feature space: a role of the bundle; genre (a column for each); mean (of all clips, which tells none "
     "from another) and random (Gaussian numbers), the controls.",
-    "test": "test: fitted to the training clips, tested on the test clips. all: every clip predicted by encoders that "
+    "test": "test: fitted to the training clips, tested on the test clips (without test runs: every clip predicted by "
+    "encoders that were fitted to other folds). all: every clip predicted by encoders that "
     "were fitted to other runs. genre: every clip predicted by an encoder that was fitted to the other genres. The "
     "latter two for the first feature space.",
     "voxels": "Voxels, or vertices, that were tested.",
@@ -56,7 +58,7 @@ _COLUMNS = {
     "ceiling_mean": "Mean over voxels of the largest r that the repeats of the test clips allow.",
 }
 
-_COLUMNS_OF_TESTS = {"all": "run by run", "genre": "genre by genre"}
+_COLUMNS_OF_TESTS = {"test": "fold by fold", "all": "run by run", "genre": "genre by genre"}
 
 _REGION_COLUMNS = {
     "subject": "Label of the subject.",
@@ -128,10 +130,11 @@ def encode(context: Context, subject: str, features: str) -> Encoded:
         None if features == "genre" else embed(context, context.embeddings[0] if features in CONTROLS else features)
     )
     inputs: dict[str, Any] = {
-        "responses": context.study.fingerprint(subject, chosen.delay_scans),
+        "responses": context.study.fingerprint(subject, context.delay_scans),
         "features": [features, None if source is None else source[1].name],
         "tests": {"permutations": _PERMUTATIONS, "all": first, "genre": by_genre},
         "settings": {"cv": chosen.as_json()["cv"], "seed": chosen.seed},
+        "grid": [context.window(_WINDOW), context.hop],
         "version": _core.version(),
     }
 
@@ -140,18 +143,22 @@ def encode(context: Context, subject: str, features: str) -> Encoded:
             f"sub-{subject}: a ridge regression for each voxel, from {features} to its responses, and "
             f"{_PERMUTATIONS} orders of the test clips to test it."
         )
-        brain = context.study.responses(subject, chosen.delay_scans, progress=context.progress)
+        brain = context.study.responses(subject, context.delay_scans, progress=context.progress)
         train, test = _features(context, brain, features, None if source is None else source[0])
-        encoder = VoxelwiseEncoder(cv=chosen.cv, device=chosen.device, tr=brain.tr)
-        encoder.fit(train, brain.train, groups=brain.train_clips.run)
-        tested = encoder.significance(test, brain.test, permutations=_PERMUTATIONS, random_state=chosen.seed)
-        ceiling = _ceiling(brain)
-        tests = {"test": tested}
-        few = _few(brain) if by_genre else []
-        if first:
+        cv, groups = folds_of(brain.train_clips.run, chosen.cv)
+        encoder = VoxelwiseEncoder(cv=cv, device=chosen.device, tr=brain.tr)
+        encoder.fit(train, brain.train, groups=groups)
+        ceiling = _ceiling(context, brain)
+        tests, few = {}, _few(brain) if by_genre else []
+        if test is not None:
+            tests["test"] = encoder.significance(test, brain.test, permutations=_PERMUTATIONS, random_state=chosen.seed)
+        if first or test is None:
             more, left_out = _cross_validated(context, encoder, brain, (train, test), by_genre and not few)
             tests |= more
             few += left_out
+        tested = tests.get("test")
+        if tested is None:
+            raise ValueError(f"[pipeline.encode] encoding must be tested; got {' '.join(few)}")
         folder.mkdir()
         encoder.save(folder / "encoder.safetensors")
         _save(folder, brain, tests, ceiling)
@@ -211,37 +218,47 @@ def encode_all(context: Context) -> tuple[list[Encoded], Path]:
 
 def _features(
     context: Context, brain: Responses, features: str, embeddings: Embeddings | None
-) -> tuple[Embeddings, Embeddings]:
-    """Return the features of training and test clips, on one grid of windows."""
+) -> tuple[Embeddings, Embeddings | None]:
+    """Return the features of training and test clips (None without), on one grid of windows."""
+    grid = context.window(_WINDOW), context.hop, brain.train.shape[1] * brain.tr
     if embeddings is None:
         clips = brain.train_clips, brain.test_clips
         labels = [genre for part in clips for genre in part.genre.tolist()]
-        made = one_hot(labels, [name for part in clips for name in part.ids.tolist()], _WINDOW, _HOP)
+        made = one_hot(labels, [name for part in clips for name in part.ids.tolist()], *grid)
     else:
-        made = on_grid(embeddings, _WINDOW, _HOP)
+        made = on_grid(embeddings, *grid)
         if features == "mean":
             made = mean_embedding(made)
         elif features == "random":
             made = random_embedding(made, context.settings.seed)
-    return made[brain.train_clips], made[brain.test_clips]
+    return made[brain.train_clips], made[brain.test_clips] if len(brain.test_clips) else None
 
 
 def _cross_validated(
     context: Context,
     encoder: VoxelwiseEncoder,
     brain: Responses,
-    features: tuple[Embeddings, Embeddings],
+    features: tuple[Embeddings, Embeddings | None],
     by_genre: bool,
 ) -> tuple[dict[str, Significance], list[str]]:
-    """Test on all clips: by folds of runs, and with each genre held out; and say which test could not be made."""
+    """Test on all clips: by folds of runs, and with each genre held out; and say which test could not be made.
+
+    Without test clips the first of these stands in their place, as ``test``.
+    """
     train, test = features
-    every = np.concatenate([train.values, test.values])
-    clips = Embeddings(every, (*train.clip_ids, *test.clip_ids), train.window, train.hop)
-    responses = np.concatenate([brain.train, brain.test])
-    # Test clips are heard again in each test run: they stay together.
-    runs = np.concatenate([brain.train_clips.run, np.full(len(test.clip_ids), brain.train_clips.run.max() + 1)])
-    genres = np.concatenate([brain.train_clips.genre, brain.test_clips.genre])
-    ways: dict[str, Any] = {"all": None} | ({"genre": genres} if by_genre else {})
+    clips, responses, runs, genres = train, brain.train, brain.train_clips.run, brain.train_clips.genre
+    if test is not None:
+        every = np.concatenate([train.values, test.values])
+        clips = Embeddings(every, (*train.clip_ids, *test.clip_ids), train.window, train.hop)
+        responses = np.concatenate([brain.train, brain.test])
+        # Test clips are heard again in each test run: they stay together.
+        runs = np.concatenate([runs, np.full(len(test.clip_ids), runs.max() + 1)])
+        genres = np.concatenate([genres, brain.test_clips.genre])
+    folds: Any = None
+    groups: Any = runs
+    if len(np.unique(runs)) < 2:  # clips that follow each other stay together
+        folds, groups = np.arange(len(runs)) * 5 // len(runs), None
+    ways: dict[str, Any] = {"all" if test is not None else "test": folds} | ({"genre": genres} if by_genre else {})
     tests, left_out = {}, []
     for name, held_out in ways.items():
         try:
@@ -249,7 +266,7 @@ def _cross_validated(
                 encoder,
                 clips,
                 responses,
-                runs,
+                groups,
                 held_out=held_out,
                 permutations=_PERMUTATIONS,
                 random_state=context.settings.seed,
@@ -303,12 +320,12 @@ def _regions(brain: Responses, tested: Significance, ceiling: Any) -> list[dict[
     return rows
 
 
-def _ceiling(brain: Responses) -> Any:
+def _ceiling(context: Context, brain: Responses) -> Any:
     """Return the noise ceiling of the windows; NaN where clips were not repeated."""
     if brain.repeats is None:
-        return np.full(brain.test.shape[2], np.nan)
+        return np.full(brain.train.shape[2], np.nan)
     clips, repeats, scans, voxels = brain.repeats.shape
-    members = Windows(_WINDOW, _HOP, clip=scans * brain.tr).scans(scans, brain.tr)
+    members = Windows(context.window(_WINDOW), context.hop, clip=scans * brain.tr).scans(scans, brain.tr)
     windows = average_windows(brain.repeats.reshape(clips * repeats, scans, voxels), members)
     return noise_ceiling(windows.reshape(clips, repeats, len(members), voxels))
 

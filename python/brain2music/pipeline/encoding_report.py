@@ -62,7 +62,7 @@ def _drawable(where: Any) -> bool:
 
 
 def _name(context: Context, features: str) -> str:
-    return _CONTROL_NAMES[features] if features in CONTROLS else context.bundle.roles[features]["card"]["name"]
+    return _CONTROL_NAMES[features] if features in CONTROLS else context.card(features)[0]
 
 
 def _maps(draw: Writer, first: Sequence[Encoded], names: dict[str, str]) -> tuple[pages.Figure, ...]:

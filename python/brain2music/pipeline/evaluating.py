@@ -18,8 +18,8 @@ from brain2music.evaluation import (
     write_rows,
     write_summary,
 )
-from brain2music.pipeline.context import Context
-from brain2music.pipeline.decoding import Decoded, decode, measured
+from brain2music.pipeline.context import OWN, Context
+from brain2music.pipeline.decoding import Decoded, decode, mean_target, measured
 from brain2music.pipeline.generation import Generated, Heard, generate, generate_oracle, heard_tags
 from brain2music.pipeline.retrieval import Retrieved, library, retrieve
 from brain2music.retrieval import Corpus
@@ -29,13 +29,15 @@ __all__ = ["evaluate"]
 
 def evaluate(context: Context) -> tuple[list[Row], Path]:
     """Evaluate all subjects and embeddings into ``evaluate.tsv``, and their means into ``summary.tsv``."""
-    corpus = library(context).corpus
+    found = library(context)
+    corpus = None if found is None else found.corpus
     rows: list[Row] = []
     for role in context.embeddings:
         for subject in context.subjects:
             rows += _decoding(context, decode(context, subject, role), corpus)
-    for subject in context.subjects:
-        rows += _retrieval(context, *retrieve(context, subject), corpus)
+    if corpus is not None:
+        for subject in context.subjects:
+            rows += _retrieval(context, *retrieve(context, subject), corpus)
     if context.generates:
         oracle, tags = generate_oracle(context), heard_tags(context)
         for way in context.settings.conditioning:
@@ -46,9 +48,10 @@ def evaluate(context: Context) -> tuple[list[Row], Path]:
     return rows, path
 
 
-def _decoding(context: Context, decoded: Decoded, corpus: Corpus) -> list[Row]:
+def _decoding(context: Context, decoded: Decoded, corpus: Corpus | None) -> list[Row]:
     # The library is embedded by one role alone.
-    values = corpus.values if decoded.embedding == corpus.role else None
+    alike = corpus is not None and decoded.embedding == (corpus.role or OWN)
+    values = corpus.values if corpus is not None and alike else None
     parts = [
         ("test", decoded.test, decoded.test_target, decoded.test_clips),
         ("train", decoded.train, decoded.train_target, decoded.train_clips),
@@ -58,6 +61,9 @@ def _decoding(context: Context, decoded: Decoded, corpus: Corpus) -> list[Row]:
     rows = []
     with _few_clips():
         for split, predicted, target, clips in parts:
+            # Clips are compared by the windows that all of them have.
+            common = ~np.isnan(target).all(axis=2).any(axis=0)
+            predicted, target = predicted[:, common], target[:, common]
             rows += evaluate_decoding(
                 decoded.subject,
                 decoded.embedding,
@@ -81,7 +87,7 @@ def _retrieval(context: Context, retrieved: Retrieved, decoded: Decoded, corpus:
         return evaluate_retrieval(
             decoded.subject,
             decoded.embedding,
-            decoded.test_target,
+            mean_target(decoded.test_target),
             decoded.test_clips,
             found,
             oracle,
@@ -103,7 +109,7 @@ def _generation(
             decoded.embedding,
             made.embedded,
             oracle.embedded,
-            decoded.test_target,
+            mean_target(decoded.test_target),
             decoded.test_clips,
             way="" if way == context.settings.conditioning[0] else way,
             tagged=tagged,

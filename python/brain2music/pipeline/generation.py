@@ -19,7 +19,7 @@ from brain2music.generation import Audio, MusicGenerator
 from brain2music.generation.audio import within_full_scale
 from brain2music.metrics import TOP_N
 from brain2music.pipeline.context import Context
-from brain2music.pipeline.decoding import Decoded, average, decode, measured
+from brain2music.pipeline.decoding import Decoded, average, decode, mean_target, measured
 from brain2music.pipeline.embedding import embed
 from brain2music.study.stimuli import load_audio
 
@@ -79,7 +79,7 @@ def generate_oracle(context: Context) -> Generated:
 
     def condition() -> Any:
         own = space[clips]
-        return Embeddings(own.values.mean(axis=1, keepdims=True), own.clip_ids, own.window, own.hop, own.role, own.hash)
+        return Embeddings(mean_target(own.values)[:, None], own.clip_ids, own.window, own.hop, own.role, own.hash)
 
     why = "from their true embeddings, the best that generation can do"
     return _generate(context, "oracle", {"embeddings": path.name}, clips, condition, why)
@@ -102,7 +102,11 @@ def heard_tags(context: Context) -> Heard | None:
 
     def write(path: Path) -> None:
         # Clips may differ in their rates, and a tagger is given one rate at a time.
-        tags = [tagger.tag((waveform[None], rate)).values for waveform, rate in map(stimuli.__getitem__, clips)]
+        window = context.window(float(tagger.roles["tagger"]["window"]))
+        tags = [
+            tagger.tag((waveform[None], rate), window=window).values
+            for waveform, rate in map(stimuli.__getitem__, clips)
+        ]
         _core.io.save_safetensors(path, {"tags": np.concatenate(tags)}, {})
 
     path = context.store.once("generate", "heard", inputs, ".safetensors", write)
@@ -176,10 +180,16 @@ def _generate(
         pieces, gains = zip(*map(within_full_scale, loud), strict=True)  # as in their files
         names = _names(audio)
         shape = (len(ids), chosen.samples, -1)
-        embedded = bundle.embed(role, (pieces, audio.rate), ids=names, progress=context.progress).values
+        window = context.window(float(bundle.roles[role]["window"]))
+        embedded = bundle.embed(
+            role, (pieces, audio.rate), ids=names, window=window, hop=context.hop, progress=context.progress
+        ).values
         tensors = {"embedded": np.ascontiguousarray(embedded.mean(axis=1).reshape(shape))}
         if tagger is not None:
-            tensors["tags"] = tagger.tag((pieces, audio.rate), ids=names).values.reshape(shape)
+            heard = tagger.tag(
+                (pieces, audio.rate), ids=names, window=context.window(float(tagger.roles["tagger"]["window"]))
+            )
+            tensors["tags"] = heard.values.reshape(shape)
         _core.io.save_safetensors(folder / "heard.safetensors", tensors, {})
         write_json(folder / "about.json", {"clips": ids, "quieter": sum(gain < 1 for gain in gains), **key})
 

@@ -9,7 +9,7 @@ from brain2music import metrics
 from brain2music import report as pages
 from brain2music.evaluation import Row, Summary
 from brain2music.pipeline import figures
-from brain2music.pipeline.context import Context
+from brain2music.pipeline.context import OWN, Context
 from brain2music.pipeline.decoding import Decoded, average
 from brain2music.pipeline.generation import generate, generate_oracle
 from brain2music.pipeline.retrieval import Library, library, retrieve
@@ -30,25 +30,24 @@ _WAYS = {
 
 def listening_section(context: Context, decoded: Decoded) -> pages.Section:
     """Play what was heard, and what was made of the brain's response to it."""
-    made = (
-        "The embedding decoded from the brain's response fetches the nearest track of a library, and is made into new "
-        "music. "
-        if context.generates
-        else "The embedding decoded from the brain's response fetches the nearest track of a library. "
-    )
+    found = library(context)
+    ways = ["fetches the nearest track of a library"] if found is not None else []
+    ways += ["is made into new music"] if context.generates else []
+    made = f"The embedding decoded from the brain's response {', and '.join(ways)}. " if ways else ""
     none = ""
     if context.settings.generation and not context.generates:
-        none = f" No music was made: the bundle {context.bundle.name!r} cannot make any from its {decoded.embedding}."
+        whose = "embeddings of your own" if decoded.embedding == OWN else f"its {decoded.embedding}"
+        none = f" No music was made: the bundle {context.bundle.name!r} cannot make any from {whose}."
     return pages.Section(
         title="Listen",
         text=f"{made}The examples are test clips of subject {decoded.subject}, from the best identified to the worst "
         f"in even steps: none is picked by ear.{none}",
-        examples=tuple(_examples(context, decoded, library(context))),
+        examples=tuple(_examples(context, decoded, found)),
     )
 
 
-def _examples(context: Context, decoded: Decoded, found: Library) -> Iterable[pages.Example]:
-    retrieved, _ = retrieve(context, decoded.subject)
+def _examples(context: Context, decoded: Decoded, found: Library | None) -> Iterable[pages.Example]:
+    retrieved = None if found is None else retrieve(context, decoded.subject)[0]
     way = context.settings.conditioning[0]
     generated = (generate(context, decoded.subject, way)[0], generate_oracle(context)) if context.generates else None
     per_clip = metrics.identification_accuracy(*average(decoded.test, decoded.test_target)).per_item
@@ -62,13 +61,15 @@ def _examples(context: Context, decoded: Decoded, found: Library) -> Iterable[pa
 
         waveform, rate = context.study.stimuli[clip]
         players = [figures.player("heard", f"Heard: {clip}", "", waveform, rate)]
-        first = retrieved.indices[index, 0], retrieved.scores[index, 0]
-        players += _track(found, "retrieved", "Retrieved", *first)
+        if found is not None and retrieved is not None:
+            first = retrieved.indices[index, 0], retrieved.scores[index, 0]
+            players += _track(found, "retrieved", "Retrieved", *first)
         if generated is not None:
             detail = f"from {_WAYS[way]}"
             players.append(figures.player("generated", "Generated from the brain", detail, *generated[0].sound(clip)))
-        first = retrieved.oracle_indices[index, 0], retrieved.oracle_scores[index, 0]
-        players += _track(found, "oracle", "Oracle: nearest to the true embedding", *first)
+        if found is not None and retrieved is not None:
+            first = retrieved.oracle_indices[index, 0], retrieved.oracle_scores[index, 0]
+            players += _track(found, "oracle", "Oracle: nearest to the true embedding", *first)
         if generated is not None:
             label = "Oracle: generated from the true embedding"
             players.append(figures.player("generated-oracle", label, "", *generated[1].sound(clip)))
@@ -97,7 +98,7 @@ def _track(found: Library, role: Role, label: str, index: int, cosine: float) ->
 
 def generation_section(context: Context, rows: Sequence[Row], summaries: Sequence[Summary]) -> pages.Section:
     """Tabulate what networks hear in the music that was made."""
-    card = context.bundle.roles[context.embeddings[0]]["card"]
+    name, _ = context.card(context.embeddings[0])
     tagger = context.tagger
     judged = ""
     if tagger is not None:
@@ -113,7 +114,7 @@ def generation_section(context: Context, rows: Sequence[Row], summaries: Sequenc
     by_subject = subject_table("Generated music, subject by subject", shown, _named, "Pieces of music")
     return pages.Section(
         title="Music generated",
-        text=f"The generated music is embedded as the clips were ({card['name']}), and its embedding is compared with "
+        text=f"The generated music is embedded as the clips were ({name}), and its embedding is compared with "
         f"those of all test clips: the better it tells the clip that was heard from the others, the more of it "
         f"came through.{judged} Chance is music made for another clip, the oracle is music made from the true "
         f"embedding. {'One piece was' if pieces == 1 else f'{pieces} pieces were'} made for each clip. {quieter} of "

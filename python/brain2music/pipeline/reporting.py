@@ -14,7 +14,7 @@ from brain2music.pipeline.encoding import Encoded, encode_all
 from brain2music.pipeline.encoding_report import encoding_section
 from brain2music.pipeline.evaluating import evaluate
 from brain2music.pipeline.listening import generation_section, listening_section
-from brain2music.pipeline.retrieval import library
+from brain2music.pipeline.retrieval import Library, library
 from brain2music.pipeline.runs import runs_section
 from brain2music.pipeline.tables import mean_cells, number, spread, subject_table
 from brain2music.versions import versions
@@ -34,8 +34,10 @@ def report(context: Context) -> Path:
         listening_section(context, decoded[0]),
         _decoding(context, decoded, rows, summaries),
         _where(context, decoded),
-        _retrieval(context, decoded, summaries),
     ]
+    found = library(context)
+    if found is not None:
+        sections.append(_retrieval(context, found, decoded, summaries))
     told: list[Decoded | Encoded] = [*decoded]
     fewest = min(len(one.test) for one in decoded)
     if context.settings.encoding and fewest >= 3:
@@ -44,13 +46,12 @@ def report(context: Context) -> Path:
         told += [one for one in encoded if one.features == role]
     if context.generates:
         sections.append(generation_section(context, rows, summaries))
-    if context.settings.held_out_genres:
+    if any(one.held_out is not None for one in decoded):
         sections.append(_held_out(decoded, rows))
     sections.append(runs_section(context))
     page = pages.Page(
         title="Music decoded from brain activity",
-        subtitle=f"{Path(context.settings.study).name}: {_counted(len(decoded), 'subject')}, "
-        f"{len(decoded[0].train)} training and {len(decoded[0].test)} test clips",
+        subtitle=f"{Path(context.settings.study).name}: {_counted(len(decoded), 'subject')}, {_clips_told(decoded[0])}",
         lead=_lead(context, decoded),
         headlines=_headlines(role, decoded, summaries),
         sections=tuple(sections),
@@ -65,16 +66,29 @@ def report(context: Context) -> Path:
 
 
 def _lead(context: Context, decoded: Sequence[Decoded]) -> str:
-    card = context.bundle.roles[context.embeddings[0]]["card"]
+    name, replaces = context.card(context.embeddings[0])
+    what = f"{name}, in place of {replaces}" if replaces else name
+    fetches = "" if library(context) is None else ", fetches music from a library that holds none of it (retrieval)"
+    tested = (
+        " There were no test runs: every clip was decoded by a decoder that was fitted to other clips. "
+        "Below, all clips are test clips."
+        if decoded[0].without_test
+        else ""
+    )
     made = ", and is made into new music (generation)" if context.generates else ""
     return (
         "While people lay in a scanner and listened to music, their brain activity was recorded. From it alone, a "
         "ridge regression predicts an embedding of the music: a point in a space where like music lies together. The "
-        "prediction is then asked which of the clips was heard (identification), fetches music from a library that "
-        f"holds none of it (retrieval){made}. The embedding here is {card['name']}, in place of {card['replaces']}. "
-        "Every figure stands beside chance and beside the oracle, which has the true embedding in place of the "
-        "predicted one."
+        f"prediction is then asked which of the clips was heard (identification){fetches}{made}. The embedding here "
+        f"is {what}. Every figure stands beside chance and beside the oracle, which has the true embedding in place of "
+        f"the predicted one.{tested}"
     )
+
+
+def _clips_told(one: Decoded) -> str:
+    if one.without_test:
+        return f"{len(one.test)} clips, cross-validated"
+    return f"{len(one.train)} training and {len(one.test)} test clips"
 
 
 def _headlines(role: str, decoded: Sequence[Decoded], summaries: Sequence[Summary]) -> tuple[pages.Headline, ...]:
@@ -144,7 +158,7 @@ def _main_table(context: Context, summaries: Sequence[Summary]) -> pages.Table:
                 if one is None:
                     continue
                 paper = published.get((stage, TABLE_1.get(role, ""), metric))
-                name = context.bundle.roles[role]["card"]["name"]
+                name, _ = context.card(role)
                 reference = f"{paper.mean:.3f} ± {paper.sd:.3f} ({paper.embedding})" if paper else "none"
                 rows.append(
                     (
@@ -204,8 +218,9 @@ def _where(context: Context, decoded: Sequence[Decoded]) -> pages.Section:
     )
 
 
-def _retrieval(context: Context, decoded: Sequence[Decoded], summaries: Sequence[Summary]) -> pages.Section:
-    found = library(context)
+def _retrieval(
+    context: Context, found: Library, decoded: Sequence[Decoded], summaries: Sequence[Summary]
+) -> pages.Section:
     role = context.embeddings[0]
     rows = tuple(
         (one.metric.replace("_", " "), number(one.mean, one.sd), f"{one.chance:.3f}", f"{one.oracle:.3f}")

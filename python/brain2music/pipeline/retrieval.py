@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from brain2music import _core
 from brain2music.files import digest_file
-from brain2music.pipeline.context import Context
-from brain2music.pipeline.decoding import Decoded, average, decode
+from brain2music.pipeline.context import OWN, Context
+from brain2music.pipeline.decoding import Decoded, average, decode, mean_target
 from brain2music.retrieval import Corpus
 
 __all__ = ["Library", "Retrieved", "library", "retrieve"]
@@ -46,10 +46,23 @@ class Library:
     key: dict[str, Any]
 
 
-def library(context: Context) -> Library:
-    """Open or build the music library, without the study's own tracks."""
+def library(context: Context) -> Library | None:
+    """Open or build the music library, without the study's own tracks.
+
+    With embeddings of one's own it is the index given, or else what their file holds beside the study's clips; None
+    where that is nothing.
+    """
+    if "library" not in context.kept:
+        context.kept["library"] = _library(context)
+    found: Library | None = context.kept["library"]
+    return found
+
+
+def _library(context: Context) -> Library | None:
     chosen = context.settings
     role = context.embeddings[0]
+    if role == OWN:
+        return _own_library(context)
     audio = None
     if chosen.corpus is not None:
         path = Path(chosen.corpus)
@@ -80,6 +93,28 @@ def library(context: Context) -> Library:
     return Library(corpus, audio, {"index": digest_file(path / "index.json"), "excluded": heard})
 
 
+def _own_library(context: Context) -> Library | None:
+    own, index = context.own, context.settings.corpus
+    if own is None:
+        return None
+    dimension = own.values.shape[2]
+    if index is not None:
+        corpus = Corpus.open(Path(index))
+        if corpus.dimension != dimension or (corpus.role is not None and corpus.network_hash != own.hash):
+            made = "given embeddings" if corpus.role is None else corpus.role
+            raise ValueError(
+                f"[pipeline.library] the library must be embedded as the embeddings of embeddings_file, {dimension} "
+                f"dimensions; got {made} of {corpus.dimension} in {index}"
+            )
+        return Library(corpus, None, {"index": digest_file(Path(index) / "index.json"), "excluded": []})
+    clips = {clip.clip for clip in context.study.clips}
+    others = [name for name in own.clip_ids if name not in clips]
+    if not others:
+        return None
+    corpus = Corpus.from_embeddings(mean_target(own[others].values), others)
+    return Library(corpus, None, {"embeddings": digest_file(Path(str(context.settings.embeddings_file)))})
+
+
 def _compose(context: Context) -> Path:
     """Write tracks of the composer, where a study brings no library."""
     from brain2music.simulation.music import GENRES, write_tracks
@@ -95,13 +130,18 @@ def retrieve(context: Context, subject: str) -> tuple[Retrieved, Decoded]:
     """Search the library with each test clip's embedding averaged over its windows: decoded, and true."""
     decoded = decode(context, subject, context.embeddings[0])
     found = library(context)
+    if found is None:
+        raise ValueError(
+            "[pipeline.library] to retrieve by embeddings of your own, give a library that was embedded alike "
+            "(corpus), or let the file hold embeddings of other music; got neither"
+        )
     corpus = found.corpus
     count = min(context.settings.neighbours, len(corpus))
     inputs = {"decoded": decoded.folder.name, "corpus": found.key, "neighbours": count}
 
     def write(path: Path) -> None:
         scores, indices = corpus.search(average(decoded.test, decoded.test_target)[0], k=count)
-        oracle_scores, oracle_indices = corpus.search(decoded.test_target, k=count)
+        oracle_scores, oracle_indices = corpus.search(mean_target(decoded.test_target), k=count)
         tensors = {
             "scores": scores,
             "indices": indices,

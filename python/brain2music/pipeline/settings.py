@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,9 @@ class Settings:
         JSON file of ``b2m.EventRules``: how the events files are written.
     confounds : tuple of str
         Columns of fMRIPrep's confounds to regress out, as for ``b2m.Study``.
+    censor : tuple of str
+        Scans to leave out: ``framewise_displacement=0.5``, ``non_steady_state``, ``motion_outlier``, ``missing``; as
+        for ``b2m.Study``.
     min_regions : int
         Fewest regions of an atlas, as for ``b2m.Study``.
     bundle : str, optional
@@ -48,8 +52,14 @@ class Settings:
     embeddings : tuple of str, optional
         Roles of the bundle to decode; the first one retrieves, and makes music. By default those of the paper's Table 1
         that the bundle fills: music_embedder, text_embedder (where the study has captions), semantic_encoder, codec.
+    embeddings_file : str, optional
+        File of embeddings of your own, as ``b2m.Embeddings.save`` writes it, that hold the study's clips. They are
+        decoded in place of the bundle's, and retrieve from a library that was embedded alike, or else from the
+        embeddings of the file that are of no clip.
     delay_scans : int
         Scans by which responses lag behind the music.
+    delay : float, optional
+        Seconds by which responses lag behind the music, in place of ``delay_scans``: the nearest number of scans.
     n_rois : int
         Regions whose predictions are averaged.
     cv : str or int
@@ -102,12 +112,15 @@ class Settings:
     select: tuple[str, ...] = ()
     events: str | None = None
     confounds: tuple[str, ...] = ()
+    censor: tuple[str, ...] = ()
     min_regions: int = 20
     bundle: str | None = None
     corpus: str | None = None
     include_stimuli: bool = False
     embeddings: tuple[str, ...] | None = None
+    embeddings_file: str | None = None
     delay_scans: int = 3
+    delay: float | None = None
     n_rois: int = 6
     cv: str | int = "runs"
     alphas: tuple[float, ...] | None = None
@@ -130,6 +143,13 @@ class Settings:
         for name, values in (("embeddings", self.embeddings), ("conditioning", self.conditioning)):
             if values is not None and (not values or len(set(values)) < len(values)):
                 raise ValueError(f"[{_WHERE}] {name} must be one or more, each once; got {values}")
+        if self.delay is not None and not 0 <= self.delay < math.inf:
+            raise ValueError(f"[{_WHERE}] delay must be a number of seconds from 0; got {self.delay!r}")
+        if self.embeddings_file is not None and self.embeddings is not None:
+            raise ValueError(
+                f"[{_WHERE}] embeddings are roles of the bundle, embeddings_file is in their place; got both"
+            )
+        self.censoring()
         wrong = [entry for entry in self.select if not all(entry.partition("-")[::2])]
         if wrong:
             raise ValueError(f"[{_WHERE}] select must be entities such as dir-AP; got {wrong[0]!r}")
@@ -138,6 +158,20 @@ class Settings:
             raise ValueError(f"[{_WHERE}] conditioning must be among {', '.join(CONDITIONINGS)}; got {unknown[0]!r}")
         if self.cv != "runs" and (isinstance(self.cv, str | bool) or self.cv < 2):
             raise ValueError(f"[{_WHERE}] cv must be 'runs' or a number of folds from 2; got {self.cv!r}")
+
+    def censoring(self) -> dict[str, float | bool] | None:
+        """Return the rules by which scans are left out, as ``b2m.Study`` takes them."""
+        rules: dict[str, float | bool] = {}
+        for entry in self.censor:
+            name, equals, limit = entry.partition("=")
+            try:
+                rules[name] = float(limit) if equals else True
+            except ValueError:
+                raise ValueError(
+                    f"[{_WHERE}] censor must be a column and its limit, such as framewise_displacement=0.5, or "
+                    f"non_steady_state, motion_outlier, missing; got {entry!r}"
+                ) from None
+        return rules or None
 
     def _whole(self, name: str, least: int) -> None:
         value = getattr(self, name)

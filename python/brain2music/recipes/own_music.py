@@ -18,7 +18,7 @@ from brain2music.files import digest_file, replacing
 from brain2music.recipes.excerpts import CLIP, RATE, SECONDS, Excerpt, Excerpts, Made, write_blocks
 from brain2music.recipes.own_tables import Caption, read_captions, read_tags
 from brain2music.recipes.source import TagGroup
-from brain2music.sound import STEP_16_BITS, find_audio, read_mono, silence
+from brain2music.sound import STEP_16_BITS, find_audio, is_audio, read_mono, silence
 from brain2music.study.stimuli import SHORTFALL
 
 __all__ = ["OwnMusic"]
@@ -41,7 +41,7 @@ class OwnMusic:
     Parameters
     ----------
     folder : path
-        Audio files at any depth: AU, FLAC, MP3, OGG or WAV.
+        Audio files at any depth: AIFF, AU, CAF, FLAC, MP3, OGG, Opus, W64 or WAV. Hidden files are not looked at.
     captions : path
         CSV in UTF-8 with columns ``file`` (path below the folder, with ``/`` and ending) and ``caption``, and if wanted
         ``start`` and ``stop``, in seconds of the file. A file may have several rows. A caption counts for each excerpt
@@ -74,7 +74,8 @@ class OwnMusic:
         seed: int = 0,
     ) -> None:
         self.folder, self.seed = Path(folder), seed
-        self.files = find_audio(self.folder, "recipes.OwnMusic")
+        self.files, others = find_audio(self.folder, "recipes.OwnMusic")
+        self._unread = [(file, reason) for file, reason in others if is_audio(file)]
         names = frozenset(self.files)
         self._captions = read_captions(captions, names)
         self._tags, self._groups = ({}, []) if tags is None else read_tags(tags, names)
@@ -163,7 +164,11 @@ class OwnMusic:
     def _tell(self, excerpts: Excerpts, training: Excerpts) -> None:
         learnt = {name for about in training for _, _, names in about.tags for name in names}
         unlearnt = sorted({name for names in self._tags.values() for name in names} - learnt)
-        left_out = [*excerpts.left_out, *((f"tag {name}", "no excerpt to learn from has it") for name in unlearnt)]
+        left_out = [
+            *self._unread,
+            *excerpts.left_out,
+            *((f"tag {name}", "no excerpt to learn from has it") for name in unlearnt),
+        ]
         path = excerpts.folder / "left_out.tsv"
         with replacing(path) as temporary:
             rows = [("what", "why"), *((what, " ".join(why.split())) for what, why in left_out)]

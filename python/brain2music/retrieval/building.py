@@ -7,7 +7,7 @@ import os
 import shutil
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -19,7 +19,9 @@ import numpy.typing as npt
 from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
 from brain2music import _core
-from brain2music.sound import find_audio, read_mono
+from brain2music.files import natural
+from brain2music.retrieval.skipped import Skipped
+from brain2music.sound import find_audio, is_hidden, is_read, read_mono
 
 __all__ = ["build_index"]
 
@@ -65,8 +67,8 @@ def build_index(
     channel: int | None,
     jobs: int | None,
     progress: bool,
-) -> None:
-    """Write the index of ``folder`` into ``out``; see :meth:`brain2music.Corpus.build`."""
+) -> list[Skipped]:
+    """Write the index of ``folder`` into ``out``, and list what is not in it; see :meth:`brain2music.Corpus.build`."""
     if not 0 < seconds < float("inf"):
         raise ValueError(f"[{_WHERE}] seconds must be a positive number; got {seconds}")
     if channel is not None and channel < 0:
@@ -75,16 +77,24 @@ def build_index(
         raise ValueError(f"[{_WHERE}] jobs must be 1 or more; got {jobs}")
     _check_role(bundle, role, seconds)
     settings = _Settings(str(bundle.hash), role, float(seconds), channel)
-    files = find_audio(folder, _WHERE)
+    files, others = find_audio(folder, _WHERE)
     if out.exists():
-        _require_current(out, folder, files, settings)
+        index = _require_current(out, folder, files, settings)
         shutil.rmtree(_working(out), ignore_errors=True)  # of a process that was killed in its last moment
-        return
+        return _listed(_unusable(index), others)
     working = _working(out)
     with _locked(working):
         parts = _parts(folder, files, bundle, settings, working, jobs or os.cpu_count() or 1, progress)
-        _finish(parts, settings, str(bundle.roles[role]["sha256"]), folder, ids_of(files), working, out)
+        skipped = _listed([each for part in parts for each in part.skipped], others)
+        _finish(parts, settings, str(bundle.roles[role]["sha256"]), folder, ids_of(files), skipped, working, out)
     shutil.rmtree(working, ignore_errors=True)
+    return skipped
+
+
+def _listed(unusable: Iterable[tuple[str, str]], others: Iterable[tuple[str, str]]) -> list[Skipped]:
+    """List all files that are not in the corpus, in natural order: 2 before 10."""
+    listed = [Skipped(_printable(file), _printable(reason)) for file, reason in (*unusable, *others)]
+    return sorted(listed, key=lambda one: natural(one.file))
 
 
 def _working(out: Path) -> Path:
@@ -107,8 +117,11 @@ def ids_of(files: list[str]) -> dict[str, str]:
     return {file: stem if stems[stem := file[: file.rindex(".")]] == 1 else file for file in files}
 
 
-def _require_current(out: Path, folder: Path, files: list[str], settings: _Settings) -> None:
-    """Refuse ``out`` unless it is the index of these files, none of them newer than it."""
+def _require_current(out: Path, folder: Path, files: list[str], settings: _Settings) -> _core.retrieval.Index:
+    """Open ``out``, which must be the index of these files, none of them newer than it.
+
+    Files that are not read do not count: they may come and go.
+    """
     try:
         index = _core.retrieval.Index.open(out)
     except RuntimeError as error:
@@ -119,16 +132,21 @@ def _require_current(out: Path, folder: Path, files: list[str], settings: _Setti
     channel = int(kept.read_text(encoding="ascii")) if kept.exists() else None
     if _Settings(index.bundle_hash, index.role, index.seconds, channel) != settings:
         problem = f"one of bundle {index.bundle_hash}, role {index.role}, {index.seconds:g} s, channel {channel}"
-    elif sorted([*index.files, *(file for file, _ in index.skipped)]) != sorted(map(_printable, files)):
+    elif sorted([*index.files, *(file for file, _ in _unusable(index))]) != sorted(map(_printable, files)):
         problem = "one of other files"
     elif newer:
         problem = f"one that is older than {len(newer)} of them, {newer[0]} the first"
     else:
-        return
+        return index
     raise ValueError(
         f"[{_WHERE}] out must be a new folder, or the index of these files, bundle and settings; got {problem} in "
         f"{out}: remove it, or take another name"
     )
+
+
+def _unusable(index: _core.retrieval.Index) -> list[tuple[str, str]]:
+    """Files with an ending that is read that could not be used; older indexes list hidden ones, too."""
+    return [(file, reason) for file, reason in index.skipped if is_read(file) and not is_hidden(file)]
 
 
 def _stat(path: Path) -> tuple[int, int] | None:
@@ -272,13 +290,14 @@ def _finish(
     network_hash: str,
     folder: Path,
     ids: dict[str, str],
+    skipped: list[Skipped],
     working: Path,
     out: Path,
 ) -> None:
-    skipped = [(_printable(file), _printable(reason)) for part in parts for file, reason in part.skipped]
     filled = [part for part in parts if part.files]
+    music = [one for one in skipped if one.is_audio]
     if not filled:
-        file, reason = skipped[0]
+        file, reason = next(one for one in music if is_read(one.file))
         raise ValueError(f"[{_WHERE}] a file must be usable; got none in {folder}: {file}: {reason}")
     shapes = {(part.window, part.hop, part.values.shape[1]) for part in filled}
     if len(shapes) > 1:
@@ -302,10 +321,10 @@ def _finish(
     if settings.channel is not None:
         (whole / _CHANNEL).write_text(f"{settings.channel}\n", encoding="ascii")
     whole.rename(out)
-    if skipped:
-        file, reason = skipped[0]
+    if music:
+        file, reason = music[0]
         warnings.warn(
-            f"{len(skipped)} of {len(skipped) + len(files)} files are not in the corpus, {file} the first: {reason} "
+            f"{len(music)} of {len(music) + len(files)} audio files are not in the corpus, {file} the first: {reason} "
             "(all: corpus.skipped)",
             stacklevel=5,
         )

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,15 +12,9 @@ import torch
 
 from brain2music import _core
 from brain2music.retrieval.building import build_index
+from brain2music.retrieval.skipped import Skipped
 
-__all__ = ["Corpus", "Skipped"]
-
-
-class Skipped(NamedTuple):
-    """A file that is not in the corpus."""
-
-    file: str
-    reason: str
+__all__ = ["Corpus"]
 
 
 class Corpus:
@@ -54,14 +48,16 @@ class Corpus:
     ) -> "Corpus":
         """Embed a folder of audio files: the beginning of each, its windows averaged.
 
-        Finds WAV, FLAC, OGG, MP3 and AU files at any depth. A file's id is its path below ``folder`` without the
-        ending, with ``/`` between folders: ``genres/blues/blues.00017``. Files that cannot be used (no audio, cut
-        short, shorter than ``seconds``, silent or silent after mixing to mono) are listed in :attr:`skipped` with the
-        reason; a warning counts them.
+        Reads WAV, FLAC, OGG, Opus, MP3, AIFF, AU, CAF and W64 files at any depth. A file's id is its path below
+        ``folder`` without the ending, with ``/`` between folders: ``genres/blues/blues.00017``. Every other file is
+        listed in :attr:`skipped` with the reason: files that cannot be used (no audio, cut short, shorter than
+        ``seconds``, silent or silent after mixing to mono), music that is not read (``.m4a``, ``.wma``), and files that
+        are no audio, such as covers. A warning counts the first two kinds. Hidden files are not looked at.
 
         What is done is kept beside ``out`` in a hidden folder until ``out`` is whole: run again after an interruption,
         it goes on where it was and ends with the same bytes. If ``out`` is already the index of these files, none of
-        them newer than it, it is opened as it is.
+        them newer than it, it is opened as it is; files that are not read may have come or gone, and
+        :attr:`skipped` lists those that are there now.
 
         Parameters
         ----------
@@ -100,10 +96,12 @@ class Corpus:
         Denk, Takagi et al. (2023), *Brain2Music*, section 3.4 (retrieval from FMA).
         """
         target = Path(out)
-        build_index(
+        skipped = build_index(
             Path(folder), bundle, target, role=role, seconds=seconds, channel=channel, jobs=jobs, progress=progress
         )
-        return cls.open(target, bundle)
+        corpus = cls.open(target, bundle)
+        corpus.skipped = skipped
+        return corpus
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], bundle: Any = None, *, verify: bool = False) -> "Corpus":
@@ -254,7 +252,7 @@ class Corpus:
                 index.hop,
                 index.seconds,
                 [files[row] for row in keep] if files else [],
-                index.skipped,
+                self.skipped,
                 index.network_hash,
             )
         )
@@ -302,7 +300,10 @@ class Corpus:
 
     @cached_property
     def skipped(self) -> list[Skipped]:
-        """Files that could not be used, and why."""
+        """Files of the library that are not in the corpus, and why, in natural order.
+
+        Files that could not be used, music that is not read, and files that are no audio: see :meth:`build`.
+        """
         return [Skipped(*each) for each in self._index.skipped]
 
     @property
@@ -347,8 +348,8 @@ class Corpus:
         parts = [f"{len(self)} items x {self.dimension} dimensions"]
         if self.bundle_hash:
             parts.append(f"{self.role} of bundle {self.bundle_hash[:12]}")
-        if self.skipped:
-            parts.append(f"{len(self.skipped)} files skipped")
+        if music := sum(one.is_audio for one in self.skipped):
+            parts.append(f"{music} audio files skipped")
         if self._path is not None:
             parts.append(str(self._path))
         return f"Corpus({', '.join(parts)})"

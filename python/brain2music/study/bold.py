@@ -188,6 +188,7 @@ def standardize(
     dropped: int,
     confounds: npt.NDArray[Any] | Nuisance | None = None,
     detrend: Detrend | None = None,
+    kept: npt.NDArray[np.bool_] | None = None,
 ) -> npt.NDArray[np.float32]:
     """Detrend a run, drop its first scans and z-score the rest, in place.
 
@@ -204,30 +205,45 @@ def standardize(
         :func:`brain2music.study.confounds.prepare_nuisance` has it.
     detrend : callable, optional
         Filter to use in place of the running median: from (scans, columns) to the same shape.
+    kept : array of shape (scans,), bool, optional
+        Scans that count in the running median, the regression and the z-scoring; the others become NaN. By default all
+        count. A :class:`Nuisance` must have been prepared for the same scans.
 
     Returns
     -------
     array of shape (scans - dropped, voxels), float32
-        A view of ``bold``. Voxels that are constant, or hold nothing but confounds, become 0.
+        A view of ``bold``. Voxels that are constant, or hold nothing but confounds, become 0; scans that are not kept
+        are NaN.
 
     Raises
     ------
     ValueError
-        If the confounds have another number of scans, or leave no scan free.
+        If the confounds have another number of scans, or leave no scan free; if both ``detrend`` and ``kept`` are
+        given.
     """
+    if detrend is not None and kept is not None:
+        raise ValueError("[study.bold] scans can be left out of the running median alone; got detrend besides kept")
     if confounds is not None and not isinstance(confounds, Nuisance):
         if len(confounds) != len(bold):
             raise ValueError(
                 f"[study.bold] confounds must have a row for every scan, dropped ones too; got {len(confounds)} for "
                 f"{len(bold)}"
             )
-        confounds = prepare_nuisance(confounds, dropped, tr, detrend)
+        confounds = prepare_nuisance(confounds, dropped, tr, detrend, kept=kept)
     for begin in range(0, bold.shape[1], SLAB):
         raw = np.ascontiguousarray(bold[:, begin : begin + SLAB])
-        slab = (signal.median_detrend(raw, tr=tr) if detrend is None else detrend(raw))[dropped:]
+        slab = signal.median_detrend(raw, tr=tr, sample_mask=kept) if detrend is None else detrend(raw)
+        slab = slab[dropped:]
+        if kept is not None:
+            slab, raw = slab[kept[dropped:]], raw[kept]
         if confounds is not None:
             slab = confounds.remove_from(slab, raw)
-        bold[dropped:, begin : begin + SLAB] = signal.zscore(slab)
+        here = bold[dropped:, begin : begin + SLAB]
+        if kept is None:
+            here[:] = signal.zscore(slab)
+        else:
+            here[~kept[dropped:]] = np.nan
+            here[kept[dropped:]] = signal.zscore(slab)
     return bold[dropped:]
 
 

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from brain2music.study.tables import read_table
 
-__all__ = ["Detrend", "Nuisance", "prepare_nuisance", "read_confounds", "slow_drift"]
+__all__ = ["Detrend", "Nuisance", "number_in", "prepare_nuisance", "read_confounds", "slow_drift"]
 
 #: Takes (scans, columns) of float32 or float64, and returns them without their drift.
 Detrend = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
@@ -89,7 +89,11 @@ class Nuisance:
 
 
 def read_confounds(
-    path: Path, columns: Sequence[str], scans: int, dropped: int
+    path: Path,
+    columns: Sequence[str],
+    scans: int,
+    dropped: int,
+    left_out: npt.NDArray[np.bool_] | None = None,
 ) -> tuple[npt.NDArray[np.float64], list[str]]:
     """Read columns of fMRIPrep's confounds.
 
@@ -101,6 +105,8 @@ def read_confounds(
         Rows that the table must have.
     dropped : int
         Scans that are dropped from the beginning of the run.
+    left_out : array of shape (scans,), bool, optional
+        Scans of which nothing counts: what is not a number there is 0.
 
     Returns
     -------
@@ -122,8 +128,11 @@ def read_confounds(
     values = np.empty((scans, len(columns)))
     for number, row in enumerate(table):
         for column, name in enumerate(columns):
-            value = _number(row[name])
+            value = number_in(row[name])
             missing = row[name] in MISSING
+            if left_out is not None and left_out[number]:
+                values[number, column] = value if math.isfinite(value) else 0
+                continue
             if not math.isfinite(value) and not (missing and number < max(dropped, 1)):
                 rule = "must be known (n/a is filled in row 1 and in dropped scans)" if missing else "must be finite"
                 raise ValueError(
@@ -150,6 +159,7 @@ def prepare_nuisance(
     detrend: Detrend | None = None,
     names: Sequence[str] | None = None,
     where: str = "the confounds given",
+    kept: npt.NDArray[np.bool_] | None = None,
 ) -> Nuisance:
     """Take the drift from confounds over all scans, drop the first scans, and find an orthonormal basis of the rest.
 
@@ -168,6 +178,8 @@ def prepare_nuisance(
         Of the columns.
     where : str
         File, for messages.
+    kept : array of shape (scans,), bool, optional
+        Scans that count; the basis has rows for those of them that are not dropped. By default all.
 
     Returns
     -------
@@ -183,19 +195,22 @@ def prepare_nuisance(
     scans = len(columns)
     names = [f"{number}" for number in range(1, columns.shape[1] + 1)] if names is None else list(names)
     drift = slow_drift(scans, tr) if detrend is None else np.empty((scans, 0))
+    if kept is not None:
+        columns, dropped = columns[kept], int(kept[:dropped].sum())
+        drift = np.linalg.qr(np.column_stack([np.ones(len(columns)), drift[kept]]))[0][:, 1:]
     largest = np.abs(columns).max(axis=0, initial=0)
     # The scale goes first: what a filter computes is then as precise for a rotation as for a global signal.
     columns = columns / np.where(largest > 0, largest, 1)
     # A sum of confounds is found before the filter, which need not leave it one.
     varying = [column for column in range(len(names)) if not _constant(columns[:, column])]
     chosen, _ = _independent(columns, varying)
-    kept = columns[:, chosen]
-    kept -= drift @ (drift.T @ kept)
+    rest = columns[:, chosen]
+    rest -= drift @ (drift.T @ rest)
     if detrend is not None:
-        kept = np.asarray(detrend(np.ascontiguousarray(kept)), dtype=np.float64)
-    left = [column for column in range(len(chosen)) if not _constant(kept[dropped:, column])]
+        rest = np.asarray(detrend(np.ascontiguousarray(rest)), dtype=np.float64)
+    left = [column for column in range(len(chosen)) if not _constant(rest[dropped:, column])]
     slow = drift.shape[1] if left else 0
-    regressors = np.column_stack([drift[:, :slow], kept[:, left]])[dropped:]
+    regressors = np.column_stack([drift[:, :slow], rest[:, left]])[dropped:]
     independent, basis = _independent(regressors, range(regressors.shape[1]))
     if basis.shape[1] > len(regressors) - 2:
         raise ValueError(
@@ -237,14 +252,14 @@ def slow_drift(scans: int, tr: float, window: float = 240.0) -> npt.NDArray[np.f
     return np.asarray(orthonormal[:, 1:])
 
 
+def number_in(text: str) -> float:
+    """NaN where the text is no number; float() alone would take "1_5" and "infinity"."""
+    return float(text) if NUMBER.fullmatch(text.strip(" ")) else math.nan
+
+
 def _size(columns: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Root mean square of each column."""
     return np.asarray(np.sqrt(np.einsum("sv,sv->v", columns, columns) / len(columns)))
-
-
-def _number(text: str) -> float:
-    """NaN where the text is no number; float() alone would take "1_5" and "infinity"."""
-    return float(text) if NUMBER.fullmatch(text.strip(" ")) else math.nan
 
 
 def _constant(column: npt.NDArray[np.float64]) -> bool:

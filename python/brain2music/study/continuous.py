@@ -27,7 +27,7 @@ class Continuous:
     Parameters
     ----------
     responses : array of shape (m, v), float32
-        Scans of all runs, one run after the other; voxels, or vertices.
+        Scans of all runs, one run after the other; voxels, or vertices. Scans that are left out are NaN.
     run : array of shape (m,), int
         Number of the run of each scan, from 1: ``groups`` of :class:`brain2music.VoxelwiseEncoder`.
     piece : array of shape (m,), str
@@ -112,7 +112,7 @@ def continuous_responses(data: SubjectData, folder: Path | None, progress: bool)
             notes += [f"{note[0].upper()}{note[1:]}: {item.run.name}." for note in told]
             bold, told = read_run(item, data, realigner)
             notes += told
-            run = standardize(bold, data.tr, first, nuisance)
+            run = standardize(bold, data.tr, first, nuisance, kept=item.kept)
             arrays["responses"][row : row + len(run)] = run
             row += len(run)
             del bold, run

@@ -23,6 +23,9 @@ GTZAN_GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "met
 #: Seconds by which times may be off: events files hold hundredths.
 TOLERANCE = 0.02
 
+#: Ends messages on rows such as button presses and rests.
+_NO_CLIP = " (a row that is no clip is passed over by the rule keep)"
+
 
 @dataclass(frozen=True)
 class EventRules:
@@ -52,6 +55,8 @@ class EventRules:
     train_repeats : bool
         Whether a training clip may be heard more than once. Its responses are averaged then, as those of test clips
         are, so that no fold holds one hearing out and trains on another.
+    equal_lengths : bool
+        Whether all clips must last equally long. If not, scans and windows after a shorter clip's end are missing.
     keep : mapping from str to sequence of str, optional
         Columns, and what stands there in the rows that are clips: ``{"trial_type": ["music"]}`` passes over button
         presses and rests. All rows are clips by default.
@@ -79,6 +84,7 @@ class EventRules:
     dummies_repeat: bool = True
     repeats: int | None = 4
     train_repeats: bool = False
+    equal_lengths: bool = True
     keep: Mapping[str, Sequence[str]] | None = None
     onset_unit: float = 1.0
     onset_shift: float = 0.0
@@ -241,9 +247,11 @@ def check_split(train: Sequence[RunEvents], test: Sequence[RunEvents], rules: Ev
     heard = [_presentations(runs) for runs in (train, test)]
     for clip, events in heard[0].items():
         if len(events) > 1 and not rules.train_repeats:
+            first, second = events[0].where, events[1].where
+            where = f"{first} and {second}" if second != first else f"{first}, which applies to several runs"
             raise ValueError(
-                f"[study.events] a training clip must be heard once; got {clip} in {events[0].where} and "
-                f"{events[1].where} (the rule train_repeats allows it, and averages)"
+                f"[study.events] a training clip must be heard once; got {clip} in {where} (the rule train_repeats "
+                "allows it, and averages)"
             )
     for clip, events in heard[1].items():
         if rules.repeats is not None and len(events) != rules.repeats:
@@ -277,14 +285,14 @@ def _event(row: dict[str, str], where: str, rules: EventRules, dropped: bool) ->
     unknown = dropped and row[rules.duration] == "n/a"
     duration = 0.0 if unknown else _number(row, rules.duration, where) * rules.onset_unit
     if duration <= 0 and not unknown:
-        raise ValueError(f"[study.events] {rules.duration} must be positive; got {duration:g} s in {where}")
+        raise ValueError(f"[study.events] {rules.duration} must be positive; got {duration:g} s in {where}{_NO_CLIP}")
     if onset < 0 and rules.onset_shift == 0 and not dropped:
         raise ValueError(f"[study.events] {rules.onset} must not be negative; got {onset:g} s in {where}")
     genre = "n/a" if rules.genre is None else row[rules.genre].strip(rules.quotes)
     if rules.genres is not None and rules.genre is not None and genre not in rules.genres:
         raise ValueError(
             f"[study.events] {rules.genre} must be one of {', '.join(rules.genres)}; got {row[rules.genre]!r} in "
-            f"{where}"
+            f"{where}{_NO_CLIP if genre == 'n/a' else ' (the rule genres lists others; null allows any)'}"
         )
     start, end = 0.0, duration
     if rules.start is not None and rules.end is not None:
@@ -315,7 +323,8 @@ def _number(row: dict[str, str], column: str, where: str) -> float:
     text = row[column]
     if re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", text) and math.isfinite(float(text)):
         return float(text)
-    raise ValueError(f"[study.events] {column} must be a number; got {text!r} in {where}")
+    hint = _NO_CLIP if text == "n/a" else ""
+    raise ValueError(f"[study.events] {column} must be a number; got {text!r} in {where}{hint}")
 
 
 def _presentations(runs: Sequence[RunEvents]) -> dict[str, list[Event]]:

@@ -249,6 +249,13 @@ class Layout:
             extra=" ".join(f"{key}-{found.entities[key]}" for key in SELECTABLE if key in found.entities),
         )
 
+    def surfaces(self, subject: str) -> list[str]:
+        """Spaces of the subject's preprocessed surfaces."""
+        files = (file for found in self.found(subject) for file in found.prepared)
+        return sorted(
+            {file.entities["space"] for file in files if "hemi" in file.entities and "space" in file.entities}
+        )
+
     def prepared_alone(self) -> dict[str, list[Found]]:
         """Find the preprocessed runs of subjects that the study does not have, by subject."""
         folders = [] if self.derivatives is None else [self.derivatives, *self.listing[self.derivatives].folders]

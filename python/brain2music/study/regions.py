@@ -163,7 +163,15 @@ def load_labels(
     if path.name.startswith("aparc.a2009s+aseg"):
         labels[np.isin(labels, unnamed)] = 0
     elif unnamed:
-        raise ValueError(f"[study.regions] every label must have a name; got none for {unnamed[:5]} of {path}")
+        shifted = unnamed == [max(names) + 1]
+        raise ValueError(
+            f"[study.regions] every label must have a name; got none for {unnamed[:5]} of {path}"
+            + (
+                " (an index must be the value in the image: is a name missing, or does the table count from 0?)"
+                if shifted
+                else ""
+            )
+        )
     result = on_grid(labels, source, grid)
     if not np.isin(result, list(names)).any():
         raise ValueError(

@@ -114,10 +114,8 @@ def subject_responses(data: SubjectData, delay_scans: int, folder: Path | None, 
     if reps > 1:
         shapes["repeats"] = (len(test), reps, n_scans, voxels)
 
-    present = {
-        task: _present(runs, order, n_scans, delay_scans, data)
-        for task, runs, order in (("training", data.train, train), ("test", data.test, test))
-    }
+    tasks = (("training", data.train, train), ("test", data.test, test))
+    present = {task: _present(runs, order, n_scans, delay_scans, data) for task, runs, order in tasks}
 
     def fill(arrays: cache.Arrays) -> list[str]:
         notes = _fill(data, arrays, _places(data, reps), n_scans, delay_scans, progress)
@@ -139,7 +137,7 @@ def subject_responses(data: SubjectData, delay_scans: int, folder: Path | None, 
         data.rois,
         mask_image(data, data.grid) if isinstance(data.grid, Grid) else None,
         data.tr,
-        (*data.notes, *_missing_notes(present, delay_scans), *notes),
+        (*data.notes, *_missing_notes(data, n_scans, delay_scans), *notes),
         data.grid if isinstance(data.grid, Surface) else None,
     )
 
@@ -161,29 +159,30 @@ def _fill(
     bar = tqdm([*data.train, *data.test], desc=f"sub-{data.subject}", unit="run", disable=not progress)
     for item in bar:
         dropped = item.dropped(data.tr, data.rules)
+        kept = item.kept
         nuisance, told = confounds_of(item, data, dropped)
         for note in told:
             cleaned.setdefault(note, []).append(item.run.name)
         bold, told = read_run(item, data, realigner)
         notes += told
-        run = standardize(bold, data.tr, dropped, nuisance)
+        run = standardize(bold, data.tr, dropped, nuisance, kept=kept)
         del bold
         if realigner is not None:
             notes.append(f"{item.run.name} moved by at most {realigner.largest:.2f} mm: undone.")
             realigner.largest = 0.0
-        constant = run.shape[1] - int(np.count_nonzero(run.any(axis=0)))
+        constant = run.shape[1] - int(np.count_nonzero(run.any(axis=0) if kept is None else _vary(run)))
         if constant:
             kind = "constant" if nuisance is None else "constant, or nothing but confounds,"
             notes.append(f"{constant} {voxels} are {kind} in {item.run.name}: 0 there.")
         for place, scans in zip(
             places[item.run.task, item.number], item.scans(data.tr, n_scans, delay, data.rules), strict=True
         ):
-            scans = scans[scans < item.image.volumes] - dropped
-            to = arrays[place.array][place.index][: len(scans)]
+            there = item.measured(scans)
+            to, heard = arrays[place.array][place.index], run[scans[there] - dropped]
             if data.rules.train_repeats:  # what was heard before is added to
-                to[:] = np.where(np.isnan(to), run[scans], to + run[scans])
+                to[there] = np.where(np.isnan(to[there]), heard, to[there] + heard)
             else:
-                to[:] = run[scans]
+                to[there] = heard
         del run  # before the next one is read
     return notes + [f"{note[0].upper()}{note[1:]}: {', '.join(runs)}." for note, runs in cleaned.items()]
 
@@ -210,10 +209,21 @@ def confounds_of(item: RunData, data: SubjectData, dropped: int) -> tuple[Nuisan
     path, names = item.run.confounds, data.confounds
     if not names or path is None:
         return None, []
-    values, notes = read_confounds(path, names, item.image.volumes, dropped)
-    nuisance = prepare_nuisance(values, dropped, data.tr, None, names, str(path))
+    values, notes = read_confounds(path, names, item.image.volumes, dropped, item.left_out)
+    nuisance = prepare_nuisance(values, dropped, data.tr, None, names, str(path), item.kept)
     rank = nuisance.basis.shape[1]
     return nuisance, [*notes, *nuisance.notes, f"{rank} columns of confounds and slow drift were regressed out"]
+
+
+def confound_problems(data: SubjectData) -> list[str]:
+    """Say what is wrong with the confounds of a subject's runs."""
+    problems = []
+    for item in (*data.train, *data.test):
+        try:
+            confounds_of(item, data, item.dropped(data.tr, data.rules))
+        except (ValueError, OSError) as error:
+            problems.append(str(error))
+    return problems
 
 
 def mask_image(data: SubjectData, grid: Grid) -> nib.nifti1.Nifti1Image:
@@ -259,8 +269,8 @@ def _present(
     """Which scans of which presentation were measured: for each clip an array (presentations, n_scans)."""
     measured: dict[str, list[npt.NDArray[np.bool_]]] = {clip: [] for clip in order}
     for item in runs:
-        scans = item.scans(data.tr, n_scans, delay, data.rules) < item.image.volumes
-        for event, present in zip(item.events.kept, scans, strict=True):
+        there = item.measured(item.scans(data.tr, n_scans, delay, data.rules))
+        for event, present in zip(item.events.kept, there, strict=True):
             measured[event.clip].append(present)
     return [np.array(presentations, dtype=bool).reshape(-1, n_scans) for presentations in measured.values()]
 
@@ -273,18 +283,43 @@ def _average(repeats: npt.NDArray[np.float32], mean: npt.NDArray[np.float32]) ->
             result[scan] = measured.mean(axis=0, dtype=np.float64) if len(measured) else np.nan
 
 
-def _missing_notes(present: dict[str, list[npt.NDArray[np.bool_]]], delay: int) -> list[str]:
+def _vary(run: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """Say which voxels are not 0 in all scans but those that are NaN; scan by scan, to make no second run."""
+    vary = np.zeros(run.shape[1], bool)
+    for scan in run:
+        vary |= (scan != 0) & ~np.isnan(scan)
+    return vary
+
+
+def _missing_notes(data: SubjectData, n_scans: int, delay: int) -> list[str]:
+    """Say which presentations lack scans, and why."""
     notes = []
-    for task, clips in present.items():
-        measured = np.concatenate(clips) if clips else np.ones((0, 1), bool)
-        lacking = int((~measured.all(axis=1)).sum())
-        if not lacking:
-            continue
-        fewest = int(measured.sum(axis=1).min())
+    for task, runs in (("training", data.train), ("test", data.test)):
+        late, lacking, fewest, left = 0, 0, n_scans, n_scans
+        for item in runs:
+            scans = item.scans(data.tr, n_scans, delay, data.rules)
+            there = item.measured(scans)
+            ends = (scans >= item.image.volumes).any(axis=1)
+            lost = ((scans >= 0) & (scans < item.image.volumes) & ~there).any(axis=1)
+            late, lacking = late + int(ends.sum()), lacking + int(lost.sum())
+            fewest = min(fewest, int(there[ends].sum(axis=1).min(initial=n_scans)))
+            left = min(left, int(there[lost].sum(axis=1).min(initial=n_scans)))
+        averaged = ", and the mean over repeats is of those measured" if task == "test" and data.repeats > 1 else ""
+        if late:
+            notes.append(
+                f"{late} presentations of {task} clips end after their run under a delay of {delay} scans and have "
+                f"{fewest} or more of {n_scans} scans; the others are NaN{averaged}."
+            )
+        if lacking:
+            notes.append(
+                f"{lacking} presentations of {task} clips lose scans that are left out and have {left} or more of "
+                f"{n_scans}; the others are NaN{averaged}."
+            )
+    lengths = sorted({round(event.duration, 6) for item in (*data.train, *data.test) for event in item.events.kept})
+    if len({round(length / data.tr) for length in lengths}) > 1:
         notes.append(
-            f"{lacking} presentations of {task} clips end after their run under a delay of {delay} scans and have "
-            f"{fewest} or more of {measured.shape[1]} scans; the others are NaN"
-            + (", and the mean over repeats is of those measured." if len(measured) > len(clips) else ".")
+            f"Clips last {lengths[0]:g} to {lengths[-1]:g} s: the arrays have the scans of the longest, and scans "
+            "after a shorter clip's end are NaN."
         )
     return notes
 

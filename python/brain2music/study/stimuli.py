@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from brain2music.sound import ENDINGS, STEP_16_BITS, Sound, mix, read_sound, silence
 from brain2music.study.events import Event
+from brain2music.study.names import fetched
 from brain2music.study.tables import read_csv
 
 __all__ = ["Stimuli", "load_audio", "prepare_clip", "read_captions", "track_problems"]
@@ -270,7 +271,7 @@ def _track_file(folder: Path, clip: Event, listings: dict[Path, dict[str, list[P
             f"[study.Stimuli] one file must hold track {clip.track} of {clip.clip}, such as "
             f"genres/{clip.genre}/{clip.track}.wav; got {' and '.join(map(str, found)) or 'none'} in {folder}"
         )
-    return found[0]
+    return fetched(found[0])
 
 
 def _tracks_in(place: Path) -> dict[str, list[Path]]:
@@ -279,4 +280,5 @@ def _tracks_in(place: Path) -> dict[str, list[Path]]:
     for path in sorted(place.iterdir()) if place.is_dir() else ():
         for name in dict.fromkeys((path.stem if path.suffix.lower() in ENDINGS else path.name, path.name)):
             tracks.setdefault(name, []).append(path)
-    return {name: [path for path in paths if path.is_file()] for name, paths in tracks.items()}
+    # A link to nowhere is a track that was not fetched.
+    return {name: [path for path in paths if path.is_file() or path.is_symlink()] for name, paths in tracks.items()}

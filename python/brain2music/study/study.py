@@ -9,24 +9,15 @@ from typing import Any
 import numpy as np
 
 from brain2music.study import cache as caching
+from brain2music.study.censoring import Censor, check_censor
 from brain2music.study.continuous import Continuous, continuous_responses
-from brain2music.study.events import Event, EventRules, RunEvents, check_split, read_events
+from brain2music.study.events import Event, EventRules
+from brain2music.study.gathering import Gatherer
 from brain2music.study.layout import Layout
-from brain2music.study.names import fetched
-from brain2music.study.regions import RegionLabels
-from brain2music.study.responses import Responses, subject_responses
-from brain2music.study.run_table import RunTable, check_exclusions, open_run, run_notes
+from brain2music.study.responses import Responses, confound_problems, subject_responses
+from brain2music.study.run_table import RunTable, check_exclusions
 from brain2music.study.stimuli import Stimuli, read_captions, track_problems
-from brain2music.study.subject import (
-    RunData,
-    SubjectData,
-    check_alignment,
-    check_length,
-    common_grid,
-    common_tr,
-    place_notes,
-)
-from brain2music.study.surfaces import Surface
+from brain2music.study.subject import SubjectData
 from brain2music.study.voxel_choice import VoxelChoice
 
 __all__ = ["Study"]
@@ -74,6 +65,11 @@ class Study:
         Columns of fMRIPrep's confounds to regress out of each run, once they lost their drift as the voxels do. Slow
         drift (cosines of 240 s or longer, a slope, a parabola) goes with them. Confounds that were constant, dependent
         on others, or ``n/a`` and filled, are told in the responses' ``notes``.
+    censor : mapping, optional
+        Scans to leave out, by columns of fMRIPrep's confounds: those above a limit, ``{"framewise_displacement": 0.5}``
+        (mm); fMRIPrep's outliers, ``{"non_steady_state": True, "motion_outlier": True}``; those in which a column of
+        ``confounds`` is ``n/a``, ``{"missing": True}``. They count neither in the running median nor in the regression
+        on the confounds nor in the z-scoring, and are NaN in the responses, as scans are that were not measured.
     events : EventRules or path, optional
         How the events files are written, or a JSON file that says so; by default as in ds003720.
     channel : int, optional
@@ -124,6 +120,7 @@ class Study:
         motion: str | None = None,
         space: str | None = None,
         confounds: str | tuple[str, ...] | list[str] = (),
+        censor: Censor | None = None,
         events: EventRules | str | Path | None = None,
         channel: int | None = None,
         cache: bool | str | Path = True,
@@ -142,15 +139,14 @@ class Study:
         self.layout = Layout(self.root, self._beside(derivatives, "derivatives"), space, exclude_runs, select)
         self.subjects = self.layout.subjects
         self.rules = events if isinstance(events, EventRules) else EventRules.load(events) if events else EventRules()
-        check_exclusions(self.layout, self._tasks)
-        self._confounds = (confounds,) if isinstance(confounds, str) else tuple(confounds)
-        self._assume_aligned = assume_aligned
-        self._voxels = VoxelChoice(
-            self.layout, rois, mask, mask_threshold, assume_aligned, assume_same_grid, min_regions
-        )
+        check_exclusions(self.layout, (self.rules.train_task, self.rules.test_task))
         if motion not in (None, "rigid"):
             raise ValueError(f"[study.Study] motion must be None or 'rigid'; got {motion!r}")
-        self._motion = motion
+        columns = (confounds,) if isinstance(confounds, str) else tuple(confounds)
+        voxels = VoxelChoice(self.layout, rois, mask, mask_threshold, assume_aligned, assume_same_grid, min_regions)
+        self._gatherer = Gatherer(
+            self.layout, self.rules, voxels, columns, check_censor(censor, columns), motion, assume_aligned
+        )
         self._channel = channel
         if isinstance(cache, bool):
             self._cache = caching.default_folder() if cache else None
@@ -232,17 +228,18 @@ class Study:
         Returns
         -------
         SubjectData, list of str
-            None, and the reasons, where :meth:`responses` would fail by what names, events, headers, labels and masks
-            say.
+            What is known, where it can be gathered; and why :meth:`responses` would fail by what names, events,
+            headers, labels, masks and confounds say.
         """
         subject = subject.removeprefix("sub-")
         problems = self._table(subject).problems(subject)
         if problems:
             return None, problems
         try:
-            return self._subject(subject), []
+            data = self._subject(subject)
         except (ValueError, OSError) as error:
             return None, [str(error)]
+        return data, confound_problems(data)
 
     def music_problems(self) -> list[str]:
         """Say of every track that is missing or there twice, which it is; see :attr:`stimuli`."""
@@ -302,15 +299,19 @@ class Study:
     def _table(self, *subjects: str) -> RunTable:
         """Look at the disk again for these subjects, or for all."""
         self.layout.refresh(*subjects)
-        voxels = self._voxels
-        return RunTable(self.layout, self.rules, voxels.reads_brain_masks, bool(self._confounds), voxels.same_grid)
+        parts = self._gatherer
+        reads_confounds = bool(parts.confounds or parts.censor)
+        return RunTable(
+            self.layout, self.rules, parts.voxels.reads_brain_masks, reads_confounds, parts.voxels.same_grid
+        )
 
     @cached_property
     def clips(self) -> list[Event]:
         """All clips of the study, each once, those to train on before those to test on."""
         clips: dict[str, Event] = {}
         for subject in self.subjects:
-            runs = [self._events(subject, task) for task in self._tasks if self._has(subject, task)]
+            tasks = [task for task in self._gatherer.tasks if self._has(subject, task)]
+            runs = [self._gatherer.events(subject, task) for task in tasks]
             for event in (event for task in runs for events in task for event in events.kept):
                 first = clips.setdefault(event.clip, event)
                 if (first.start, first.end) != (event.start, event.end):
@@ -341,6 +342,13 @@ class Study:
         return path if path.exists() else None
 
     @cached_property
+    def tr(self) -> float:
+        """Seconds from scan to scan, in the first run that is trained on."""
+        task = self.rules.train_task
+        subject = next((one for one in self.subjects if self._has(one, task)), self.subjects[0])
+        return self._gatherer.first_tr(subject)
+
+    @cached_property
     def space(self) -> str | None:
         """Space of the BOLD, as BIDS names it; None where it is each subject's own."""
         task = self.rules.train_task
@@ -352,81 +360,17 @@ class Study:
         """Whether there are captions to read."""
         return self._captions_file is not None
 
-    @property
-    def _tasks(self) -> tuple[str | None, str | None]:
-        return self.rules.train_task, self.rules.test_task
-
     def _has(self, subject: str, task: str | None) -> bool:
         """Whether a subject has runs of a task, or no subject has: that is an error where they are read."""
         subjects = (subject, *self.subjects)
         having = [one for one in subjects if task and self.layout.of_task(one, task)]
         return subject in having or not having
 
-    def _events(self, subject: str, task: str | None) -> list[RunEvents]:
-        paths = self.layout.events(subject, task) if task else ()
-        return [read_events(path, self.rules) for path in paths]
-
-    def _runs(self, subject: str, task: str | None) -> tuple[list[RunData], list[tuple[RunData, str]]]:
-        """Open the runs of a task; and what the user should know of the timing of each."""
-        runs, facts = [], []
-        for number, found in enumerate(self.layout.some(subject, task) if task else (), start=1):
-            item, told = open_run(self.layout, found, number, self.rules)
-            runs.append(item)
-            facts += [(item, fact) for fact in told]
-        return runs, facts
-
     def _subject(self, subject: str, whole: bool = False) -> SubjectData:
-        """Gather and check everything but the volumes; of whole runs, clips need not be those of one study design."""
+        """Gather and check everything but the volumes."""
         if not isinstance(subject, str):
             raise ValueError(
                 f"[study.Study] subject must be a label, text as in {self.subjects[0]!r}; got the "
                 f"{type(subject).__name__} {subject!r}"
             )
-        subject = subject.removeprefix("sub-")
-        self.layout.refresh(subject)
-        heard, tested = (self._events(subject, task) for task in self._tasks)
-        notes = [] if whole else check_split(heard, tested, self.rules)
-        (train, facts), (test, more) = (self._runs(subject, task) for task in self._tasks)
-        notes.append(f"{len(train)} training runs and {len(test)} test runs.")
-        notes += run_notes(self.layout, subject, self._tasks, train + test, facts + more)
-        every = train + test
-        tr = common_tr(every)
-        grid = common_grid(every, self._voxels.same_grid)
-        notes += place_notes(every)
-        for item in () if whole else every:
-            notes += check_length(item, tr)
-        notes += check_alignment(every, self._motion, self._assume_aligned)
-        if isinstance(grid, Surface):
-            labels, names = self._voxels.vertices(subject, grid)
-            mask = np.ones(grid.shape, bool)
-        else:
-            labels, names, told = self._voxels.labels(subject, every[0].run, grid)
-            mask, told_of_mask = self._voxels.mask(subject, every, grid, labels)
-            notes += told + told_of_mask
-        rois = None
-        if labels is not None:
-            rois = RegionLabels(labels[mask], names)
-            empty = [name for label, name in names.items() if not (rois.labels == label).any()]
-            if empty:
-                what = "vertex" if isinstance(grid, Surface) else "voxel of the mask"
-                notes.append(f"{len(empty)} of {len(names)} regions hold no {what}: {', '.join(empty)}.")
-        for item in every:
-            if self._confounds and item.run.confounds is None:
-                raise FileNotFoundError(
-                    f"[study.Study] confounds need *_desc-confounds_timeseries.tsv; got none beside {item.run.bold}"
-                )
-            if self._confounds and item.run.confounds is not None:
-                fetched(item.run.confounds)
-        return SubjectData(
-            subject,
-            tuple(train),
-            tuple(test),
-            self.rules,
-            tr,
-            grid,
-            mask,
-            rois,
-            self._confounds,
-            self._motion == "rigid",
-            tuple(notes),
-        )
+        return self._gatherer.subject(subject.removeprefix("sub-"), whole)

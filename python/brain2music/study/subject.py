@@ -42,15 +42,30 @@ class RunData:
     events: RunEvents
     image: BoldImage | SurfaceImage
     lead: float = 0.0  # seconds from a scan's start to what it stands for, where onset_shift took StartTime off
+    left_out: npt.NDArray[np.bool_] | None = None  # (scans,); None: none
 
     def dropped(self, tr: float, rules: EventRules) -> int:
         """Count the scans before the first clip that is kept; all are kept where there are no dummies."""
         return _scan(self.events.kept[0], tr, rules, self.lead) if rules.dummies else 0
 
     def scans(self, tr: float, n_scans: int, delay: int, rules: EventRules) -> npt.NDArray[np.int64]:
-        """Return the scan numbers of each clip, shape (clips, n_scans); those past the run's end are missing."""
+        """Return the scan numbers of each clip, shape (clips, n_scans): past the run's end, too; -1 past the clip's."""
         first = np.array([_scan(event, tr, rules, self.lead) for event in self.events.kept], dtype=np.int64)
-        return first[:, None] + delay + np.arange(n_scans)
+        lengths = np.array([round(event.duration / tr) for event in self.events.kept], dtype=np.int64)
+        scans = np.arange(n_scans)
+        return np.where(scans < lengths[:, None], first[:, None] + delay + scans, -1)
+
+    def measured(self, scans: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Say which of these scans there are."""
+        there = (scans >= 0) & (scans < self.image.volumes)
+        if self.left_out is not None:
+            there &= ~self.left_out[np.where(there, scans, 0)]
+        return there
+
+    @property
+    def kept(self) -> npt.NDArray[np.bool_] | None:
+        """Scans that are not left out, shape (scans,); None where all are kept."""
+        return None if self.left_out is None or not self.left_out.any() else ~self.left_out
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,13 +81,14 @@ class SubjectData:
     mask: npt.NDArray[np.bool_]
     rois: RegionLabels | None
     confounds: tuple[str, ...]
+    censor: dict[str, float | bool]
     realign: bool  # every volume to the first one of the first run
     notes: tuple[str, ...]
 
     @property
     def repeats(self) -> int:
         """How many times test clips are heard; at most, where that differs."""
-        if self.rules.repeats is not None:
+        if self.rules.repeats is not None and self.test:
             return self.rules.repeats
         heard = Counter(event.clip for item in self.test for event in item.events.kept)
         return max(heard.values(), default=1)
@@ -87,6 +103,7 @@ class SubjectData:
             "rules": dataclasses.asdict(self.rules),
             "mask": cache.key({"shape": self.mask.shape, "voxels": np.packbits(self.mask).tobytes().hex()}),
             "confounds": {"columns": list(self.confounds), "drift": "median and cosines"} if self.confounds else [],
+            "censor": self.censor,
             "realign": self.realign,
             "runs": [
                 {"name": data.run.name, "lead": data.lead}
@@ -99,7 +116,7 @@ class SubjectData:
         files = {"bold": data.run.bold, "events": data.run.events}
         if data.run.bold_right is not None:
             files["bold_right"] = data.run.bold_right
-        if self.confounds and data.run.confounds is not None:
+        if (self.confounds or self.censor) and data.run.confounds is not None:
             files["confounds"] = data.run.confounds
         return files
 
@@ -212,8 +229,10 @@ def _listed(runs: list[RunData]) -> str:
     return ", ".join(item.run.name for item in runs[:3]) + (f" and {len(runs) - 3} other runs" if runs[3:] else "")
 
 
-def check_alignment(runs: Sequence[RunData], motion: str | None, assumed: bool) -> list[str]:
-    """Refuse runs that are not aligned, and say how they are."""
+def check_alignment(
+    runs: Sequence[RunData], motion: str | None, assumed: bool, surfaces: Sequence[str] = ()
+) -> list[str]:
+    """Refuse runs that are not aligned, and say how they are; ``surfaces`` are spaces that could be read instead."""
     spaces = {(item.run.prepared, item.run.space): item for item in reversed(runs)}
     if len(spaces) > 1:
         one, other = list(spaces.values())[:2]
@@ -233,6 +252,7 @@ def check_alignment(runs: Sequence[RunData], motion: str | None, assumed: bool) 
         raise ValueError(
             "[study.Study] BOLD must be aligned: give derivatives= with preprocessed BOLD in a common space, or "
             f"motion='rigid' for raw BOLD, or say assume_aligned=True; got {kind}, {first.bold}"
+            + (f" (fMRIPrep's surfaces are there: space={surfaces[0]!r})" if surfaces else "")
         )
     return [f"Alignment assumed, as asked: {kind}."]
 
@@ -243,7 +263,8 @@ def check_length(item: RunData, tr: float) -> list[str]:
     if item.image.volumes < needed:
         raise ValueError(
             f"[study.Study] a run must last until its last clip ends, {item.events.end:g} s ({needed} volumes); got "
-            f"{item.image.volumes} volumes in {item.run.bold} for {item.run.events}"
+            f"{item.image.volumes} volumes in {item.run.bold} for {item.run.events} (where the scanner stopped early, "
+            "take the last clip out of the events, or leave the run out by exclude_runs)"
         )
     extra = item.image.volumes - needed
     return [f"{item.run.name} goes on for {extra} volumes after its last clip: used."] if extra else []
@@ -262,7 +283,7 @@ def _scan(event: Event, tr: float, rules: EventRules, lead: float) -> int:
 
 
 def scans_per_clip(data: SubjectData) -> int:
-    """Return the number of scans that every clip has."""
+    """Return the number of scans that every clip has; that of the longest, where the rules let clips differ."""
     counts: dict[int, Event] = {}
     for event in (event for item in (*data.train, *data.test) for event in item.events.kept):
         count = round(event.duration / data.tr)
@@ -272,7 +293,10 @@ def scans_per_clip(data: SubjectData) -> int:
                 f"(rule snap); got {event.duration:g} s at a TR of {data.tr:g} s in {event.where}"
             )
         counts.setdefault(count, event)
-    if len(counts) > 1:
+    if len(counts) > 1 and data.rules.equal_lengths:
         listed = ", ".join(f"{count} in {event.where}" for count, event in counts.items())
-        raise ValueError(f"[study.subject] all clips must have the same number of scans; got {listed}")
-    return next(iter(counts))
+        raise ValueError(
+            f"[study.subject] all clips must have the same number of scans; got {listed} (the rule equal_lengths may "
+            "be false)"
+        )
+    return max(counts)

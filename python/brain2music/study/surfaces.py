@@ -305,9 +305,10 @@ def _beginning(path: Path, side: str | None = None) -> tuple[int, int, float | N
         sizes = [int(first[f"Dim{axis}"]) for axis in range(dimensions)]
         step = float(pairs["TimeStep"]) if "TimeStep" in pairs else None
     except (KeyError, ValueError) as error:
+        problem = f"no {error.args[0]}" if isinstance(error, KeyError) else error
         raise ValueError(
             "[study.surfaces] a run must be a GIFTI file that says NumberOfDataArrays, Dimensionality and Dim0; got "
-            f"{error} in {path}"
+            f"{problem} in {path}"
         ) from error
     if (len(sizes) == 2 and arrays == 1) or (len(sizes) == 1 and arrays >= 1):
         scans = sizes[1] if len(sizes) == 2 else arrays

@@ -5,6 +5,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from brain2music.study.names import fetched
+
 __all__ = ["read_csv", "read_table"]
 
 
@@ -29,7 +31,7 @@ def read_table(path: Path, columns: Sequence[str], separator: str = "\t") -> lis
     ValueError
         Naming the file, and the row or column, that is not as it should be.
     """
-    data = path.read_bytes()
+    data = fetched(path).read_bytes()
     if b"\0" in data:
         raise ValueError(f"[study.tables] a table must be text; got a zero byte at byte {data.index(0)} of {path}")
     try:
@@ -80,7 +82,7 @@ def read_csv(path: Path, columns: Sequence[str], name: str, where: str) -> list[
         Naming the file, and the row or columns, that are not as they should be.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with fetched(path).open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
             rows, header = list(reader), list(reader.fieldnames or [])
     except (UnicodeDecodeError, csv.Error) as error:

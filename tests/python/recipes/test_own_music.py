@@ -46,6 +46,8 @@ def music(tmp_path_factory):
     for name, sound in sounds.items():
         soundfile.write(folder / name, sound, RATE, subtype="PCM_24")
     (folder / "broken.mp3").write_bytes(b"no music at all")
+    (folder / "e.m4a").write_bytes(b"music, but not read")
+    (folder / "cover.jpg").write_bytes(b"no music")
     return folder
 
 
@@ -101,13 +103,21 @@ def test_files_become_excerpts_with_their_captions_and_tags(music, captions, tag
         assert excerpts.sound(row).shape == (480_000,)
     listed = [line.split("\t") for line in (tmp_path / "music" / "left_out.tsv").read_text().splitlines()]
     assert [what for what, _ in listed] == [
-        *("what", "a.wav, 60 to 65.50 s", "a.wav, caption from 33 to 40 s", "broken.mp3", "d.wav, 30 to 31.00 s"),
+        *(
+            "what",
+            "e.m4a",
+            "a.wav, 60 to 65.50 s",
+            "a.wav, caption from 33 to 40 s",
+            "broken.mp3",
+            "d.wav, 30 to 31.00 s",
+        ),
         *("live/c, long.wav, 60 to 90 s", "live/c, long.wav, 90 to 120 s", "live/c, long.wav, 120 to 150 s"),
         "short.wav, 0 to 29.00 s",
     ]
-    assert listed[3][1].startswith("[io.load_audio]")
-    assert listed[5][1] == "there must be sound; got silence"
-    assert listed[7][1].startswith("no caption of 10 s of it or more")
+    assert listed[1][1].startswith("its ending must be one that is read")
+    assert listed[4][1].startswith("[io.load_audio]")
+    assert listed[6][1] == "there must be sound; got silence"
+    assert listed[8][1].startswith("no caption of 10 s of it or more")
 
 
 def test_blocks_are_written_once_and_other_music_is_refused(music, captions, tmp_path, monkeypatch):
