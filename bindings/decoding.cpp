@@ -58,14 +58,14 @@ void bind_decoding(py::module_& core) {
   room.def(
       "fit_brain_decoder",
       [](const py::object& responses, const py::object& targets, const py::object& members, const py::object& labels,
-         const std::vector<py::object>& held_out, int64_t n_rois, const std::vector<double>& alphas, int64_t min_voxels,
-         const std::string& device) {
+         const std::vector<py::object>& named_folds, int64_t n_rois, const std::vector<double>& alphas,
+         int64_t min_voxels, const std::string& device) {
         constexpr auto where = "decoding.BrainDecoder.fit";
         const ArrayArgument brain(responses, where);
         const ArrayArgument music(targets, where);
         const at::Tensor windows = ArrayArgument(members, where).tensor();
         const at::Tensor regions = ArrayArgument(labels, where).tensor();
-        const ridge::Folds folds = folds_of(brain.tensor().dim() > 0 ? brain.tensor().size(0) : 0, held_out);
+        const ridge::Folds folds = folds_of(brain.tensor().dim() > 0 ? brain.tensor().size(0) : 0, named_folds);
         decoding::DecoderFit fit;
         {
           const py::gil_scoped_release unlocked;
@@ -85,7 +85,7 @@ void bind_decoding(py::module_& core) {
         result["at_upper_edge"] = fit.at_upper_edge;
         return result;
       },
-      py::arg("responses"), py::arg("targets"), py::arg("members"), py::arg("labels"), py::arg("held_out"),
+      py::arg("responses"), py::arg("targets"), py::arg("members"), py::arg("labels"), py::arg("folds"),
       py::arg("n_rois"), py::arg("alphas"), py::arg("min_voxels"), py::arg("device") = "",
       "Fit a ridge regression a region and keep the best regions.");
   room.def(

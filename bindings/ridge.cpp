@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "arrays.h"
@@ -59,8 +60,8 @@ auto unlocked(const Work& work) {
   return work();
 }
 
-ridge::Folds folds_like(const ArrayArgument& targets, const std::vector<py::object>& held_out) {
-  return folds_of(targets.tensor().dim() > 0 ? targets.tensor().size(0) : 0, held_out);
+ridge::Folds folds_like(const ArrayArgument& targets, const std::vector<py::object>& folds) {
+  return folds_of(targets.tensor().dim() > 0 ? targets.tensor().size(0) : 0, folds);
 }
 
 void bind_statistics(py::module_& room) {
@@ -105,12 +106,20 @@ void bind_statistics(py::module_& room) {
 
 }  // namespace
 
-ridge::Folds folds_of(int64_t rows, const std::vector<py::object>& held_out) {
-  ridge::Folds folds{rows, {}};
-  for (const py::object& fold : held_out) {
-    folds.held_out.push_back(ArrayArgument(fold, "ridge.folds").tensor().clone());
+ridge::Folds folds_of(int64_t rows, const std::vector<py::object>& folds) {
+  const auto indices = [](const py::object& some) { return ArrayArgument(some, "ridge.folds").tensor().clone(); };
+  ridge::Folds result{rows, {}};
+  for (const py::object& fold : folds) {
+    if (py::isinstance<py::tuple>(fold)) {
+      const auto [train, test] = fold.cast<std::pair<py::object, py::object>>();
+      result.held_out.push_back(indices(test));
+      result.trained_on.push_back(indices(train));
+    } else {
+      result.held_out.push_back(indices(fold));
+      result.trained_on.emplace_back();
+    }
   }
-  return folds;
+  return result;
 }
 
 ridge::RidgeOptions ridge_options(const py::dict& named) {
@@ -185,20 +194,20 @@ void bind_ridge(py::module_& core) {
       py::arg("groups"), py::arg("folds"), "Rows that each fold holds out: whole groups.");
   room.def(
       "ridge_cv",
-      [](const py::object& x, const py::object& y, const std::vector<py::object>& held_out, const py::dict& named) {
+      [](const py::object& x, const py::object& y, const std::vector<py::object>& named_folds, const py::dict& named) {
         const ArrayArgument features(x, "ridge.RidgeCV");
         const ArrayArgument targets(y, "ridge.RidgeCV");
         const ridge::RidgeOptions options = ridge_options(named);
-        const ridge::Folds folds = folds_like(targets, held_out);
+        const ridge::Folds folds = folds_like(targets, named_folds);
         const ridge::RidgeFit fit =
             unlocked([&] { return ridge::ridge_cv(features.tensor(), targets.tensor(), folds, options); });
         return fit_dict(fit, targets);
       },
-      py::arg("x"), py::arg("y"), py::arg("held_out"), py::arg("options"),
+      py::arg("x"), py::arg("y"), py::arg("folds"), py::arg("options"),
       "Ridge regression of (n, t) targets on (n, p) features.");
   room.def(
       "batched_ridge_cv",
-      [](const std::vector<py::object>& xs, const py::object& y, const std::vector<py::object>& held_out,
+      [](const std::vector<py::object>& xs, const py::object& y, const std::vector<py::object>& named_folds,
          const py::dict& named) {
         std::vector<at::Tensor> features;
         features.reserve(xs.size());
@@ -207,7 +216,7 @@ void bind_ridge(py::module_& core) {
         }
         const ArrayArgument targets(y, "ridge.BatchedRidgeCV");
         const ridge::RidgeOptions options = ridge_options(named);
-        const ridge::Folds folds = folds_like(targets, held_out);
+        const ridge::Folds folds = folds_like(targets, named_folds);
         const std::vector<ridge::RidgeFit> fits =
             unlocked([&] { return ridge::batched_ridge_cv(features, targets.tensor(), folds, options); });
         std::vector<py::dict> results;
@@ -217,32 +226,32 @@ void bind_ridge(py::module_& core) {
         }
         return results;
       },
-      py::arg("xs"), py::arg("y"), py::arg("held_out"), py::arg("options"),
+      py::arg("xs"), py::arg("y"), py::arg("folds"), py::arg("options"),
       "Many ridge regressions that share their targets.");
   room.def(
       "kernel_ridge_cv",
-      [](const py::object& kernel, const py::object& y, const std::vector<py::object>& held_out,
+      [](const py::object& kernel, const py::object& y, const std::vector<py::object>& named_folds,
          const py::dict& named) {
         const ArrayArgument products(kernel, "ridge.KernelRidgeCV");
         const ArrayArgument targets(y, "ridge.KernelRidgeCV");
         const ridge::RidgeOptions options = ridge_options(named);
-        const ridge::Folds folds = folds_like(targets, held_out);
+        const ridge::Folds folds = folds_like(targets, named_folds);
         const ridge::RidgeFit fit =
             unlocked([&] { return ridge::kernel_ridge_cv(products.tensor(), targets.tensor(), folds, options); });
         return fit_dict(fit, targets);
       },
-      py::arg("kernel"), py::arg("y"), py::arg("held_out"), py::arg("options"),
+      py::arg("kernel"), py::arg("y"), py::arg("folds"), py::arg("options"),
       "Ridge regression of (n, t) targets from (n, n) inner products.");
   room.def(
       "banded_ridge_cv",
       [](const py::object& x, const py::object& bands, const py::object& gammas, const py::object& y,
-         const std::vector<py::object>& held_out, const py::dict& named) {
+         const std::vector<py::object>& named_folds, const py::dict& named) {
         const ArrayArgument features(x, "ridge.BandedRidgeCV");
         const ArrayArgument of_columns(bands, "ridge.BandedRidgeCV");
         const ArrayArgument draws(gammas, "ridge.BandedRidgeCV");
         const ArrayArgument targets(y, "ridge.BandedRidgeCV");
         const ridge::RidgeOptions options = ridge_options(named);
-        const ridge::Folds folds = folds_like(targets, held_out);
+        const ridge::Folds folds = folds_like(targets, named_folds);
         const ridge::BandedFit fit = unlocked([&] {
           return ridge::banded_ridge_cv(features.tensor(), of_columns.tensor(), draws.tensor(), targets.tensor(), folds,
                                         options);
@@ -251,7 +260,7 @@ void bind_ridge(py::module_& core) {
         result["best_draw"] = targets.like_input(fit.best_draw);
         return result;
       },
-      py::arg("x"), py::arg("bands"), py::arg("gammas"), py::arg("y"), py::arg("held_out"), py::arg("options"),
+      py::arg("x"), py::arg("bands"), py::arg("gammas"), py::arg("y"), py::arg("folds"), py::arg("options"),
       "Ridge regression with a penalty for each band of features.");
   bind_statistics(room);
 }

@@ -9,8 +9,8 @@
 
 namespace brain2music::bindings {
 
-/// Folds from one array of row indices each.
-ridge::Folds folds_of(int64_t rows, const std::vector<py::object>& held_out);
+/// Folds from a tuple of row indices (train, test) each, or from one array of held-out rows: all others are trained on.
+ridge::Folds folds_of(int64_t rows, const std::vector<py::object>& folds);
 
 /// Options by the names of their fields, choices by theirs in Python.
 ridge::RidgeOptions ridge_options(const py::dict& named);

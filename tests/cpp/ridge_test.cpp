@@ -181,6 +181,63 @@ TEST_CASE("eigenbases in float32 give what they give in float64, whatever the si
   }
 }
 
+TEST_CASE("a fold trains on the rows that it names", "[ridge][cuda]") {
+  constexpr int64_t n = 120;
+  ridge::RidgeOptions options;
+  options.alphas = {0.1, 1, 10, 100, 1000};
+  options.keep_path = true;
+  // Few rows that are neighbours, many that are not, all others, and rows that other folds hold out.
+  const ridge::Folds folds{n,
+                           {at::arange(30, 60), at::arange(1, n, 5), at::arange(20), at::arange(10, 50)},
+                           {at::arange(25),
+                            at::cat({at::arange(2, n, 5), at::arange(0, n, 5), at::arange(3, n, 5)}),
+                            {},
+                            at::arange(60, n)}};
+  const ridge::Folds checked = ridge::checked_folds(folds, n, "test");
+  CHECK(folds.has_gap(0));
+  CHECK_FALSE(folds.has_gap(2));
+  const auto scattered = [&](int64_t columns, double step) {
+    const at::Tensor number = at::arange(1, n * columns + 1, at::kDouble);
+    return at::sin(number.square().mul_(step)).view({n, columns});
+  };
+  for (const int64_t p : {3, 30, 90, 150}) {
+    const at::Tensor x = scattered(p, 0.137) + 0.3;
+    const at::Tensor y = 3 * x.narrow(1, 0, 1) + scattered(21, 0.271) - 2;
+    at::Tensor path = at::zeros({5, 21}, at::kDouble);
+    for (std::size_t fold = 0; fold < 4; ++fold) {
+      const at::Tensor& test = folds.held_out[fold];
+      const at::Tensor train = fold == 2 ? at::arange(20, n) : folds.trained_on[fold];
+      const at::Tensor held = y.index_select(0, test);
+      for (int64_t alpha = 0; alpha < 5; ++alpha) {
+        const ridge::RidgeModel model =
+            ridge::ridge(x.index_select(0, train), y.index_select(0, train),
+                         at::full({21}, options.alphas[static_cast<std::size_t>(alpha)], at::kDouble));
+        const at::Tensor left = held - at::mm(x.index_select(0, test), model.coef) - model.intercept;
+        path[alpha].add_((1 - left.square().sum(0) / (held - held.mean(0)).square().sum(0)) / 4);
+      }
+    }
+    for (const at::Device device : devices()) {
+      for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
+        const double tolerance = type == at::kFloat ? 2e-5 : 1e-9;
+        const at::Tensor features = x.to(device, type);
+        const at::Tensor targets = y.to(device, type);
+        for (const auto solver : {ridge::Solver::eigenbasis, ridge::Solver::cholesky, ridge::Solver::kernel}) {
+          options.solver = solver;
+          const ridge::RidgeFit fit = ridge::ridge_cv(features, targets, folds, options);
+          CHECK(close(fit.cv_path, path, tolerance));
+          const ridge::RidgeModel model = ridge::ridge(features, targets, fit.best_alphas);
+          CHECK(close(fit.coef, model.coef, tolerance));  // all rows are fitted
+          CHECK(close(fit.intercept, model.intercept, tolerance));
+        }
+        const std::vector<ridge::Design> designs{
+            ridge::checked_design(features.narrow(1, 0, 2), targets, checked, options, "test"),
+            ridge::checked_design(features, targets, checked, options, "test")};
+        CHECK(close(ridge::fit_padded(designs, targets, options)[1].cv_path, path, tolerance));
+      }
+    }
+  }
+}
+
 TEST_CASE("rows of unequal weight, kernels and statistics give what rows give", "[ridge][cuda]") {
   ridge::RidgeOptions options;
   options.alphas = {0.1, 1, 10, 100, 1000};
@@ -289,12 +346,22 @@ TEST_CASE("bad input of a ridge regression is named", "[ridge]") {
   const ridge::Folds folds = ridge::k_folds(x.size(0), 5);
   CHECK_THROWS_WITH(ridge::ridge_cv(x, y.narrow(0, 0, 9), folds), ContainsSubstring("folds must be of the rows of X"));
   CHECK_THROWS_WITH(ridge::ridge_cv(x.narrow(0, 0, 9), y, folds), ContainsSubstring("equal rows"));
-  CHECK_THROWS_WITH(ridge::ridge_cv(x, y, {x.size(0), {}}), ContainsSubstring("two folds or more; got 0"));
+  CHECK_THROWS_WITH(ridge::ridge_cv(x, y, {x.size(0), {}}), ContainsSubstring("a fold or more; got 0"));
   ridge::Folds twice = folds;
   twice.held_out[1] = at::zeros({3}, at::kLong);
   CHECK_THROWS_WITH(ridge::ridge_cv(x, y, twice), ContainsSubstring("got row 0 twice in fold 1"));
   twice.held_out[1] = at::full({3}, 1000, at::kLong);
-  CHECK_THROWS_WITH(ridge::ridge_cv(x, y, twice), ContainsSubstring("must lie in [0, "));
+  CHECK_THROWS_WITH(ridge::ridge_cv(x, y, twice), ContainsSubstring("rows held out must lie in [0, "));
+  ridge::Folds gap = folds;
+  gap.trained_on = {at::arange(3, 9)};
+  CHECK_THROWS_WITH(ridge::ridge_cv(x, y, gap), ContainsSubstring("what each of them trains on, or none; got 1 of 5"));
+  gap.trained_on.resize(5);
+  CHECK_THROWS_WITH(ridge::ridge_cv(x, y, gap), ContainsSubstring("rows that it holds out; got row 3 in fold 0"));
+  gap.trained_on[0] = at::full({1}, x.size(0) - 1, at::kLong);
+  CHECK_THROWS_WITH(ridge::ridge_cv(x, y, gap), ContainsSubstring("two rows or more to train on; got 1 in fold 0"));
+  CHECK_THROWS_WITH(ridge::fold_statistics(x, y, gap), ContainsSubstring("must train on all rows that it does not"));
+  gap.trained_on[0] = at::full({1}, x.size(0), at::kLong);
+  CHECK_THROWS_WITH(ridge::ridge_cv(x, y, gap), ContainsSubstring("rows trained on must lie in [0, "));
   x[4][2] = std::numeric_limits<double>::infinity();
   CHECK_THROWS_WITH(ridge::ridge_cv(x, y, folds), ContainsSubstring("got inf at row 4, column 2"));
 }

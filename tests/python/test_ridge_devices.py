@@ -214,6 +214,13 @@ def assert_there(result, shapes, dtype):
 
 
 FOLDS = [np.arange(first, 40, 4) for first in range(4)]
+#: Few and many of the other rows, neighbours and scattered ones, are trained on; in the last fold, all.
+GAPS = [
+    (np.arange(8), np.arange(8, 20)),
+    (np.arange(9, 40), np.arange(7)),
+    (np.arange(0, 40, 3), np.arange(1, 40, 3)),
+    (np.arange(10, 40), np.arange(10)),
+]
 OF_TARGETS = {"best_alphas": (9,), "cv_scores": (9,), "correlations": (9,), "intercept": (9,), "cv_path": (10, 9)}
 
 
@@ -228,43 +235,47 @@ OF_TARGETS = {"best_alphas": (9,), "cv_scores": (9,), "correlations": (9,), "int
         ("kernel", 60, torch.float32, {"weighted": True}),
     ],
 )
-def test_results_stay_on_the_device_of_the_input(solver, p, dtype, more):
+@pytest.mark.parametrize("folds", [FOLDS, GAPS])
+def test_results_stay_on_the_device_of_the_input(solver, p, dtype, more, folds):
     options = {"solver": solver, "keep_path": True, "keep_predictions": True} | more
     if options.pop("weighted", False):
         options["sample_weight"] = there(40, dtype=torch.float64)
     x, y = there(40, p, dtype=dtype), there(40, 9, dtype=dtype)
-    result = on_a_fake_gpu(lambda: _core.ridge.ridge_cv(x, y, FOLDS, options))
+    result = on_a_fake_gpu(lambda: _core.ridge.ridge_cv(x, y, folds, options))
     assert_there(result, OF_TARGETS | {"coef": (p, 9), "predictions": (40, 9)}, dtype)
-    real = _core.ridge.ridge_cv(torch.randn(40, p), torch.randn(40, 9), FOLDS, {"keep_path": True})
+    real = _core.ridge.ridge_cv(torch.randn(40, p), torch.randn(40, 9), folds, {"keep_path": True})
     assert {name: real[name].shape for name in OF_TARGETS} == {name: result[name].shape for name in OF_TARGETS}
 
 
 @pytest.mark.parametrize("alphas", [[], [1.0, 10.0]])
 @pytest.mark.parametrize("more", [{}, {"alpha_per_target": False}, {"fit_intercept": False}, {"solver": "eigenbasis"}])
-def test_regions_stay_there(alphas, more):
+@pytest.mark.parametrize("folds", [FOLDS, GAPS])
+def test_regions_stay_there(alphas, more, folds):
     xs = [there(40, p) for p in (6, 7, 30)]
     options = {"keep_path": True, "alphas": alphas} | more
-    results = on_a_fake_gpu(lambda: _core.ridge.batched_ridge_cv(xs, there(40, 9), FOLDS, options))
+    results = on_a_fake_gpu(lambda: _core.ridge.batched_ridge_cv(xs, there(40, 9), folds, options))
     for x, result in zip(xs, results, strict=True):
         shapes = OF_TARGETS | {"coef": (x.shape[1], 9), "cv_path": (len(alphas) or 10, 9)}
         assert_there(result, shapes, torch.float32)
 
 
 @pytest.mark.parametrize("t", [9, 90])
-def test_kernels_stay_there(t):
+@pytest.mark.parametrize("folds", [FOLDS, GAPS])
+def test_kernels_stay_there(t, folds):
     options = {"keep_path": True, "keep_predictions": True}
-    result = on_a_fake_gpu(lambda: _core.ridge.kernel_ridge_cv(there(40, 40), there(40, t), FOLDS, options))
+    result = on_a_fake_gpu(lambda: _core.ridge.kernel_ridge_cv(there(40, 40), there(40, t), folds, options))
     assert_there(
         result, {"coef": (40, t), "intercept": (t,), "cv_path": (10, t), "predictions": (40, t)}, torch.float32
     )
 
 
 @pytest.mark.parametrize("solver", ["eigenbasis", "cholesky", "kernel"])
-def test_bands_stay_there(solver):
+@pytest.mark.parametrize("folds", [FOLDS, GAPS])
+def test_bands_stay_there(solver, folds):
     bands, gammas = torch.tensor([0, 0, 0, 1, 1, 1]), torch.rand(3, 2, dtype=torch.float64)
     options = {"solver": solver, "keep_path": True}
     result = on_a_fake_gpu(
-        lambda: _core.ridge.banded_ridge_cv(there(40, 6), bands, gammas, there(40, 9), FOLDS, options)
+        lambda: _core.ridge.banded_ridge_cv(there(40, 6), bands, gammas, there(40, 9), folds, options)
     )
     assert_there(result, OF_TARGETS | {"coef": (6, 9), "best_draw": (9,)}, torch.float32)
 

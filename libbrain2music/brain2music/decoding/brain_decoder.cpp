@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <numeric>
@@ -78,10 +79,12 @@ at::Tensor windows_with_targets(const at::Tensor& targets) {
 ridge::Folds folds_of_rows(const ridge::Folds& clips, const at::Tensor& covered) {
   const at::Tensor there = covered.cpu();
   const at::Tensor number = (at::cumsum(there.reshape({-1}), 0) - 1).reshape(there.sizes());
+  const auto rows_of = [&](const at::Tensor& some) {
+    return some.defined() ? number.index_select(0, some).masked_select(there.index_select(0, some)) : at::Tensor();
+  };
   ridge::Folds rows{at::sum(there).item<int64_t>(), {}};
-  for (const at::Tensor& held_out : clips.held_out) {
-    rows.held_out.push_back(number.index_select(0, held_out).masked_select(there.index_select(0, held_out)));
-  }
+  std::ranges::transform(clips.held_out, std::back_inserter(rows.held_out), rows_of);
+  std::ranges::transform(clips.trained_on, std::back_inserter(rows.trained_on), rows_of);
   return rows;
 }
 
@@ -105,6 +108,7 @@ DecoderFit fit_brain_decoder(const at::Tensor& responses, const at::Tensor& targ
                              const at::Tensor& labels, const ridge::Folds& folds, const DecoderOptions& options) {
   const device::FullPrecision full_precision;
   check_fit(responses, targets, members, labels, folds, options);
+  const ridge::Folds of_clips = ridge::sorted_folds(folds, responses.size(0), fitting);
   DecoderFit fit;
   std::vector<Region> regions = regions_of(labels);
   std::erase_if(regions, [&](const Region& region) {
@@ -140,7 +144,7 @@ DecoderFit fit_brain_decoder(const at::Tensor& responses, const at::Tensor& targ
   choice.refit = false;
   const std::vector<ridge::RidgeFit> fits = ridge::batched_ridge_cv(
       static_cast<int64_t>(regions.size()), [&](int64_t i) { return features(static_cast<std::size_t>(i)); }, y,
-      folds_of_rows(folds, used), choice);
+      folds_of_rows(of_clips, used), choice);
 
   std::vector<double> scores;
   for (std::size_t i = 0; i < regions.size(); ++i) {

@@ -60,11 +60,11 @@ void check_bands(const at::Tensor& x, const at::Tensor& bands, const at::Tensor&
 /// A problem for each draw of gamma, from sums or inner products that are made once.
 class Draws {
  public:
-  /// @param gram as in FoldStatistics; undefined where kernels are to be used.
+  /// @param gram as FoldGrams takes it; undefined where kernels are to be used.
   Draws(const Design& design, const at::Tensor& bands, const at::Tensor& gammas, const at::Tensor& gram)
       : gammas_(gammas.to(design.device, at::kDouble)), bands_(bands.to(design.device)) {
     if (gram.defined()) {
-      grams_ = std::make_shared<const FoldGrams>(gram, design.intercept);
+      grams_ = std::make_shared<const FoldGrams>(gram, design.folds, design.intercept);
       all_rows_ = std::make_shared<const FoldGrams>(grams_->of_all_rows());
       return;
     }
@@ -154,7 +154,7 @@ class Search {
 void refit(const Design& design, Solver solver, const Draws& draws, const at::Tensor& y, int64_t width,
            const at::Tensor& best_draw, BandedFit& fit) {
   Design all = design;
-  all.folds.held_out.clear();
+  all.folds = Folds{y.size(0), {}};
   all.weights = {design.all_weight()};
   const Targets targets(all, y);
   side_by_side(draws.count(), y, [&](int64_t draw) {

@@ -15,6 +15,7 @@
 #include "brain2music/ridge/fit.h"
 #include "brain2music/ridge/padded_problems.h"
 #include "brain2music/ridge/side_by_side.h"
+#include "brain2music/ridge/training_rows.h"
 
 namespace brain2music::ridge {
 namespace {
@@ -73,7 +74,7 @@ class SideBySideOnGpu {
   static constexpr int64_t bytes_a_value = 16;  // as given and about its mean, float64
 
   int64_t bytes(int64_t features) const {
-    return padded_bytes(y_.size(0), features, y_.size(1), folds_.size(), penalties_);
+    return padded_bytes(y_.size(0), features, y_.size(1), count_slots(folds_) - 1, penalties_);
   }
 
   bool goes_with_others(const at::Tensor& x) const {

@@ -18,8 +18,9 @@ namespace brain2music::ridge {
 namespace {
 
 double operations(Solver solver, double n, double p, double t, double alphas, double folds) {
-  const double train = n * (folds - 1) / folds;
-  const double held = n / folds;
+  const double parts = std::max(folds, 2.0);  // one fold alone says nothing of its size
+  const double train = n * (parts - 1) / parts;
+  const double held = n / parts;
   switch (solver) {
     case Solver::kernel:
       return 4 * n * n * p +
@@ -74,7 +75,7 @@ std::vector<double> penalty_grid(const RidgeOptions& options, const Design& desi
   // The mean eigenvalue of X'X, X about its mean where there is an intercept.
   double trace = 0;
   if (gram.defined()) {
-    const at::Tensor all = gram.select(0, gram.size(0) - 1);
+    const at::Tensor all = gram.select(0, design.fold_count());
     const at::Tensor sums = all.select(0, design.features).narrow(0, 0, design.features);
     const at::Tensor squares = all.diagonal().narrow(0, 0, design.features);
     trace = has_values(all)

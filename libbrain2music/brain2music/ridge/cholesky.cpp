@@ -22,7 +22,7 @@ class CholeskyProblem final : public GramProblem {
  public:
   CholeskyProblem(const Design& design, const std::shared_ptr<const FoldGrams>& grams) : GramProblem(design, grams) {
     // What float32 rounds off products with targets is divided by the smallest penalised eigenvalue too.
-    if (design.single && precision().suffices_for_all()) {
+    if (design.single && precision().suffices_for_all() && single_suffices_in_gaps()) {
       work_in(at::kFloat);
     }
   }
@@ -51,6 +51,17 @@ class CholeskyProblem final : public GramProblem {
   }
 
  private:
+  /// Whether float32 does for the folds with a gap, too: few rows may have far smaller eigenvalues than all rows.
+  bool single_suffices_in_gaps() const {
+    for (int64_t fold = 0; fold < design().fold_count(); ++fold) {
+      if (design().folds.has_gap(fold) && has_values(design().offset) &&
+          !SinglePrecision(train_gram(fold).to(at::kFloat), design().alphas).suffices_for_all()) {
+        return false;
+      }
+    }
+    return true;
+  }
+
   /// (p, t): products of held-out rows, both less their training means.
   at::Tensor held_cross(int64_t fold, const at::Tensor& held_sum, const Tile& tile) const {
     const at::Tensor held =

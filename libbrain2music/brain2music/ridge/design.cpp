@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "brain2music/check.h"
+#include "brain2music/ridge/training_rows.h"
 
 namespace brain2music::ridge {
 
@@ -34,6 +35,14 @@ at::Tensor TypedRows::in(at::ScalarType type) const {
 const PackedLeft& TypedRows::packed() const {
   const std::scoped_lock lock(mutex_);
   return packed_ ? *packed_ : packed_.emplace(rows_.t());
+}
+
+double Design::train_weight(int64_t slot) const {
+  if (slot == fold_count()) {
+    return all_weight();
+  }
+  return folds.has_gap(slot) ? weights[static_cast<std::size_t>(training_slot(folds, slot))]
+                             : all_weight() - held_weight(slot);
 }
 
 at::Tensor Design::held_rows(int64_t fold, const at::Tensor& mean) const {
@@ -72,12 +81,20 @@ Design make_design(const at::Tensor& x, const Folds& folds, const at::Tensor& ro
 std::vector<double> fold_weights(const Folds& folds, const at::Tensor& roots) {
   const bool weighted = roots.defined() && has_values(roots);
   std::vector<double> weights;
-  weights.reserve(static_cast<std::size_t>(folds.size()) + 1);
-  for (const at::Tensor& rows : folds.held_out) {
+  weights.reserve(static_cast<std::size_t>(count_slots(folds)));
+  const auto add = [&](const at::Tensor& rows) {
     weights.push_back(weighted ? at::sum(take_rows(roots, rows).square()).item<double>()
                                : static_cast<double>(rows.numel()));
+  };
+  for (const at::Tensor& rows : folds.held_out) {
+    add(rows);
   }
   weights.push_back(weighted ? at::sum(roots.square()).item<double>() : static_cast<double>(folds.rows));
+  for (const at::Tensor& rows : folds.trained_on) {
+    if (rows.defined()) {
+      add(rows);
+    }
+  }
   return weights;
 }
 
@@ -94,8 +111,9 @@ at::Tensor checked_roots(const at::Tensor& weights, const Folds& folds, int64_t 
     const int64_t all = positive(wide);
     for (int64_t fold = 0; fold < folds.size(); ++fold) {
       const int64_t held = positive(take_rows(wide, folds.held_out[static_cast<std::size_t>(fold)]));
-      require(held >= least && all - held >= least, where, "every fold must hold out and train on ", least,
-              " rows or more with a sample_weight above zero; got ", held, " and ", all - held, " in fold ", fold);
+      const int64_t train = folds.has_gap(fold) ? positive(take_rows(wide, training_rows(folds, fold))) : all - held;
+      require(held >= least && train >= least, where, "every fold must hold out and train on ", least,
+              " rows or more with a sample_weight above zero; got ", held, " and ", train, " in fold ", fold);
     }
   }
   return at::sqrt(wide);

@@ -42,7 +42,7 @@ struct Design {
   at::Tensor roots;                       // (n,) float64: roots of the rows' weights; undefined where all weigh 1
   at::Tensor scales;                      // (p,) float64: what columns are multiplied by; undefined: nothing
   Folds folds;
-  std::vector<double> weights;  // of the rows that each fold holds out, summed; last: of all rows
+  std::vector<double> weights;  // of the rows of each slot (see training_rows.h), summed
   std::vector<double> alphas;
   int64_t features = 0;
   int64_t targets = 0;
@@ -57,7 +57,10 @@ struct Design {
   int64_t fold_count() const { return folds.size(); }
   const at::Tensor& held_out(int64_t fold) const { return folds.held_out[static_cast<std::size_t>(fold)]; }
   double held_weight(int64_t fold) const { return weights[static_cast<std::size_t>(fold)]; }
-  double all_weight() const { return weights.back(); }
+  double all_weight() const { return weights[folds.held_out.size()]; }
+
+  /// Of the rows that `slot` trains on.
+  double train_weight(int64_t slot) const;
 
   /// Whether products with held-out rows cost less than with their Gram matrix, or with half of it.
   bool by_rows(int64_t fold, bool half = false) const {
@@ -76,7 +79,7 @@ struct Design {
 Design make_design(const at::Tensor& x, const Folds& folds, const at::Tensor& roots, bool intercept,
                    at::ScalarType type, const at::Device& device);
 
-/// Sum of the weights of the rows that each fold holds out, and of all rows (last).
+/// Sum of the weights of the rows of each slot.
 std::vector<double> fold_weights(const Folds& folds, const at::Tensor& roots);
 
 /// (n,) float64 on the device: roots of `weights` (n,). Throws, signed `where`, unless these are finite, not negative,

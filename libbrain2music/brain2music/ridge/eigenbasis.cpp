@@ -186,9 +186,11 @@ class EigenProblem final : public GramProblem {
   }
 
   HeldOutSums held_out(int64_t number, const Tile& tile) const override {
+    const bool has_gap = design().folds.has_gap(number);
     if (const std::optional<PackedFold>& packed = packed_[static_cast<std::size_t>(number)]) {
       return packed->sums(tile, design().held_out(number),
-                          design().intercept ? tile.training_mean(number).to(type()) : at::Tensor());
+                          design().intercept ? tile.training_mean(number).to(type()) : at::Tensor(),
+                          has_gap ? tile.training_products(number, type()) : at::Tensor());
     }
     const EigenFold& fold = folds_[static_cast<std::size_t>(number)];
     const int64_t p = fold.divided.size(0);
@@ -198,13 +200,15 @@ class EigenProblem final : public GramProblem {
     at::Tensor far = buffer[2];
     if (fold.held_rows.defined()) {
       at::mm_out(held, fold.held_rows.t(), take_rows(tile.rows(), design().held_out(number)).to(type()));
-      at::mm_out(c, fold.to_basis, tile.products(type()));
     } else {
-      const at::Tensor& products = tile.fold_products(type());
-      at::mm_out(held, fold.to_basis, products[number]);
-      at::mm_out(c, fold.to_basis, products[design().fold_count()]);
+      at::mm_out(held, fold.to_basis, tile.fold_products(type())[number]);
     }
-    c.sub_(held);
+    if (has_gap) {
+      at::mm_out(c, fold.to_basis, tile.training_products(number, type()));
+    } else {
+      at::mm_out(c, fold.to_basis, tile.products(type()));
+      c.sub_(held);
+    }
     if (design().intercept) {
       held.addr_(fold.held_sum, tile.training_mean(number).to(type()), 1, -1);
     }

@@ -75,7 +75,7 @@ bool is_centered(const Design& design, const at::Tensor& gram) {
   if (!has_values(gram)) {
     return true;
   }
-  const at::Tensor all = gram[gram.size(0) - 1];
+  const at::Tensor all = gram[design.fold_count()];
   const int64_t p = all.size(0) - 1;
   const at::Tensor mean = all[p].narrow(0, 0, p) / all[p][p];
   return at::all(2 * mean.square() <= all.diagonal().narrow(0, 0, p) / all[p][p]).item<bool>();
@@ -128,7 +128,8 @@ RidgeFit fit_problem(const at::Tensor& x, const at::Tensor& y, const Folds& fold
   design.single = design.type == at::kFloat && (options.fit_intercept || is_centered(design, gram));
   const int64_t width = tile_width(fit.solver, design, options, x.size(0), /*draws=*/1, where);
   const std::unique_ptr<Problem> problem = make_problem(
-      fit.solver, design, gram.defined() ? std::make_shared<const FoldGrams>(gram, options.fit_intercept) : nullptr);
+      fit.solver, design,
+      gram.defined() ? std::make_shared<const FoldGrams>(gram, design.folds, options.fit_intercept) : nullptr);
   gram.reset();
   fit_targets(design, *problem, Targets(design, y), options, x.size(1), x.size(0), width,
               y.options().dtype(design.type), fit);

@@ -65,6 +65,12 @@ FoldStatistics fold_statistics(const at::Tensor& x, const at::Tensor& y, const F
   require(x.size(0) == y.size(0) && x.size(0) == folds.rows, where, "X, Y and folds must have equal rows; got ",
           x.sizes(), ", ", y.sizes(), " and folds of ", folds.rows, " rows");
   const Folds sorted = sorted_folds(folds, x.size(0), where);
+  for (int64_t fold = 0; fold < sorted.size(); ++fold) {
+    require(!sorted.has_gap(fold), where,
+            "a fold must train on all rows that it does not hold out, since statistics know the held-out rows alone; "
+            "got rows that are left out of both in fold ",
+            fold);
+  }
   const at::ScalarType type = at::promote_types(working_type(x.scalar_type()), working_type(y.scalar_type()));
   require_finite(x, "X", where);
   require_finite(y, "Y", where);

@@ -48,7 +48,7 @@ struct B2M_API FoldStatistics {
 /// added up in float64; the Gram matrix is float64 throughout.
 /// @param x     (n, p) float32 or float64.
 /// @param y     (n, t) of the same type, on the same device.
-/// @param folds rows held out in each fold; any rows, also none.
+/// @param folds rows held out in each fold; any rows, also none; no fold has a gap.
 /// @param sample_weight (n,) weights of the rows, not negative: all sums are weighted then; undefined: all 1.
 /// @return the statistics, on the device of `x`.
 /// @throws std::invalid_argument on other shapes or types, NaN or Inf (named by row and column).

@@ -11,13 +11,25 @@
 
 namespace brain2music::ridge {
 
-/// Cross-validation: the rows held out in each fold. A fold is trained on all rows that it does not hold out.
+/// Cross-validation: the rows that each fold holds out, and those that it is trained on. By default a fold is trained
+/// on all rows that it does not hold out; a fold that is trained on fewer has a gap.
 struct Folds {
   int64_t rows = 0;                  ///< rows of X and Y
   std::vector<at::Tensor> held_out;  ///< of each fold: int64 indices on the CPU, increasing
 
+  /// Of each fold: int64 indices on the CPU, increasing, or an undefined tensor for all rows that are not held out.
+  /// Empty: no fold has a gap.
+  // NOLINTNEXTLINE(readability-redundant-member-init): without it, compilers warn of Folds{rows, held_out}
+  std::vector<at::Tensor> trained_on = {};
+
   /// How many folds there are.
   int64_t size() const { return static_cast<int64_t>(held_out.size()); }
+
+  /// Whether `trained_on` names the rows of this fold.
+  /// @param fold its number, from 0.
+  bool has_gap(int64_t fold) const {
+    return !trained_on.empty() && trained_on[static_cast<std::size_t>(fold)].defined();
+  }
 };
 
 /// Consecutive blocks of rows, the first ones a row longer where it does not come out even: scikit-learn's
@@ -36,15 +48,17 @@ B2M_API Folds k_folds(int64_t rows, int64_t folds);
 /// @throws std::invalid_argument where there are fewer groups than folds.
 B2M_API Folds group_folds(at::IntArrayRef groups, int64_t folds);
 
-/// Throws std::invalid_argument, signed `where`, unless there are two folds or more of at least two rows each, with
-/// rows that exist and are named once, and two rows or more left to train on. Indices come back sorted.
+/// Throws std::invalid_argument, signed `where`, unless there is a fold, each fold holds out two rows or more and
+/// trains on two others or more, and all rows exist and are named once. Indices come back sorted; `trained_on` comes
+/// back undefined for folds that name all rows that they do not hold out.
 /// @param folds what to look at.
 /// @param rows  rows of X and Y.
 /// @param where who asks.
 /// @return the same folds, sorted.
 B2M_API Folds checked_folds(const Folds& folds, int64_t rows, std::string_view where);
 
-/// The same, also with folds that hold out few rows or none: what statistics that are added up later are made of.
+/// Does what checked_folds does, but takes folds that hold out few rows or none: statistics of parts of a study, which
+/// are added up later, are made of such folds.
 /// @param folds what to look at.
 /// @param rows  rows of X and Y.
 /// @param where who asks.

@@ -14,6 +14,8 @@
 #include <memory>
 #include <utility>
 
+#include "brain2music/ridge/training_rows.h"
+
 namespace brain2music::ridge {
 
 namespace {
@@ -52,19 +54,22 @@ at::Tensor about(const at::Tensor& sums, const at::Tensor& others, const at::Ten
 
 }  // namespace
 
-FoldGrams::FoldGrams(at::Tensor gram, bool intercept) : gram_(std::move(gram)), intercept_(intercept) {
+FoldGrams::FoldGrams(at::Tensor gram, Folds folds, bool intercept)
+    : gram_(std::move(gram)), folds_(std::move(folds)), intercept_(intercept) {
   const int64_t p = gram_.size(1) - 1;
-  const int64_t folds = gram_.size(0) - 1;
-  const at::Tensor all = gram_[folds][p];
-  for (int64_t slot = 0; slot <= folds; ++slot) {
-    const at::Tensor row = slot < folds ? all - gram_[slot][p] : all;
+  const at::Tensor sums = gram_.select(1, p);
+  for (int64_t slot = 0; slot <= folds_.size(); ++slot) {
+    const at::Tensor row = training_sums(sums, folds_, slot);
     means_.push_back(intercept ? row.narrow(0, 0, p) / row[p] : at::zeros({p}, row.options()));
   }
 }
 
 at::Tensor FoldGrams::train(int64_t slot) const {
-  const int64_t folds = gram_.size(0) - 1;
-  return about(gram_[folds], slot < folds ? gram_[slot] : at::Tensor(), mean(slot));
+  const int64_t all = folds_.size();
+  if (slot < all && folds_.has_gap(slot)) {
+    return about(gram_[training_slot(folds_, slot)], {}, mean(slot));
+  }
+  return about(gram_[all], slot < all ? gram_[slot] : at::Tensor(), mean(slot));
 }
 
 at::Tensor FoldGrams::held_out(int64_t fold) const { return about(gram_[fold], {}, mean(fold)); }
@@ -75,7 +80,9 @@ at::Tensor FoldGrams::held_sum(int64_t fold) const {
   return row.narrow(0, 0, p) - mean(fold) * row[p];
 }
 
-FoldGrams FoldGrams::of_all_rows() const { return {gram_.narrow(0, gram_.size(0) - 1, 1), intercept_}; }
+FoldGrams FoldGrams::of_all_rows() const {
+  return {gram_.narrow(0, folds_.size(), 1), Folds{folds_.rows, {}}, intercept_};
+}
 
 at::Tensor centered_cross(const at::Tensor& mean, const at::Tensor& cross) {
   const int64_t p = mean.numel();
@@ -90,7 +97,7 @@ GramProblem::GramProblem(const Design& design, std::shared_ptr<const FoldGrams> 
 at::Tensor GramProblem::training_cross(int64_t slot, const Tile& tile) const {
   const int64_t all = design_.fold_count();
   const at::Tensor sums =
-      slot == all ? tile.products(type_) : tile.fold_products(type_)[all] - tile.fold_products(type_)[slot];
+      slot == all ? tile.products(type_) : training_sums(tile.fold_products(type_), design_.folds, slot);
   return design_.scaled(centered_cross(grams_->mean(slot), sums.to(at::kDouble)));
 }
 

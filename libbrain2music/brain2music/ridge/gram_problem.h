@@ -11,12 +11,12 @@
 /// What the solvers by Gram matrices, cholesky and eigenbasis, have in common.
 namespace brain2music::ridge {
 
-/// Gram matrices of all folds, about the means of their training rows; last: of all rows. Each is made when asked for:
+/// Gram matrices of all folds, about the means of their training rows, and of all rows. Each is made when asked for:
 /// one pass over sums, which are less than what they make. All float64.
 class FoldGrams {
  public:
-  /// `gram` as in FoldStatistics: (folds + 1, p + 1, p + 1) float64.
-  FoldGrams(at::Tensor gram, bool intercept);
+  /// `gram` holds [X, 1]'[X, 1] of each slot (see training_rows.h): (slots, p + 1, p + 1) float64.
+  FoldGrams(at::Tensor gram, Folds folds, bool intercept);
 
   /// (p,): of the rows that are trained on.
   const at::Tensor& mean(int64_t slot) const { return means_[static_cast<std::size_t>(slot)]; }
@@ -25,11 +25,12 @@ class FoldGrams {
   at::Tensor held_out(int64_t fold) const;  // (p, p)
   at::Tensor held_sum(int64_t fold) const;  // (p,): sum of centred held-out rows
 
-  /// The last one alone.
+  /// Of all rows alone, without folds.
   FoldGrams of_all_rows() const;
 
  private:
   at::Tensor gram_;
+  Folds folds_;
   bool intercept_;
   std::vector<at::Tensor> means_;
 };

@@ -7,7 +7,6 @@
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/mv.h>
-#include <ATen/ops/nonzero.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/outer.h>
 #include <ATen/ops/sum.h>
@@ -21,6 +20,7 @@
 #include "brain2music/ridge/factors.h"
 #include "brain2music/ridge/rows.h"
 #include "brain2music/ridge/solvers.h"
+#include "brain2music/ridge/training_rows.h"
 
 namespace brain2music::ridge {
 namespace {
@@ -41,13 +41,8 @@ class KernelProblem final : public Problem {
       : design_(design), given_(!design.x.defined()), kernel_(kernel.defined() ? kernel : inner_products(design)) {
     const int64_t n = kernel_.size(0);
     roots_ = design.roots.defined() ? design.roots : at::ones({n}, kernel_.options());
-    for (const at::Tensor& held_out : design.folds.held_out) {
-      at::Tensor in_training = at::ones({n}, at::kBool);
-      in_training.index_fill_(0, held_out, false);
-      trained_on_.push_back(at::nonzero(in_training).squeeze(1));
-    }
-    trained_on_.push_back(at::arange(n, at::kLong));
     for (int64_t slot = 0; slot <= design.fold_count(); ++slot) {
+      trained_on_.push_back(training_rows(design.folds, slot));
       training_.push_back(block(slot, trained_on(slot), /*weighted=*/true));
     }
     int64_t held_rows = 0;

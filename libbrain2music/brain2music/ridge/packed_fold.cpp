@@ -8,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <iterator>
+#include <optional>
 #include <vector>
 
 #include "brain2music/ridge/neighbours.h"
@@ -178,9 +179,14 @@ void PackedFold::put(const std::vector<float>& sums, int64_t target, const at::T
   }
 }
 
-HeldOutSums PackedFold::sums(const Tile& tile, const at::Tensor& held_out, const at::Tensor& mean) const {
+HeldOutSums PackedFold::sums(const Tile& tile, const at::Tensor& held_out, const at::Tensor& mean,
+                             const at::Tensor& training) const {
   const int64_t targets = tile.targets();
-  const Panels<float>& products = tile.packed_products();
+  std::optional<Panels<float>> of_training;
+  if (training.defined()) {
+    of_training.emplace(training);
+  }
+  const Panels<float>& products = of_training ? *of_training : tile.packed_products();
   const Panels<float>& rows = tile.packed_rows();
   const bool neighbours = are_neighbours(held_out);
   const int64_t panels = products.count();
@@ -203,7 +209,7 @@ HeldOutSums PackedFold::sums(const Tile& tile, const at::Tensor& held_out, const
       }
       held_rows_.times(held_targets, size, count, held, size);
     }
-    to_basis_.times(products.at(begin), products.step(), count, c, size, held);
+    to_basis_.times(products.at(begin), products.step(), count, c, size, of_training ? nullptr : held);
     divided_.times(c, size, count, far, size);
     for (int64_t panel = 0; panel < count; ++panel) {
       const int64_t target = (begin + panel) * width;

@@ -23,7 +23,9 @@ class PackedFold {
   /// @param tile     targets.
   /// @param held_out numbers of the rows that are held out.
   /// @param mean     (t,) float32: what these are less; undefined: 0.
-  HeldOutSums sums(const Tile& tile, const at::Tensor& held_out, const at::Tensor& mean) const;
+  /// @param training (p + 1, t) float32: products over the rows trained on; undefined: over all that are not held out.
+  HeldOutSums sums(const Tile& tile, const at::Tensor& held_out, const at::Tensor& mean,
+                   const at::Tensor& training) const;
 
  private:
   /// Products of a panel.

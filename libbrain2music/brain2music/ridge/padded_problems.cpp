@@ -28,6 +28,7 @@
 #include "brain2music/ridge/rows.h"
 #include "brain2music/ridge/scoring.h"
 #include "brain2music/ridge/targets.h"
+#include "brain2music/ridge/training_rows.h"
 
 namespace brain2music::ridge {
 namespace {
@@ -59,7 +60,9 @@ class PaddedProblems final : public Problem {
   }
 
   /// (b,): trace of each Gram matrix of all rows, X about its mean where there is an intercept.
-  at::Tensor traces() const { return at::sum(about(grams_[slots()], mean_of(grams_[slots()])).diagonal(0, 1, 2), 1); }
+  at::Tensor traces() const {
+    return at::sum(about(grams_[all_rows()], mean_of(grams_[all_rows()])).diagonal(0, 1, 2), 1);
+  }
 
   /// One grid for each problem.
   void set_penalties(const std::vector<double>& penalties) {
@@ -70,7 +73,7 @@ class PaddedProblems final : public Problem {
     const at::Tensor held = grams_[fold];
     const auto [mean, w] = solutions(fold, tile);
     const at::Tensor held_sum = row_of(held) - mean * weight_of(held);
-    at::Tensor products = centered_cross(mean, cross(tile, fold));
+    at::Tensor products = centered_cross(mean, cross(tile)[fold]);
     if (design_.intercept) {
       products.sub_(held_sum.unsqueeze(2) * tile.training_mean(fold));
     }
@@ -104,11 +107,11 @@ class PaddedProblems final : public Problem {
 
   /// (b, t)
   at::Tensor shift(const at::Tensor& coefficients) const override {
-    return at::bmm((mean_of(grams_[slots()]) + offset_).unsqueeze(1), coefficients).squeeze(1).neg_();
+    return at::bmm((mean_of(grams_[all_rows()]) + offset_).unsqueeze(1), coefficients).squeeze(1).neg_();
   }
 
  private:
-  int64_t slots() const { return design_.fold_count(); }
+  int64_t all_rows() const { return design_.fold_count(); }
 
   // Of sums of products of [X, 1], (b, p + 1, p + 1): sums of X (b, p), and of the weights (b, 1).
   at::Tensor row_of(const at::Tensor& sums) const { return sums.select(1, features_).narrow(1, 0, features_); }
@@ -126,13 +129,13 @@ class PaddedProblems final : public Problem {
     return at::addcmul(all, row.unsqueeze(2), mean.unsqueeze(1), -1).addcmul_(mean.unsqueeze(2), rest.unsqueeze(1), -1);
   }
 
-  /// (b, p + 1, t): products of [X, 1] with targets.
-  at::Tensor cross(const Tile& tile, int64_t slot) const {
+  /// (slots, b, p + 1, t): products of [X, 1] with targets.
+  const at::Tensor& cross(const Tile& tile) const {
     if (!cross_.defined()) {
       cross_ = fold_products(rows_.flatten(1), tile.rows().to(at::kDouble), design_.folds)
-                   .view({slots() + 1, problems_, features_ + 1, tile.targets()});
+                   .view({grams_.size(0), problems_, features_ + 1, tile.targets()});
     }
-    return cross_[slot];
+    return cross_;
   }
 
   at::Tensor centered_cross(const at::Tensor& mean, const at::Tensor& cross) const {
@@ -146,8 +149,8 @@ class PaddedProblems final : public Problem {
 
   /// Fitted to the rows that fold `slot` trains on, or to all rows.
   Solutions solutions(int64_t slot, const Tile& tile) const {
-    const at::Tensor train = slot == slots() ? grams_[slot] : grams_[slots()] - grams_[slot];
-    const at::Tensor sums = slot == slots() ? cross(tile, slot) : cross(tile, slots()) - cross(tile, slot);
+    const at::Tensor train = training_sums(grams_, design_.folds, slot);
+    const at::Tensor sums = training_sums(cross(tile), design_.folds, slot);
     const at::Tensor mean = mean_of(train);
     const int64_t penalties = penalties_.size(1);
     at::Tensor shifted = about(train, mean).unsqueeze(1).repeat({1, penalties, 1, 1});
@@ -167,7 +170,7 @@ class PaddedProblems final : public Problem {
   int64_t features_;
   at::Tensor rows_;       // (n, b, p + 1)
   at::Tensor offset_;     // (b, p)
-  at::Tensor grams_;      // (folds + 1, b, p + 1, p + 1)
+  at::Tensor grams_;      // (slots, b, p + 1, p + 1)
   at::Tensor penalties_;  // (b, penalties)
   mutable at::Tensor cross_;
 };

@@ -9,6 +9,7 @@
 #include "brain2music/check.h"
 #include "brain2music/device/memory.h"
 #include "brain2music/ridge/packed_matrix.h"
+#include "brain2music/ridge/training_rows.h"
 
 namespace brain2music::ridge {
 namespace {
@@ -58,6 +59,8 @@ Memory memory_of(Solver solver, const Design& design, const RidgeOptions& option
     held = std::max(held, held_out.numel());
   }
   const bool by_rows = design.rows && held < p;
+  const int64_t slots = count_slots(design.folds);
+  const int64_t gaps = slots - folds - 1;
   const int64_t outputs = solver == Solver::kernel && !design.x.defined() ? rows : p;
 
   Memory memory;
@@ -82,13 +85,14 @@ Memory memory_of(Solver solver, const Design& design, const RidgeOptions& option
         memory.shared += 2 * wide * penalties * matrix;
         memory.per_target += 4 * wide * penalties * p;
       }
-      memory.shared += matrix * (wide * (folds + 4 + at::get_num_threads() * 7) + penalties * 2 * real);
-      memory.per_target += real * rows + (p + 1) * (folds + 1) * 2 * wide + 8 * wide * p + wide * held + scores + refit;
+      memory.shared += matrix * (wide * (folds + gaps + 4 + at::get_num_threads() * 7) + penalties * 2 * real);
+      memory.per_target += real * rows + (p + 1) * slots * 2 * wide + 8 * wide * p + wide * held + scores + refit;
       break;
     default:
-      memory.shared += matrix * (wide * (3 * folds + 4 + at::get_num_threads() * 8) + real * (3 * folds + penalties)) +
-                       (by_rows ? folds * held * p * (wide + real) : 0);
-      memory.per_target = real * (rows + (by_rows ? rows + p + 1 : (folds + 1) * (p + 1))) +
+      memory.shared +=
+          matrix * (wide * (3 * folds + gaps + 4 + at::get_num_threads() * 8) + real * (3 * folds + penalties)) +
+          (by_rows ? folds * held * p * (wide + real) : 0);
+      memory.per_target = real * (rows + (by_rows ? rows + (2 * gaps + 1) * (p + 1) : slots * (p + 1))) +
                           std::max(5 * real * p + scores, refit) + scores;
   }
   memory.per_target += predictions;

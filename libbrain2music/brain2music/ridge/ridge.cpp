@@ -40,7 +40,7 @@ RidgeModel ridge(const at::Tensor& x, const at::Tensor& y, const at::Tensor& alp
       x.size(1) > x.size(0)
           ? kernel_problem(design)
           : cholesky_problem(design, std::make_shared<const FoldGrams>(fold_gram(design.rows->in(type), design.folds),
-                                                                       design.intercept));
+                                                                       design.folds, design.intercept));
   const CenteredRows centered = centered_rows(y.to(type), /*ones=*/false, /*zero=*/!fit_intercept);
   const Tile tile(design, 0, centered, fold_moments(centered.values, design.folds));
   const at::Tensor coef = problem->coefficients(0, tile, best.to(y.device()));

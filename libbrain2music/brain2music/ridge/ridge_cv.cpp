@@ -69,7 +69,7 @@ RidgeFit ridge_cv(const FoldStatistics& statistics, const RidgeOptions& options)
   design.streamed = about.gram.device() != design.device;
   const int64_t width = tile_width(fit.solver, design, options, 0, /*draws=*/1, where);
   const std::unique_ptr<Problem> problem =
-      make_problem(fit.solver, design, std::make_shared<const FoldGrams>(gram, design.intercept));
+      make_problem(fit.solver, design, std::make_shared<const FoldGrams>(gram, design.folds, design.intercept));
   fit_targets(design, *problem, Targets(design, about), options, design.features, 0, width, about.cross.options(), fit);
   return fit;
 }

@@ -25,6 +25,7 @@
 
 #include "brain2music/check.h"
 #include "brain2music/ridge/packed_gram.h"
+#include "brain2music/ridge/training_rows.h"
 
 namespace brain2music::ridge {
 namespace {
@@ -83,8 +84,9 @@ bool is_partition(const Folds& folds) {
   return held_out == folds.rows;
 }
 
-/// Calls add(slot, rows) for all rows of each fold, then makes the last slot: the sum of the others where each row is
-/// held out once, else a pass over all rows.
+/// Calls add(sum, rows) for all rows of each fold, then makes the slot of all rows: the sum of the others where each
+/// row is held out once, else a pass over all rows. Of a fold with a gap, adds up the rows trained on, or takes those
+/// in the gap and those held out from all, whichever costs fewer rows.
 template <class Add>
 void each_fold(const Folds& folds, const at::Tensor& sums, const Add& add) {
   for (int64_t fold = 0; fold < folds.size(); ++fold) {
@@ -95,6 +97,20 @@ void each_fold(const Folds& folds, const at::Tensor& sums, const Add& add) {
     at::sum_out(all, sums.narrow(0, 0, folds.size()), at::IntArrayRef{0});
   } else {
     add(all, at::arange(folds.rows, at::kLong));
+  }
+  for (int64_t fold = 0; fold < folds.size(); ++fold) {
+    if (!folds.has_gap(fold)) {
+      continue;
+    }
+    at::Tensor sum = sums[training_slot(folds, fold)];
+    const at::Tensor train = training_rows(folds, fold);
+    const at::Tensor gap = gap_rows(folds, fold);
+    if (train.numel() <= gap.numel()) {
+      add(sum, train);
+    } else {
+      add(sum, gap);
+      sum.add_(sums[fold]).neg_().add_(all);
+    }
   }
 }
 
@@ -115,6 +131,15 @@ void add_products(const at::Tensor& a, const at::Tensor& b, const at::Tensor& ro
 }
 
 at::TensorOptions float64_like(const at::Tensor& x) { return x.options().dtype(at::kDouble); }
+
+/// (p, q): a'b over some rows, in float64 where rows are many.
+at::Tensor products_of(const at::Tensor& a, const at::Tensor& b, const at::Tensor& rows) {
+  const bool few = a.size(0) <= few_rows;
+  at::Tensor sum = at::zeros({a.size(1), b.size(1)}, few ? a.options() : float64_like(a));
+  const at::Tensor product = few ? at::Tensor() : at::empty_like(sum, a.options());
+  add_products(a, b, rows, product, sum);
+  return sum;
+}
 
 template <class Real>
 void add_moments(const at::Tensor& x, const at::Tensor& rows, const double* roots, double* sums, double* squares) {
@@ -237,7 +262,7 @@ CenteredRows nearly_centered_rows(const at::Tensor& x, bool zero) {
 
 at::Tensor fold_products(const at::Tensor& a, const at::Tensor& b, const Folds& folds) {
   const bool few = folds.rows <= few_rows;
-  at::Tensor sums = at::zeros({folds.size() + 1, a.size(1), b.size(1)}, few ? a.options() : float64_like(a));
+  at::Tensor sums = at::zeros({count_slots(folds), a.size(1), b.size(1)}, few ? a.options() : float64_like(a));
   const at::Tensor product = few ? at::Tensor() : at::empty({a.size(1), b.size(1)}, a.options());
   each_fold(folds, sums,
             [&](const at::Tensor& sum, const at::Tensor& rows) { add_products(a, b, rows, product, sum); });
@@ -245,15 +270,22 @@ at::Tensor fold_products(const at::Tensor& a, const at::Tensor& b, const Folds& 
 }
 
 at::Tensor all_products(const at::Tensor& a, const at::Tensor& b) {
-  const bool few = a.size(0) <= few_rows;
-  at::Tensor sum = at::zeros({a.size(1), b.size(1)}, few ? a.options() : float64_like(a));
-  const at::Tensor product = few ? at::Tensor() : at::empty_like(sum, a.options());
-  add_products(a, b, at::arange(a.size(0), at::kLong), product, sum);
-  return sum.to(a.scalar_type());
+  return products_of(a, b, at::arange(a.size(0), at::kLong)).to(a.scalar_type());
+}
+
+at::Tensor training_products(const at::Tensor& a, const at::Tensor& b, const Folds& folds, int64_t fold,
+                             const at::Tensor& all) {
+  const at::Tensor train = training_rows(folds, fold);
+  if (2 * train.numel() <= folds.rows) {
+    return products_of(a, b, train).to(a.scalar_type());
+  }
+  const at::Tensor& held_out = folds.held_out[static_cast<std::size_t>(fold)];
+  const at::Tensor others = products_of(a, b, gap_rows(folds, fold)) + products_of(a, b, held_out);
+  return (all - others).to(a.scalar_type());
 }
 
 at::Tensor fold_gram(const at::Tensor& a, const Folds& folds) {
-  at::Tensor sums = at::zeros({folds.size() + 1, a.size(1), a.size(1)}, float64_like(a));
+  at::Tensor sums = at::zeros({count_slots(folds), a.size(1), a.size(1)}, float64_like(a));
   const bool on_cpu = a.is_cpu() && has_values(a);
   const int64_t block_rows = on_cpu ? gathered_rows : rows_at_once;
   each_fold(folds, sums, [&](const at::Tensor& sum, const at::Tensor& rows) {
@@ -274,7 +306,7 @@ at::Tensor fold_gram(const at::Tensor& a, const Folds& folds) {
 
 at::Tensor fold_grams(const at::Tensor& a, const Folds& folds) {
   const int64_t columns = a.size(2);
-  at::Tensor sums = at::zeros({folds.size() + 1, a.size(1), columns, columns}, a.options());
+  at::Tensor sums = at::zeros({count_slots(folds), a.size(1), columns, columns}, a.options());
   each_fold(folds, sums, [&](at::Tensor sum, const at::Tensor& rows) {
     const at::Tensor block = take_rows(a, rows);
     at::bmm_out(sum, block.permute({1, 2, 0}), block.transpose(0, 1));
@@ -283,7 +315,7 @@ at::Tensor fold_grams(const at::Tensor& a, const Folds& folds) {
 }
 
 Moments fold_moments(const at::Tensor& b, const Folds& folds, const at::Tensor& roots) {
-  const at::Tensor both = at::zeros({folds.size() + 1, 2, b.size(1)}, float64_like(b));
+  const at::Tensor both = at::zeros({count_slots(folds), 2, b.size(1)}, float64_like(b));
   each_fold(folds, both, [&](const at::Tensor& sum, const at::Tensor& rows) {
     const auto [sums, squares] = moments(b, rows, roots);
     sum[0].copy_(sums);

@@ -28,24 +28,28 @@ CenteredRows nearly_centered_rows(const at::Tensor& x, bool zero);
 /// than the product's own rounding.
 constexpr int64_t few_rows = 4096;
 
-/// (folds + 1, p, q): a'b over the rows that each fold holds out; last: over all rows. In blocks of at most 256 rows of
-/// the type of `a` and `b`, added up in float64; in that type itself where a few blocks are all.
+/// (slots, p, q): a'b over the rows of each slot (see training_rows.h). In blocks of at most 256 rows of the type of
+/// `a` and `b`, added up in float64; in that type itself where a few blocks are all.
 at::Tensor fold_products(const at::Tensor& a, const at::Tensor& b, const Folds& folds);
 
 /// (p, q): a'b over all rows, in the same way.
 at::Tensor all_products(const at::Tensor& a, const at::Tensor& b);
 
-/// (folds + 1, p, p) float64: a'a, in float64 throughout; each product is taken once though it stands there twice.
+/// (p, q): a'b over the rows that a fold with a gap trains on. Multiplies these rows, or all others, whichever are
+/// fewer; `all` (p, q) is a'b over all rows.
+at::Tensor training_products(const at::Tensor& a, const at::Tensor& b, const Folds& folds, int64_t fold,
+                             const at::Tensor& all);
+
+/// (slots, p, p) float64: a'a, in float64 throughout; each product is taken once though it stands there twice.
 at::Tensor fold_gram(const at::Tensor& a, const Folds& folds);
 
-/// (folds + 1, b, p, p): the same of each of several matrices side by side, `a` (n, b, p) float64.
+/// (slots, b, p, p): the same of each of several matrices side by side, `a` (n, b, p) float64.
 at::Tensor fold_grams(const at::Tensor& a, const Folds& folds);
 
-/// Sums over the rows held out in each fold, and over all rows (last). Of rows times the roots of weights, weighted
-/// sums of the rows themselves.
+/// Sums over the rows of each slot. Of rows times the roots of weights, weighted sums of the rows themselves.
 struct Moments {
-  at::Tensor sums;     // (folds + 1, q) float64
-  at::Tensor squares;  // (folds + 1, q) float64
+  at::Tensor sums;     // (slots, q) float64
+  at::Tensor squares;  // (slots, q) float64
 };
 
 /// `roots` (n,) float64 of the weights; undefined where `b` is not weighted.

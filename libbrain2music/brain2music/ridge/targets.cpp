@@ -14,6 +14,7 @@
 #include "brain2music/device/memory.h"
 #include "brain2music/device/staging.h"
 #include "brain2music/ridge/side_by_side.h"
+#include "brain2music/ridge/training_rows.h"
 
 namespace brain2music::ridge {
 namespace {
@@ -41,9 +42,7 @@ Tile::Tile(const Design& design, int64_t first, at::Tensor products, at::Tensor 
 }
 
 at::Tensor Tile::training_mean(int64_t slot) const {
-  const int64_t all = design_.fold_count();
-  return slot == all ? moments_.sums[all] / design_.all_weight()
-                     : (moments_.sums[all] - moments_.sums[slot]) / (design_.all_weight() - design_.held_weight(slot));
+  return training_sums(moments_.sums, design_.folds, slot) / design_.train_weight(slot);
 }
 
 const at::Tensor& Tile::fold_products(at::ScalarType type) const {
@@ -73,6 +72,19 @@ at::Tensor Tile::unpacked_products(at::ScalarType type) const {
     products = all_products(design_.rows->in(type), rows_.to(type));
   }
   return products;
+}
+
+at::Tensor Tile::training_products(int64_t fold, at::ScalarType type) const {
+  if (!rows_.defined() || fold_products_[place(type)].defined()) {
+    return training_sums(fold_products(type), design_.folds, fold);
+  }
+  std::vector<at::Tensor>& of_folds = training_products_[place(type)];
+  of_folds.resize(static_cast<std::size_t>(design_.fold_count()));
+  at::Tensor& made = of_folds[static_cast<std::size_t>(fold)];
+  if (!made.defined()) {
+    made = ridge::training_products(design_.rows->in(type), rows_.to(type), design_.folds, fold, products(type));
+  }
+  return made;
 }
 
 /// Whether products are made by register tiles.

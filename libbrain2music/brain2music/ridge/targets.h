@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "brain2music/ridge/design.h"
 #include "brain2music/ridge/fold_statistics.h"
@@ -21,7 +22,7 @@ class Tile {
   /// `rows` (n, t) about their offset, times the roots of the weights.
   Tile(const Design& design, int64_t first, CenteredRows rows, Moments moments);
 
-  /// Where only sums are known: `products` (folds + 1, p + 1, t) float64.
+  /// Where only sums are known: `products` (slots, p + 1, t) float64.
   Tile(const Design& design, int64_t first, at::Tensor products, at::Tensor offset, Moments moments);
 
   int64_t first() const { return first_; }
@@ -33,11 +34,14 @@ class Tile {
   /// (t,) float64: mean about the offset, of the rows that fold `slot` trains on; of all rows for the number of folds.
   at::Tensor training_mean(int64_t slot) const;
 
-  /// (folds + 1, p + 1, t): of [X, 1] and targets over the rows that each fold holds out; last: over all rows.
+  /// (slots, p + 1, t): of [X, 1] and targets over the rows of each slot (see training_rows.h).
   const at::Tensor& fold_products(at::ScalarType type) const;
 
-  /// (p + 1, t): the last of them alone.
+  /// (p + 1, t): over all rows.
   at::Tensor products(at::ScalarType type) const;
+
+  /// (p + 1, t): over the rows that a fold with a gap trains on.
+  at::Tensor training_products(int64_t fold, at::ScalarType type) const;
 
   /// The same in float32 on a CPU, packed.
   const Panels<float>& packed_products() const;
@@ -59,6 +63,7 @@ class Tile {
   Moments moments_;
   mutable std::array<at::Tensor, 2> fold_products_;  // in float32, in float64
   mutable std::array<at::Tensor, 2> products_;
+  mutable std::array<std::vector<at::Tensor>, 2> training_products_;  // of each fold
   mutable std::optional<Panels<float>> packed_products_;
   mutable std::optional<Panels<float>> packed_rows_;
   mutable at::Tensor scratch_;

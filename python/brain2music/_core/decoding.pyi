@@ -6,7 +6,7 @@ import collections.abc
 import os
 import typing
 __all__: list[str] = ['fit_brain_decoder', 'load_decoder', 'predict', 'save_decoder']
-def fit_brain_decoder(responses: typing.Any, targets: typing.Any, members: typing.Any, labels: typing.Any, held_out: collections.abc.Sequence[typing.Any], n_rois: typing.SupportsInt, alphas: collections.abc.Sequence[typing.SupportsFloat], min_voxels: typing.SupportsInt, device: str = '') -> dict:
+def fit_brain_decoder(responses: typing.Any, targets: typing.Any, members: typing.Any, labels: typing.Any, folds: collections.abc.Sequence[typing.Any], n_rois: typing.SupportsInt, alphas: collections.abc.Sequence[typing.SupportsFloat], min_voxels: typing.SupportsInt, device: str = '') -> dict:
     """
     Fit a ridge regression a region and keep the best regions.
     """

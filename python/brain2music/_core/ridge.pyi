@@ -31,11 +31,11 @@ class FoldStatistics:
     @property
     def y_squares(self) -> torch.Tensor:
         ...
-def banded_ridge_cv(x: typing.Any, bands: typing.Any, gammas: typing.Any, y: typing.Any, held_out: collections.abc.Sequence[typing.Any], options: dict) -> dict:
+def banded_ridge_cv(x: typing.Any, bands: typing.Any, gammas: typing.Any, y: typing.Any, folds: collections.abc.Sequence[typing.Any], options: dict) -> dict:
     """
     Ridge regression with a penalty for each band of features.
     """
-def batched_ridge_cv(xs: collections.abc.Sequence[typing.Any], y: typing.Any, held_out: collections.abc.Sequence[typing.Any], options: dict) -> list[dict]:
+def batched_ridge_cv(xs: collections.abc.Sequence[typing.Any], y: typing.Any, folds: collections.abc.Sequence[typing.Any], options: dict) -> list[dict]:
     """
     Many ridge regressions that share their targets.
     """
@@ -51,11 +51,11 @@ def group_folds(groups: collections.abc.Sequence[typing.SupportsInt], folds: typ
     """
     Rows that each fold holds out: whole groups.
     """
-def kernel_ridge_cv(kernel: typing.Any, y: typing.Any, held_out: collections.abc.Sequence[typing.Any], options: dict) -> dict:
+def kernel_ridge_cv(kernel: typing.Any, y: typing.Any, folds: collections.abc.Sequence[typing.Any], options: dict) -> dict:
     """
     Ridge regression of (n, t) targets from (n, n) inner products.
     """
-def ridge_cv(x: typing.Any, y: typing.Any, held_out: collections.abc.Sequence[typing.Any], options: dict) -> dict:
+def ridge_cv(x: typing.Any, y: typing.Any, folds: collections.abc.Sequence[typing.Any], options: dict) -> dict:
     """
     Ridge regression of (n, t) targets on (n, p) features.
     """

@@ -15,7 +15,7 @@ from brain2music import _core
 from brain2music.bundles import Embeddings, EmbeddingSpace
 from brain2music.bundles.embeddings import clip_ids_of
 from brain2music.model_files import parameters_of, save_model
-from brain2music.ridge.folds import held_out_rows
+from brain2music.ridge.folds import train_test_rows
 from brain2music.study.windows import Windows, members_of
 
 __all__ = ["BrainDecoder"]
@@ -40,7 +40,8 @@ class BrainDecoder(BaseEstimator):  # type: ignore[misc]
     cv : "runs", int, scikit-learn splitter, or iterable of (train, test), default "runs"
         Which clips are held out together. "runs" needs ``groups`` and takes five folds of whole runs, or as many as
         there are runs: clips follow each other without a gap, and a response's tail reaches the next clip. An integer k
-        is ``KFold(k)``, with groups ``GroupKFold(k)``.
+        is ``KFold(k)``, with groups ``GroupKFold(k)``. Train and test number clips: a fold trains on all windows of the
+        clips in train and is scored on those in test; clips in neither have no part in it.
     voxels : {"rois"}, default "rois"
         How voxels are chosen.
     device : "auto", str or torch.device, default "auto"
@@ -152,7 +153,7 @@ class BrainDecoder(BaseEstimator):  # type: ignore[misc]
         if labels.dtype.kind not in "iu":
             raise ValueError(f"[{FIT}] rois must be integers; got {labels.dtype}")
         names = getattr(rois, "names", None)
-        held_out = self._folds(len(responses), groups)
+        folds = self._folds(len(responses), groups)
 
         result = _core.decoding.fit_brain_decoder(
             responses,
@@ -161,7 +162,7 @@ class BrainDecoder(BaseEstimator):  # type: ignore[misc]
             else _like(values, responses),
             members,
             labels.astype(np.int64),
-            held_out,
+            folds,
             int(self.n_rois),
             [] if self.alphas is None else np.ravel(self.alphas).astype(float).tolist(),
             int(self.min_voxels),
@@ -301,7 +302,9 @@ class BrainDecoder(BaseEstimator):  # type: ignore[misc]
         decoder.hop_ = fitted.get("hop") if space is None else space.hop
         return decoder
 
-    def _folds(self, clips: int, groups: npt.ArrayLike | None) -> list[npt.NDArray[np.int64]]:
+    def _folds(
+        self, clips: int, groups: npt.ArrayLike | None
+    ) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
         cv = self.cv
         if isinstance(cv, str):
             if cv != "runs":
@@ -314,7 +317,7 @@ class BrainDecoder(BaseEstimator):  # type: ignore[misc]
             if runs < 2:
                 raise ValueError(f"[{FIT}] cv='runs' needs two runs or more; got {runs}")
             cv = min(5, runs)
-        return held_out_rows(cv, clips, groups, where=FIT)
+        return train_test_rows(cv, clips, groups, where=FIT)
 
 
 def _as_real(array: Any) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from brain2music.distributed.arrays import Tensor, mapped, packed, unpacked
-from brain2music.distributed.estimators import attributes, splits, unfitted
+from brain2music.distributed.estimators import attributes, unfitted
 from brain2music.distributed.notices import Notices, recorded
 
 __all__ = ["Block", "Fitted", "Joined", "Shared", "bounds", "fit_block"]
@@ -22,18 +22,18 @@ class Shared(NamedTuple):  # a tuple, whose size Dask sees
     ----------
     matrix : packed array, list of them, or path
         What the tasks have in common: X where targets are split, Y where problems are.
-    held_out : list of arrays of int64
-        Rows that each fold holds out.
+    folds : list of (train, test), arrays of int64
+        Rows that each fold trains on, and rows that it holds out.
     sample_weight : array of shape (n,) or None
     """
 
     matrix: Any
-    held_out: list[npt.NDArray[np.int64]]
+    folds: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]
     sample_weight: npt.NDArray[Any] | None
 
     def fit(self, estimator: Any, x: Any, y: Any) -> tuple[Any, Notices]:
         """Return the estimator, fitted with these folds and weights, and what it warned of."""
-        model = unfitted(estimator, cv=splits(self.held_out, len(y)))
+        model = unfitted(estimator, cv=self.folds)
         weight = {} if self.sample_weight is None else {"sample_weight": self.sample_weight}
         with recorded() as notices:
             model.fit(x, y, **weight)

@@ -1,6 +1,5 @@
 """What an estimator takes along to a worker, and what a fit of it has set."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +7,7 @@ import numpy.typing as npt
 from sklearn.utils import check_random_state  # type: ignore[import-untyped]
 from sklearn.utils.validation import has_fit_parameter  # type: ignore[import-untyped]
 
-__all__ = ["attributes", "checked_weight", "sendable", "splits", "unfitted"]
+__all__ = ["attributes", "checked_weight", "sendable", "unfitted"]
 
 
 def unfitted(estimator: Any, **changed: Any) -> Any:
@@ -53,11 +52,6 @@ def checked_weight(estimator: Any, weight: npt.ArrayLike | None, rows: int, wher
             f"[{where}] sample_weight must hold a number for each row; got shape {weights.shape} for {rows} rows"
         )
     return weights
-
-
-def splits(held_out: Sequence[npt.NDArray[np.int64]], rows: int) -> list[tuple[Any, Any]]:
-    """Return (train, test) of each fold."""
-    return [(np.delete(np.arange(rows), test), test) for test in held_out]
 
 
 def attributes(model: Any) -> dict[str, Any]:

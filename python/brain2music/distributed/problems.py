@@ -11,8 +11,8 @@ from brain2music.distributed.blocks import Shared
 from brain2music.distributed.cluster import Job, as_finished, client_or_current, threads
 from brain2music.distributed.estimators import attributes, checked_weight, sendable, unfitted
 from brain2music.distributed.notices import Notices, warn_once
-from brain2music.ridge import held_out_rows
 from brain2music.ridge.arrays import check_targets
+from brain2music.ridge.folds import train_test_rows
 from brain2music.ridge.options import told_of_progress
 
 __all__ = ["fit_problems"]
@@ -78,7 +78,7 @@ def fit_problems(
         xs.append(path or packed(x))
         shapes.append(x.shape)
     weight = checked_weight(estimator, sample_weight, len(y), WHERE)
-    held_out = held_out_rows(estimator.get_params(deep=False)["cv"], len(y), groups, y, WHERE)
+    folds = train_test_rows(estimator.get_params(deep=False)["cv"], len(y), groups, y, WHERE)
     client = client_or_current(client, WHERE)
 
     targets = 1 if y.ndim == 1 else int(y.shape[1])
@@ -87,7 +87,7 @@ def fit_problems(
     )
     sent = sendable(estimator)
     jobs = [Job((sent,), partial(_chosen, xs, numbers)) for numbers in tasks]
-    shared = Shared(y_path or packed(y), held_out, weight)
+    shared = Shared(y_path or packed(y), folds, weight)
     model = unfitted(estimator)
     lists: dict[str, list[Any]] = {}
     notices: list[tuple[int, Notices]] = []

@@ -15,9 +15,10 @@ from brain2music.distributed.blocks import Block, Joined, Shared, bounds, fit_bl
 from brain2music.distributed.cluster import Job, as_finished, client_or_current
 from brain2music.distributed.estimators import checked_weight, sendable, unfitted
 from brain2music.distributed.notices import Notices, recorded, warn_once
-from brain2music.ridge import BatchedRidgeCV, held_out_rows
+from brain2music.ridge import BatchedRidgeCV
 from brain2music.ridge.arrays import check_features, check_targets
 from brain2music.ridge.fitted import warn_of_edges
+from brain2music.ridge.folds import train_test_rows
 from brain2music.ridge.options import told_of_progress
 
 __all__ = ["fit_targets"]
@@ -103,12 +104,12 @@ def fit_targets(
             shapes = f"{tuple(matrix.shape)} and {tuple(y.shape)}"
             raise ValueError(f"[{WHERE}] X and Y must have equal rows; got shapes {shapes}")
     weight = checked_weight(estimator, sample_weight, len(y), WHERE)
-    held_out = held_out_rows(parameters["cv"], len(y), groups, y, WHERE)
+    folds = train_test_rows(parameters["cv"], len(y), groups, y, WHERE)
     client = client_or_current(client, WHERE)
 
     targets = 1 if y.ndim == 1 else int(y.shape[1])
     blocks = bounds(targets, targets_at_once)
-    shared = Shared(features, held_out, weight)
+    shared = Shared(features, folds, weight)
     progress = bool(parameters.get("progress", False))
 
     def fit(estimator: Any, names: tuple[str, ...] | None = None) -> Joined:

@@ -41,7 +41,9 @@ class VoxelwiseEncoder(BaseEstimator):  # type: ignore[misc]
         Penalties; by default a grid relative to the scale of the features, see :class:`brain2music.ridge.RidgeCV`.
     cv : "runs", int, scikit-learn splitter, or iterable of (train, test), default "runs"
         Which rows are held out together. "runs" needs ``groups`` and takes five folds of whole runs, or as many as
-        there are runs. An integer k is ``GroupKFold(k)`` with groups; without, clips of windows stay together.
+        there are runs. An integer k is ``GroupKFold(k)`` with groups; without, clips of windows stay together. Train
+        and test number rows, which are windows of clips one clip after the other: a fold trains on the rows of train
+        and is scored on those of test; rows in neither have no part in it.
     delays : sequence of int, optional
         Scans by which copies of the features are delayed (a finite impulse response), for music that goes on. Rows are
         scans then, and ``groups`` their runs, one after the other.

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted  # type: ignore[import-unty
 from brain2music import _core
 from brain2music.ridge.arrays import check_features, check_targets, refuse_non_finite
 from brain2music.ridge.fitted import FittedRidge, check_rows, predict_from, warn_of_edges
-from brain2music.ridge.folds import held_out_rows
+from brain2music.ridge.folds import train_test_rows
 from brain2music.ridge.options import core_options, told_of_progress
 
 __all__ = ["BandedRidgeCV", "dirichlet_gammas"]
@@ -69,6 +69,7 @@ class BandedRidgeCV(FittedRidge):
     alphas : sequence of float, optional
         By default ten from 0.001 to 1,000,000 times the mean eigenvalue of ``X'X`` divided by the number of bands.
     cv : int, scikit-learn splitter, or iterable of (train, test), default 5
+        As for :class:`RidgeCV`: a fold trains on the rows of train and is scored on those of test.
     fit_intercept : bool, default True
     scoring : {"r2", "correlation"}, default "r2"
     n_iter : int, or array of shape (draws, bands), default 100
@@ -174,11 +175,11 @@ class BandedRidgeCV(FittedRidge):
         self.bands_, column_bands = np.unique(labels, return_inverse=True)
         self._column_bands = column_bands.astype(np.int64)
         self.gammas_ = self._draws(len(self.bands_))
-        held_out = held_out_rows(self.cv, len(X), groups, y, WHERE)
+        folds = train_test_rows(self.cv, len(X), groups, y, WHERE)
         options = core_options(self, X, WHERE, sample_weight, solver=self.solver)
         with told_of_progress(self.progress, "targets x draws", "target") as options["on_progress"]:
             result = _core.ridge.banded_ridge_cv(
-                X, self._column_bands, self.gammas_, y[:, None] if y.ndim == 1 else y, held_out, options
+                X, self._column_bands, self.gammas_, y[:, None] if y.ndim == 1 else y, folds, options
             )
         self._keep(result, one_target=y.ndim == 1)
         draw = result["best_draw"]

@@ -12,7 +12,7 @@ from brain2music import _core
 from brain2music.ridge.arrays import check_features, check_targets
 from brain2music.ridge.estimator import RidgeCV
 from brain2music.ridge.fitted import check_rows, predict_from, warn_of_edges
-from brain2music.ridge.folds import held_out_rows
+from brain2music.ridge.folds import train_test_rows
 from brain2music.ridge.options import told_of_progress
 from brain2music.ridge.statistics import FoldStatistics
 
@@ -77,10 +77,10 @@ class BatchedRidgeCV(RidgeCV):
             self.n_features_in_ = sum(x.shape[1] for x in xs)
         y = check_targets(y, where)
         check_rows(xs, y, where)
-        held_out = held_out_rows(self.cv, len(y), groups, y, where)
+        folds = train_test_rows(self.cv, len(y), groups, y, where)
         options = self._options(xs[0], where, sample_weight)
         with told_of_progress(self.progress, "problems", "problem") as options["on_progress"]:
-            results = _core.ridge.batched_ridge_cv(xs, y[:, None] if y.ndim == 1 else y, held_out, options)
+            results = _core.ridge.batched_ridge_cv(xs, y[:, None] if y.ndim == 1 else y, folds, options)
         self.alphas_ = [result["alphas"] for result in results]
         self.best_alphas_ = [result["best_alphas"] for result in results]
         self.cv_scores_ = [result["cv_scores"] for result in results]

@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted  # type: ignore[import-unty
 from brain2music import _core
 from brain2music.ridge.arrays import check_features, check_targets
 from brain2music.ridge.fitted import FittedRidge, check_rows, predict_from, warn_of_edges
-from brain2music.ridge.folds import held_out_rows
+from brain2music.ridge.folds import train_test_rows
 from brain2music.ridge.options import core_options, told_of_progress
 from brain2music.ridge.statistics import FoldStatistics
 
@@ -30,7 +30,9 @@ class RidgeCV(FittedRidge):
         Penalties, absolute. By default ten from 0.001 to 1,000,000 times the mean eigenvalue of ``X'X`` (``X`` centred
         where there is an intercept), so that the unit of ``X`` does not matter.
     cv : int, scikit-learn splitter, or iterable of (train, test), default 5
-        An integer k is ``KFold(k)``, with groups ``GroupKFold(k)``. A fold trains on all other rows.
+        An integer k is ``KFold(k)``, with groups ``GroupKFold(k)``. Train and test are indices or masks of rows. A fold
+        trains on the rows of train and is scored on those of test, two or more each; rows in neither (a gap between
+        runs, the future in ``TimeSeriesSplit``) have no part in it. Folds may hold out rows that others hold out.
     fit_intercept : bool, default True
     scoring : {"r2", "correlation"}, default "r2"
         A target that is constant in a fold scores 0 there.
@@ -40,7 +42,8 @@ class RidgeCV(FittedRidge):
         All give the same result up to rounding. "auto" counts operations, with n rows of which a fold holds out h,
         p features, t targets, k folds and a penalties: "eigenbasis" ``k (60 p^3 + t (4 p^2 + 2 p min(p, h)))``,
         "cholesky" ``k a (p^3 / 3 + t (2 p^2 + 2 p min(p, h)))``, on a CPU with 7 in place of a larger a; and, where
-        p > n, "kernel" ``4 n^2 p + k a (2 m^3 / 3 + 2 m^2 min(t, h) + 2 h m t)`` with m = n - h.
+        p > n, "kernel" ``4 n^2 p + k a (2 m^3 / 3 + 2 m^2 min(t, h) + 2 h m t)`` with m = n - h. Counts take
+        h = n / k, whatever the folds are.
     keep_path : bool, default False
         Keep the scores of all penalties.
     keep_predictions : bool, default False
@@ -66,7 +69,7 @@ class RidgeCV(FittedRidge):
     cv_scores_path_ : array of shape (penalties, t)
         With ``keep_path``.
     cv_predictions_ : array of shape (n, t)
-        With ``keep_predictions``; NaN in rows that no fold holds out.
+        With ``keep_predictions``, of the last fold that holds a row out; NaN in rows that no fold holds out.
     alphas_ : array of shape (penalties,), float64
     solver_ : str
         The solver that was used.
@@ -140,16 +143,17 @@ class RidgeCV(FittedRidge):
         ------
         ValueError
             If shapes do not fit, ``X`` or ``y`` holds NaN or Inf (named by row and column), a penalty is not positive,
-            a fold has fewer than two rows, or ``memory_limit`` does not suffice.
+            a fold trains on or holds out fewer than two rows, or trains on a row that it holds out, or
+            ``memory_limit`` does not suffice.
         """
         where = f"ridge.{type(self).__name__}"
         X = check_features(self, X, where, reset=True)
         y = check_targets(y, where)
         check_rows([X], y, where)
-        held_out = held_out_rows(self.cv, len(X), groups, y, where)
+        folds = train_test_rows(self.cv, len(X), groups, y, where)
         options = self._options(X, where, sample_weight)
         with told_of_progress(self.progress, "targets", "target") as options["on_progress"]:
-            result = _core.ridge.ridge_cv(X, y[:, None] if y.ndim == 1 else y, held_out, options)
+            result = _core.ridge.ridge_cv(X, y[:, None] if y.ndim == 1 else y, folds, options)
         self._keep(result, one_target=y.ndim == 1)
         self.solver_ = result["solver"]
         warn_of_edges([result], where)

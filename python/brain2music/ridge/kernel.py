@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted  # type: ignore[import-unty
 from brain2music import _core
 from brain2music.ridge.arrays import check_features, check_targets, refuse_non_finite
 from brain2music.ridge.fitted import FittedRidge, check_rows, predict_from, warn_of_edges
-from brain2music.ridge.folds import held_out_rows
+from brain2music.ridge.folds import train_test_rows
 from brain2music.ridge.kernels import pairwise_kernel
 from brain2music.ridge.options import core_options, told_of_progress
 
@@ -28,6 +28,7 @@ class KernelRidgeCV(FittedRidge):
         Penalties, absolute. By default ten from 0.001 to 1,000,000 times the mean eigenvalue of the centred kernel,
         each weighed by itself.
     cv : int, scikit-learn splitter, or iterable of (train, test), default 5
+        As for :class:`RidgeCV`: a fold trains on the rows of train and is scored on those of test.
     fit_intercept : bool, default True
     scoring : {"r2", "correlation"}, default "r2"
     kernel : {"linear", "polynomial", "poly", "rbf", "sigmoid", "cosine", "precomputed"}, default "linear"
@@ -133,7 +134,7 @@ class KernelRidgeCV(FittedRidge):
         y = check_targets(y, where)
         check_rows([X], y, where)
         refuse_non_finite(X, "X", where)
-        held_out = held_out_rows(self.cv, len(X), groups, y, where)
+        folds = train_test_rows(self.cv, len(X), groups, y, where)
         options = core_options(
             self,
             X,
@@ -144,7 +145,7 @@ class KernelRidgeCV(FittedRidge):
         )
         products = self._products(X, X, where)
         with told_of_progress(self.progress, "targets", "target") as options["on_progress"]:
-            result = _core.ridge.kernel_ridge_cv(products, y[:, None] if y.ndim == 1 else y, held_out, options)
+            result = _core.ridge.kernel_ridge_cv(products, y[:, None] if y.ndim == 1 else y, folds, options)
         if self.kernel != "precomputed":
             self.X_fit_ = X
         self._keep(result, one_target=y.ndim == 1, coef="dual_coef_")

@@ -81,6 +81,8 @@ class FoldStatistics:
             Also a memory map.
         Y : array of shape (n, t)
         cv : int, scikit-learn splitter, or iterable of (train, test), default 5
+            Statistics know the rows that a fold holds out, so that it must train on all others: no gaps, and no
+            ``TimeSeriesSplit``.
         groups : array-like of shape (n,), optional
         sample_weight : array-like of shape (n,), optional
 

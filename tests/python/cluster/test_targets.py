@@ -94,6 +94,8 @@ def test_folds_are_drawn_once(client, rng):
     assert len(drawn) == 4
     result.cv = None
     assert_same(result, fit(b2m.ridge.RidgeCV(cv=drawn), X, Y), 1e-11)
+    gaps = [(train[::2], test) for train, test in drawn]
+    assert_same(fit_targets(b2m.ridge.RidgeCV(cv=gaps), X, Y), fit(b2m.ridge.RidgeCV(cv=gaps), X, Y), 1e-11)
     pairs = (pair for pair in drawn)  # can be gone through once, and not copied
     assert_same(fit_targets(b2m.ridge.RidgeCV(cv=pairs), X, Y), fit(b2m.ridge.RidgeCV(cv=drawn), X, Y), 1e-11)
 
