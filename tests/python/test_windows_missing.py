@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.model_selection import TimeSeriesSplit
 
 import brain2music as b2m
 from brain2music.encoding import cross_validate, mean_embedding, on_grid, random_embedding
@@ -140,3 +141,22 @@ def test_scans_that_are_left_out_are_no_rows_but_their_music_counts(rng):
     assert_allclose(encoder.coef_, plain.coef_, rtol=1e-6, atol=1e-7)
     tested = encoder.significance(x, y, runs, null="shifts", permutations=50, random_state=0)
     assert np.isfinite(tested.p).all()
+
+
+@pytest.mark.parametrize("lost", [[], [3, 30]])
+def test_folds_of_an_encoder_are_of_clips(rng, lost):
+    """Windows of a clip stay together, and clips that were left out keep their numbers."""
+    music = rng.standard_normal((48, 3, 4))
+    brain = rng.standard_normal((48, 3, 10))
+    brain[:, :, :5] += music @ rng.standard_normal((4, 5))
+    brain[lost, 1] = np.nan
+    splitter = TimeSeriesSplit(4)
+    encoder = b2m.VoxelwiseEncoder(cv=splitter).fit(music, brain)
+    kept = np.setdiff1d(np.arange(48), lost)
+    rows = np.arange(len(kept) * 3).reshape(-1, 3)
+    folds = [tuple(rows[np.isin(kept, part)].ravel() for part in split) for split in splitter.split(music)]
+    plain = b2m.ridge.RidgeCV(cv=folds).fit(music[kept].reshape(-1, 4), brain[kept].reshape(-1, 10))
+    assert_array_equal(encoder.best_alphas_, plain.best_alphas_)
+    assert_allclose(encoder.cv_scores_, plain.cv_scores_)
+    pairs = b2m.VoxelwiseEncoder(cv=list(splitter.split(music))).fit(music, brain)
+    assert_array_equal(pairs.coef_, encoder.coef_)

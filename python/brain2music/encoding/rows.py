@@ -40,6 +40,15 @@ class Rows:
     notes: tuple[str, ...]
     whole: npt.NDArray[np.bool_]
 
+    def expanded(self, folds: Sequence[tuple[npt.NDArray[np.int64], ...]]) -> list[tuple[npt.NDArray[np.int64], ...]]:
+        """Turn folds of the clips, or rows, that were given into folds of the rows that were kept."""
+        number = np.cumsum(self.whole) - 1
+        windows = np.arange(self.windows)
+        return [
+            tuple((number[part[self.whole[part]], None] * self.windows + windows).ravel() for part in fold)
+            for fold in folds
+        ]
+
 
 def as_rows(
     features: Any,

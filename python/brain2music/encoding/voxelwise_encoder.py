@@ -22,6 +22,7 @@ from brain2music.encoding.significance import (
 )
 from brain2music.model_files import parameters_of, save_model
 from brain2music.ridge import RidgeCV
+from brain2music.ridge.folds import train_test_rows
 
 __all__ = ["VoxelwiseEncoder"]
 
@@ -42,8 +43,8 @@ class VoxelwiseEncoder(BaseEstimator):  # type: ignore[misc]
     cv : "runs", int, scikit-learn splitter, or iterable of (train, test), default "runs"
         Which rows are held out together. "runs" needs ``groups`` and takes five folds of whole runs, or as many as
         there are runs. An integer k is ``GroupKFold(k)`` with groups; without, clips of windows stay together. Train
-        and test number rows, which are windows of clips one clip after the other: a fold trains on the rows of train
-        and is scored on those of test; rows in neither have no part in it.
+        and test number rows, or clips where rows are windows of clips: a fold trains on those of train and is scored on
+        those of test; those in neither have no part in it.
     delays : sequence of int, optional
         Scans by which copies of the features are delayed (a finite impulse response), for music that goes on. Rows are
         scans then, and ``groups`` their runs, one after the other.
@@ -128,7 +129,7 @@ class VoxelwiseEncoder(BaseEstimator):  # type: ignore[misc]
         """
         where = "encoding.VoxelwiseEncoder.fit"
         rows = as_rows(features, responses, groups, self.delays, self.tr, where)
-        cv, labels = self._folds(rows, where)
+        cv, labels = self._folds(rows, groups, where)
         model = RidgeCV(self.alphas, cv=cv, scoring=self.scoring, device=self.device, progress=self.progress).fit(
             rows.features, rows.responses, groups=labels
         )
@@ -367,9 +368,12 @@ class VoxelwiseEncoder(BaseEstimator):  # type: ignore[misc]
             )
         return rows
 
-    def _folds(self, rows: Rows, where: str) -> tuple[Any, npt.NDArray[Any] | None]:
-        """Return the folds, and groups that they keep together."""
+    def _folds(self, rows: Rows, groups: npt.ArrayLike | None, where: str) -> tuple[Any, npt.NDArray[Any] | None]:
+        """Return the folds of rows, and groups that they keep together."""
         if not isinstance(self.cv, str):
+            whole = isinstance(self.cv, int | np.integer) or self.cv is None
+            if not whole and (rows.windows > 1 or not rows.whole.all()):
+                return rows.expanded(train_test_rows(self.cv, len(rows.whole), groups, where=where)), None
             together = np.repeat(np.arange(rows.clips), rows.windows) if rows.windows > 1 else None
             return self.cv, together if rows.groups is None else rows.groups
         if self.cv != "runs":

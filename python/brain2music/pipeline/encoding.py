@@ -256,8 +256,10 @@ def _cross_validated(
         genres = np.concatenate([genres, brain.test_clips.genre])
     folds: Any = None
     groups: Any = runs
-    if len(np.unique(runs)) < 2:  # clips that follow each other stay together
-        folds, groups = np.arange(len(runs)) * 5 // len(runs), None
+    if len(np.unique(runs)) < 2:
+        # Clips that follow each other stay together. Fewer than eight clips have too few orders to tell much.
+        count = min(5, max(2, len(runs) // 8))
+        folds, groups = np.arange(len(runs)) * count // len(runs), None
     ways: dict[str, Any] = {"all" if test is not None else "test": folds} | ({"genre": genres} if by_genre else {})
     tests, left_out = {}, []
     for name, held_out in ways.items():
