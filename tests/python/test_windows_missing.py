@@ -143,6 +143,7 @@ def test_scans_that_are_left_out_are_no_rows_but_their_music_counts(rng):
     assert np.isfinite(tested.p).all()
 
 
+@pytest.mark.filterwarnings("ignore:.*the grid of alphas:UserWarning")
 @pytest.mark.parametrize("lost", [[], [3, 30]])
 def test_folds_of_an_encoder_are_of_clips(rng, lost):
     """Windows of a clip stay together, and clips that were left out keep their numbers."""
