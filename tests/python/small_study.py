@@ -8,7 +8,7 @@ import numpy as np
 import brain2music as b2m
 from brain2music.study import EventRules
 
-SHAPE, TR, VOLUMES = (3, 2, 2), 1.5, 40
+SHAPE, TR, VOLUMES = (5, 4, 2), 1.5, 40
 AFFINE = np.diag([-3.0, 3, 3, 1])
 RULES = EventRules(test_task=None, dummies=0)
 

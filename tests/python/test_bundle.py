@@ -243,8 +243,13 @@ def test_bad_options_are_refused(tiny, music):
     for batch in (0, True, 2.5):
         with pytest.raises(ValueError, match="batch must be a whole number from 1"):
             bundle.embed("music_embedder", (music, RATE), batch=batch)
-    with pytest.raises(ValueError, match="window and hop must be positive numbers of seconds; got 3, 1, 0"):
+    with pytest.raises(ValueError, match=r"hop must be a number of seconds, 0.001 or more; got 0"):
         bundle.embed("music_embedder", (music, RATE), hop=0)
+    for window in (0, -1.0, 1e-5, np.nan, True, "6"):
+        with pytest.raises(ValueError, match=r"window must be a number of seconds, 0.001 or more; got"):
+            bundle.embed("music_embedder", (music, RATE), window=window)
+    with pytest.raises(ValueError, match=r"window and hop must be a sample or more, 0.00333333 s; got 0.002"):
+        bundle.embed("music_embedder", (music, RATE), window=0.002)
     with pytest.raises(ValueError, match="ids must be as many as the clips; got 1 for 3"):
         bundle.embed("music_embedder", (music, RATE), ids=["a"])
     with pytest.raises(ValueError, match="ids must differ; got 'a' twice"):

@@ -189,7 +189,7 @@ IRREGULAR = [6.0 * (k // 2) + 1.5 * (k % 2) for k in range(40)]
 MNI = "MNI152NLin2009cAsym"
 CSF = {"confounds": ("csf",)}
 MASK = {"mask": "mask.nii"}
-PROBABLE = np.linspace(0.1, 0.9, 12).reshape(SHAPE).astype(np.float32)
+PROBABLE = np.linspace(0.1, 0.9, int(np.prod(SHAPE))).reshape(SHAPE).astype(np.float32)
 
 CASES = {
     "01 forks of macOS beside every file": Case(forks),
@@ -296,9 +296,11 @@ CASES = {
     "19 NaN outside": Case(
         lambda s: mask(s, np.where(PROBABLE > 0.15, 1, np.nan).astype(np.float32)),
         told="are NaN: outside",
-        settings=MASK,
+        settings={**MASK, "n_rois": 1},
     ),
-    "19 0 and 255": Case(lambda s: mask(s, np.where(PROBABLE > 0.15, 255, 0).astype(np.uint8)), settings=MASK),
+    "19 0 and 255": Case(
+        lambda s: mask(s, np.where(PROBABLE > 0.15, 255, 0).astype(np.uint8)), settings={**MASK, "n_rois": 1}
+    ),
     "19 another grid": Case(
         lambda s: mask(s, np.uint8(1), np.diag([3.0, 3, 3, 1])), "mask must have the grid of the BOLD", settings=MASK
     ),

@@ -103,7 +103,7 @@ def test_what_would_be_read_is_shown(whole, capsys):
     out = capsys.readouterr().out
     assert "2 of 3 subjects" in out
     assert "Not read: sub-03: no runs of task Training" in out
-    assert "sub-01: 2 training and 1 test runs, 8 and 4 clips, 12 voxels in 4 regions, own space, TR 1.5 s" in out
+    assert "sub-01: 2 training and 1 test runs, 8 and 4 clips, 40 voxels in 4 regions, own space, TR 1.5 s" in out
     assert "music: 12 clips, each decoded" in out
     assert "captions: 12" in out
     assert not (whole.root.parent / "out").exists()

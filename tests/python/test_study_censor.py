@@ -189,7 +189,7 @@ def test_a_rule_that_means_nothing_is_refused(small, censor, message):
 def test_what_a_rule_needs_must_be_there(small):
     limit = {"framewise_displacement": 0.5}
     path = table(small, 1, framewise_displacement=moved(*range(1, VOLUMES - 1)))
-    with pytest.raises(ValueError, match="censor must leave 3 scans of a run or more; got 2 of 40 left"):
+    with pytest.raises(ValueError, match="censor must leave a tenth of a run's scans or more; got 2 of 40 left"):
         read(small, censor=limit)
     table(small, 1, framewise_displacement=moved(7, by=np.nan))
     with pytest.raises(ValueError, match=r"framewise_displacement must be known .* got 'n/a' in row 8 of .*run-1"):

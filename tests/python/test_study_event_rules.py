@@ -130,7 +130,7 @@ def test_test_clips_may_be_heard_unequally_often(small):
     for row, hearings in enumerate(brain.repeats.astype(float)):
         for scan in range(10):
             measured = hearings[~np.isnan(hearings[:, scan]).all(axis=1), scan]
-            expected = measured.mean(axis=0) if len(measured) else np.full(12, np.nan)
+            expected = measured.mean(axis=0) if len(measured) else np.full(40, np.nan)
             np.testing.assert_allclose(brain.test[row, scan], expected, atol=1e-6)
     assert not any("4 presentations" in note for note in brain.notes)
     once = EventRules(dummies=0, genres=None, repeats=None)

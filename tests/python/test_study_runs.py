@@ -115,7 +115,7 @@ def test_events_are_inherited_by_each_run(small, place):
     events = small.events(small.root / place, 700)
     rules = EventRules(dummies=0, repeats=2)
     brain = small.responses(rules=rules)
-    assert brain.repeats.shape == (4, 2, 10, 12)
+    assert brain.repeats.shape == (4, 2, 10, 40)
     assert (brain.repeats[:, 0, :7] != brain.repeats[:, 1, :7]).any()
     assert f"One events file, {events.name}, applies to 2 runs: sub-01 Test run 1, sub-01 Test run 2." in brain.notes
     table = small.study(rules=rules).runs

@@ -256,7 +256,7 @@ def test_raw_volumes_come_before_surfaces(surfaces):
         surfaces.bold(RUN.format(run), run)
     brain = surfaces.responses()
     assert brain.surface is None
-    assert brain.train.shape[2] == 12
+    assert brain.train.shape[2] == 40
     assert surfaces.brain().surface is not None
 
 

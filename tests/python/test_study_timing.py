@@ -152,7 +152,7 @@ def test_start_time_of_removed_volumes(tmp_path):
     events.write_text("\n".join([lines[0], *("\t".join(row) for row in rows)]) + "\n")
     small.bolds = [small.bold(RUN.format(1), 10, volumes=44)]
     brain = responses(small, -6.712, RepetitionTime=1.5, StartTime=6.712)
-    assert brain.train.shape == (4, 10, 12)
+    assert brain.train.shape == (4, 10, 40)
     # The first clip begins with the sixth scan of the acquisition, the second one stored; three scans of delay.
     small.events(RUN.format(1), 10)
     shifted = responses(small, 1.5, RepetitionTime=1.5)

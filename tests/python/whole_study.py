@@ -51,6 +51,7 @@ class WholeStudy(SmallStudy):
             "events": str(self.rules),
             "rois": str(self.root / "labels.nii.gz"),
             "min_regions": 4,
+            "n_rois": 4,
             "assume_aligned": True,
             "cv": 2,
         }
@@ -65,7 +66,7 @@ class WholeStudy(SmallStudy):
 
     def command(self, *more):
         return ["check", str(self.root), "--events", str(self.rules), "--rois", str(self.root / "labels.nii.gz"),
-                "--min-regions", "4", "--assume-aligned", "--cv", "2", *more]  # fmt: skip
+                "--min-regions", "4", "--n-rois", "4", "--assume-aligned", "--cv", "2", *more]  # fmt: skip
 
 
 def refusal(context):

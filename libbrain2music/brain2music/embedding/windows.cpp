@@ -61,6 +61,9 @@ int64_t clip_window_count(const Clip& clip, const WindowOptions& options) {
 }
 
 std::vector<at::Tensor> clip_windows(const Clip& clip, const WindowOptions& options) {
+  const double sample = 1 / static_cast<double>(options.rate);
+  require(options.window >= sample && options.hop >= sample, where, "window and hop must be a sample or more, ", sample,
+          " s; got ", options.window, " and ", options.hop, " s");
   const int64_t count = clip_window_count(clip, options);
   const at::Tensor resampled = audio::resample(mono(clip), clip.rate, options.rate);
   const auto rate = static_cast<double>(options.rate);

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -237,6 +238,7 @@ class Bundle:
         Denk, Takagi et al. (2023), *Brain2Music*, Table 1.
         """
         _check_batch(batch, _WHERE)
+        _check_seconds(hop, window, _WHERE)
         embedder = self._embedder(role)
         entry = self.roles[role]
         if role == "text_embedder":
@@ -314,6 +316,7 @@ class Bundle:
         """
         where = "bundles.Bundle.tag"
         _check_batch(batch, where)
+        _check_seconds(hop, window, where)
         if self._tagger is None:
             self._tagger = core_object(self, _core.embedding.Tagger)
         entry = self.roles["tagger"]
@@ -375,6 +378,13 @@ def _one_length(parts: list[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]
 def _check_batch(batch: int, where: str) -> None:
     if isinstance(batch, bool) or not isinstance(batch, int | np.integer) or batch < 1:
         raise ValueError(f"[{where}] batch must be a whole number from 1; got {batch!r}")
+
+
+def _check_seconds(hop: Any, window: Any, where: str) -> None:
+    for name, seconds in (("hop", hop), ("window", window)):
+        number = isinstance(seconds, Real) and not isinstance(seconds, bool) and 1e-3 <= float(seconds) < float("inf")
+        if not number and not (name == "window" and seconds is None):
+            raise ValueError(f"[{where}] {name} must be a number of seconds, 0.001 or more; got {seconds!r}")
 
 
 def _texts(what: Any, ids: Sequence[str] | None) -> tuple[tuple[str, ...], list[str]]:

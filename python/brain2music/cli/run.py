@@ -52,7 +52,9 @@ def add_to(commands: Commands) -> None:
             "--study", help="BIDS folder, to begin a run with other settings left as they are by default"
         )
         parser.add_argument(
-            "--embeddings-file", help="decode these embeddings of your own (Embeddings.save), in place of the bundle's"
+            "--embeddings-file",
+            type=_absolute,
+            help="decode these embeddings of your own (Embeddings.save), in place of the bundle's",
         )
     parser = add_command(
         commands,
@@ -123,6 +125,7 @@ def _add_study(parser: argparse.ArgumentParser, out: bool = True) -> None:
     )
     parser.add_argument(
         "--embeddings-file",
+        type=_absolute,
         help="decode these embeddings of your own (Embeddings.save), in place of the bundle's",
     )
     parser.add_argument("--no-generation", dest="generation", action="store_const", const=False, help="make no music")
@@ -139,7 +142,7 @@ def _add_study(parser: argparse.ArgumentParser, out: bool = True) -> None:
     parser.add_argument("--samples", type=int, help="pieces of music for each clip")
     parser.add_argument("--tagger", help="bundle whose tagger compares generated music with what was heard")
     parser.add_argument("--n-rois", type=int, help="regions whose predictions are averaged")
-    parser.add_argument("--cv", type=_folds, help="runs, or a number of folds of clips")
+    parser.add_argument("--cv", type=_folds, help="runs, or a number of folds of clips that follow each other")
     parser.add_argument("--delay-scans", type=int, help="scans by which responses lag behind the music")
     parser.add_argument("--delay", type=float, help="the same in seconds: the nearest number of scans")
     parser.add_argument("--neighbours", type=int, help="tracks retrieved for each clip")
@@ -157,6 +160,11 @@ class _OneOrMore(argparse.Action):
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
         setattr(namespace, self.dest, values[0] if len(values) == 1 else values)
+
+
+def _absolute(text: str) -> str:
+    """Make a path absolute: settings are used from other folders, too."""
+    return str(Path(text).absolute())
 
 
 def _folds(text: str) -> str | int:
@@ -209,7 +217,7 @@ def _run(options: argparse.Namespace) -> None:
 def _step(options: argparse.Namespace) -> None:
     from brain2music.pipeline import Context, Settings, do
 
-    own = {} if options.embeddings_file is None else {"embeddings_file": options.embeddings_file}
+    own = {} if options.embeddings_file is None else {"embeddings_file": options.embeddings_file, "embeddings": None}
     if options.study:
         given = {"study": options.study, "seed": options.seed, "device": options.device, **own}
         context = Context(Settings.of(given, "the command line"), options.out, not options.quiet)

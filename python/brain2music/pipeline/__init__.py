@@ -53,6 +53,8 @@ def do(context: Context, step: str) -> Path:
     pathlib.Path
         Where its outputs are: a folder, a table or the report.
     """
+    if context.settings.embeddings_file is not None:
+        _ = context.own  # what is wrong with it must not stay in the settings
     context.write_config()
     if step == "embed":
         for role in context.embeddings:

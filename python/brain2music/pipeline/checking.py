@@ -1,7 +1,7 @@
 """What a run would read, and all that is wrong with it, before anything takes long."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import numpy as np
 from brain2music.pipeline.context import OWN, Context
 from brain2music.pipeline.retrieval import library, unused_told
 from brain2music.retrieval import Corpus
-from brain2music.study.subject import SubjectData, scans_per_clip
+from brain2music.study.subject import RunData, SubjectData, scans_per_clip
 from brain2music.study.surfaces import Surface
 from brain2music.study.windows import members_of
 
@@ -97,14 +97,41 @@ def _line(data: SubjectData) -> str:
 
 def _decoding(context: Context, data: SubjectData) -> Iterator[str]:
     """Say what decoding asks for beyond reading."""
+    chosen = context.settings
     if data.rois is None:
         yield "[pipeline.decode] rois must be given; got None"
+    else:
+        _, counts = np.unique(data.rois.labels[data.rois.labels > 0], return_counts=True)
+        large = int((counts >= 10).sum())
+        if large < chosen.n_rois:
+            yield (
+                f"[pipeline.decode] n_rois must be at most the regions of 10 voxels or more, {large}; got "
+                f"{chosen.n_rois}"
+            )
+    if any(event.genre == "all" for item in (*data.train, *data.test) for event in item.events.kept):
+        yield "[pipeline.evaluate] a genre must not be called 'all', which stands for all genres; got it in the events"
     try:
         scans, own = scans_per_clip(data), context.own
+        for runs, kind, least in ((data.train, "training", 4), (data.test, "test", 2)):
+            heard = _measured(runs, scans, context.delay_scans, data)
+            if runs and heard < least:
+                yield (
+                    f"[pipeline.decode] {least} {kind} clips or more must have scans, at a delay of "
+                    f"{context.delay_scans} scans; got {heard}"
+                )
         if own is not None:
             members_of(own.window, own.hop, own.values.shape[1], scans, data.tr, "embeddings_file", "pipeline.decode")
     except _USERS as error:
         yield _text(error)
+
+
+def _measured(runs: Sequence[RunData], scans: int, delay: int, data: SubjectData) -> int:
+    """Count the clips of which a scan is measured."""
+    heard: set[str] = set()
+    for item in runs:
+        there = np.asarray(item.measured(item.scans(data.tr, scans, delay, data.rules)).any(axis=1))
+        heard.update(event.clip for event, any_scan in zip(item.events.kept, there, strict=True) if any_scan)
+    return len(heard)
 
 
 def _music(context: Context, listen: bool) -> Iterator[tuple[bool, str]]:
@@ -159,10 +186,10 @@ def _networks(context: Context) -> Iterator[tuple[bool, str]]:
             yield False, f"library: {len(corpus)} tracks in {context.settings.corpus}"
             if told := unused_told(corpus):
                 yield False, f"  {told}"
-            if roles[0] == OWN:
-                library(context)
-            elif corpus.role != roles[0]:
+            if roles[0] != OWN and corpus.role != roles[0]:
                 yield True, f"[pipeline.library] the library must be embedded as {roles[0]}; got {corpus.role}"
+        if roles[0] == OWN:
+            library(context)
     except _USERS as error:
         yield True, _text(error)
 

@@ -6,6 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from brain2music import _core
 from brain2music._core.embedding import window_count
 from brain2music.bundles import Bundle, Embeddings
@@ -134,15 +136,17 @@ class Context:
 
     @cached_property
     def clip_seconds(self) -> tuple[float, float]:
-        """Seconds of the study's shortest and of its longest clip."""
+        """Seconds of the shortest and the longest clip: of the music, or of its scans where these are less."""
+        tr = self.study.tr
         seconds = [clip.end - clip.start for clip in self.study.clips]
-        return min(seconds), max(seconds)
+        fitting = [min(length, max(1, round(length / tr)) * tr) for length in seconds]
+        return min(fitting), max(fitting)
 
     @cached_property
     def hop(self) -> float:
         """Seconds from one window's start to the next: 1.5 s or a little more, so that each starts with a scan."""
         tr = self.study.tr
-        return round(math.ceil(HOP / tr - 1e-6) * tr, 6)
+        return round(math.ceil(HOP / tr - 0.05) * tr, 6)  # a TR of 1.49 s has windows every 1.49 s
 
     def window(self, seconds: float, whole: bool = False) -> float:
         """Seconds of a window in this study.
@@ -162,7 +166,7 @@ class Context:
         """
         shortest, longest = self.clip_seconds
         if whole:
-            return seconds if longest >= seconds - 0.1 * self.hop else round(longest, 6)
+            return seconds if abs(longest - seconds) <= 0.1 * self.hop else round(longest, 6)
         return seconds if window_count(shortest, seconds, self.hop) else round(shortest, 6)
 
     @cached_property
@@ -171,7 +175,7 @@ class Context:
         path = self.settings.embeddings_file
         if path is None:
             return None
-        own = Embeddings.load(path)
+        own = _load_own(Path(path))
         known = set(own.clip_ids)
         missing = [clip.clip for clip in self.study.clips if clip.clip not in known]
         if missing:
@@ -186,7 +190,9 @@ class Context:
         """The bundle's role that made one's own embeddings, where its network did; "own" otherwise."""
         own = self.own
         entry = None if own is None or own.role is None else self.bundle.roles.get(own.role)
-        return OWN if own is None or own.role is None or entry is None or entry["sha256"] != own.hash else own.role
+        if own is None or own.role is None or entry is None or entry["sha256"] != own.hash:
+            return OWN
+        return own.role if entry["dimension"] == own.values.shape[2] else OWN
 
     def card(self, role: str) -> tuple[str, str | None]:
         """Return what makes an embedding, and what in the paper it stands for: None for one's own."""
@@ -248,3 +254,24 @@ class Context:
                 f"[pipeline.Context] {out} must hold config.json, which 'brain2music embed' or 'run' writes; got none"
             )
         return cls(Settings.load(path, changes), out, progress)
+
+
+def _load_own(path: Path) -> Embeddings:
+    """Load embeddings of one's own, and refuse what no step could use."""
+    try:
+        own = Embeddings.load(path)
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(
+            f"[pipeline.Context] embeddings_file must be a file that Embeddings.save wrote; got '{error}'"
+        ) from error
+    if own.values.shape[2] < 2:
+        raise ValueError(
+            f"[pipeline.Context] embeddings_file must have two dimensions or more; got {own.values.shape[2]} in {path}"
+        )
+    flat = np.flatnonzero(np.nanstd(own.values, axis=2).max(axis=1, initial=0, where=own.present) == 0)
+    if flat.size:
+        raise ValueError(
+            "[pipeline.Context] embeddings_file must hold embeddings that vary over their dimensions; got one number "
+            f"for {own.clip_ids[int(flat[0])]} in {path}"
+        )
+    return own

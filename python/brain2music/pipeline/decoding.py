@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from sklearn.model_selection import GroupKFold, KFold  # type: ignore[import-untyped]
 
 from brain2music import _core
+from brain2music.bundles import Embeddings
 from brain2music.decoding import BrainDecoder
 from brain2music.files import write_json
 from brain2music.pipeline.context import Context
@@ -18,8 +19,12 @@ from brain2music.pipeline.embedding import embed
 from brain2music.pipeline.maps import save_labels, save_map, surface_in
 from brain2music.study import RegionLabels, Responses, Surface
 from brain2music.study.responses import Clips
+from brain2music.study.windows import Windows
 
-__all__ = ["ClipTable", "Decoded", "average", "decode", "folds_of", "mean_target", "measured"]
+__all__ = ["ClipTable", "Decoded", "average", "compared", "decode", "folds_of", "mean_target", "measured"]
+
+#: Clips that a decoder must have to choose anything by cross-validation.
+_FEWEST = 8
 
 _Floats = npt.NDArray[np.float32]
 
@@ -91,7 +96,8 @@ def decode(context: Context, subject: str, role: str) -> Decoded:
             raise ValueError("[pipeline.decode] rois must be given; got None")
         whole = not len(brain.test_clips)
         tested, clips = (brain.train, brain.train_clips) if whole else (brain.test, brain.test_clips)
-        train, test = embeddings[brain.train_clips], embeddings[clips]
+        music = fitted(embeddings, brain, strict=context.own is not None)
+        train, test = music[brain.train_clips], music[clips]
         decoder = _fit(context, brain, train, np.ones(len(train), bool))
         tensors = {
             "test": np.full_like(test.values, np.nan) if whole else decoder.predict(tested, missing="nan"),
@@ -101,8 +107,11 @@ def decode(context: Context, subject: str, role: str) -> Decoded:
         }
         notes = [*brain.notes, *decoder.notes_, *_fold_notes(brain, chosen.cv)]
         genres = sorted(set(clips.genre.tolist()))
-        if chosen.held_out_genres and len(genres) < 2:
-            notes.append(f"No genre was held out for decoding: all clips are of one, {genres[0]}.")
+        few = [genre for genre in genres if (brain.train_clips.genre != genre).sum() < _FEWEST]
+        if chosen.held_out_genres and few:
+            notes.append(
+                f"No genre was held out for decoding: without {few[0]} fewer than {_FEWEST} training clips are left."
+            )
         elif chosen.held_out_genres:
             held_out = np.full_like(tensors["test"], np.nan)
             for genre in genres:
@@ -158,6 +167,12 @@ def average(predicted: _Floats, target: _Floats) -> tuple[_Floats, _Floats]:
     return first, second
 
 
+def compared(predicted: _Floats, target: _Floats) -> tuple[_Floats, _Floats]:
+    """Keep the windows (n, r, d) that all clips have: by these clips of unequal length are compared."""
+    common = ~np.isnan(target).all(axis=2).any(axis=0)
+    return (predicted, target) if common.all() else (predicted[:, common], target[:, common])
+
+
 def mean_target(target: _Floats) -> _Floats:
     """Average true embeddings (n, r, d) over the windows that a clip has: (n, d)."""
     there = measured(target)
@@ -172,17 +187,40 @@ def _fit(context: Context, brain: Responses, targets: Any, which: npt.NDArray[np
     return decoder.fit(responses, targets, rois=brain.rois, groups=groups)
 
 
+def fitted(embeddings: Embeddings, brain: Responses, strict: bool = False) -> Embeddings:
+    """Give a subject's clips the windows that fit into their scans.
+
+    Clips of other subjects may be longer. A clip may be a little longer, or shorter, than its scans: windows that end
+    after the music are missing, those that end after the scans are left out. Of embeddings of one's own (``strict``)
+    only windows that none of the clips has are left out.
+    """
+    ids = [*brain.train_clips.ids.tolist(), *brain.test_clips.ids.tolist()]
+    embeddings = embeddings[list(dict.fromkeys(ids))]
+    values, there = embeddings.values, embeddings.present.any(axis=0)
+    values = values[:, : max(1, int(there.sum()))]
+    if not strict:
+        seconds = brain.train.shape[1] * brain.tr
+        embeddings = replace(embeddings, window=min(embeddings.window, seconds))
+        count = Windows(embeddings.window, embeddings.hop, clip=seconds).count
+        values = np.pad(
+            values[:, :count], ((0, 0), (0, max(0, count - values.shape[1])), (0, 0)), constant_values=np.nan
+        )
+    return replace(embeddings, values=values)
+
+
 def folds_of(runs: npt.NDArray[Any], cv: str | int) -> tuple[str | int, npt.NDArray[Any] | None]:
     """Return the folds asked for, and the runs they are made of: folds of clips where all are of one run."""
-    return (5, None) if cv == "runs" and len(np.unique(runs)) < 2 else (cv, runs)
+    if cv != "runs":
+        return cv, None
+    return (min(5, max(2, len(runs) // 2)), None) if len(np.unique(runs)) < 2 else (cv, runs)
 
 
 def _fold_notes(brain: Responses, cv: str | int) -> list[str]:
     if folds_of(brain.train_clips.run, cv)[0] == cv:
         return []
     return [
-        "All training clips were first heard in one run: what is chosen by cross-validation is chosen over five folds "
-        "of clips, not of runs."
+        "All training clips were first heard in one run: what is chosen by cross-validation is chosen over folds of "
+        "clips, not of runs."
     ]
 
 
@@ -194,7 +232,7 @@ def _leave_out(tensors: dict[str, _Floats], tested: Clips, trained: Clips) -> tu
         lacking = np.isnan(tensors[f"{part}_target"]).all(axis=2)
         for name in names:
             tensors[name][lacking] = np.nan
-        there = measured(tensors[part]).any(axis=1)
+        there = measured(tensors[part])[:, ~lacking.any(axis=0)].any(axis=1)
         if not there.all():
             kind = "test" if part == "test" else "training"
             notes.append(
@@ -211,7 +249,8 @@ def _folds(brain: Responses, cv: str | int) -> Iterator[npt.NDArray[np.bool_]]:
     runs = brain.train_clips.run
     count = len(np.unique(runs))
     by_run = cv == "runs" and count > 2
-    folds = GroupKFold(min(5, count)) if by_run else KFold(min(5, len(runs)), shuffle=True, random_state=0)
+    wanted = 5 if isinstance(cv, str) else cv
+    folds = GroupKFold(min(5, count)) if by_run else KFold(min(wanted, len(runs)), shuffle=True, random_state=0)
     for _, held in folds.split(runs, groups=runs if by_run else None):
         yield np.isin(np.arange(len(runs)), held)
 

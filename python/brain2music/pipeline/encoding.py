@@ -1,13 +1,16 @@
 """The inverse of decoding: where in one subject's brain each feature space predicts what was measured."""
 
 import json
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone  # type: ignore[import-untyped]
 
 from brain2music import _core
+from brain2music._core.embedding import window_count
 from brain2music.bundles import Embeddings
 from brain2music.encoding import (
     Significance,
@@ -21,7 +24,7 @@ from brain2music.encoding import (
 )
 from brain2music.files import write_bytes, write_json
 from brain2music.pipeline.context import Context
-from brain2music.pipeline.decoding import folds_of
+from brain2music.pipeline.decoding import fitted, folds_of
 from brain2music.pipeline.embedding import embed
 from brain2music.pipeline.maps import save_map, surface_in
 from brain2music.plotting import RegionScore
@@ -134,7 +137,7 @@ def encode(context: Context, subject: str, features: str) -> Encoded:
         "features": [features, None if source is None else source[1].name],
         "tests": {"permutations": _PERMUTATIONS, "all": first, "genre": by_genre},
         "settings": {"cv": chosen.as_json()["cv"], "seed": chosen.seed},
-        "grid": [context.window(_WINDOW), context.hop],
+        "grid": [context.window(_WINDOW), context.hop, context.own is not None],
         "version": _core.version(),
     }
 
@@ -148,8 +151,9 @@ def encode(context: Context, subject: str, features: str) -> Encoded:
         cv, groups = folds_of(brain.train_clips.run, chosen.cv)
         encoder = VoxelwiseEncoder(cv=cv, device=chosen.device, tr=brain.tr)
         encoder.fit(train, brain.train, groups=groups)
-        ceiling = _ceiling(context, brain)
-        tests, few = {}, _few(brain) if by_genre else []
+        ceiling, few = _ceiling(context, brain, int(train.present.sum(axis=1).min()))
+        tests: dict[str, Significance] = {}
+        few += _few(brain) if by_genre else []
         if test is not None:
             tests["test"] = encoder.significance(test, brain.test, permutations=_PERMUTATIONS, random_state=chosen.seed)
         if first or test is None:
@@ -220,18 +224,32 @@ def _features(
     context: Context, brain: Responses, features: str, embeddings: Embeddings | None
 ) -> tuple[Embeddings, Embeddings | None]:
     """Return the features of training and test clips (None without), on one grid of windows."""
-    grid = context.window(_WINDOW), context.hop, brain.train.shape[1] * brain.tr
+    clips = brain.train_clips, brain.test_clips
+    grid = _grid(context, brain)
     if embeddings is None:
-        clips = brain.train_clips, brain.test_clips
         labels = [genre for part in clips for genre in part.genre.tolist()]
         made = one_hot(labels, [name for part in clips for name in part.ids.tolist()], *grid)
     else:
-        made = on_grid(embeddings, *grid)
+        made = on_grid(fitted(embeddings, brain, strict=context.own is not None), *grid)
         if features == "mean":
             made = mean_embedding(made)
         elif features == "random":
             made = random_embedding(made, context.settings.seed)
+    # Feature spaces are compared on the windows that all clips have, music and scans.
+    lengths = [end - start for part in clips for start, end in zip(part.start, part.end, strict=True)]
+    count = min(window_count(min(lengths), *grid[:2]), int(made.present.sum(axis=1).min()))
+    values = made.values.copy()
+    values[:, max(1, count) :] = np.nan
+    made = replace(made, values=values)
     return made[brain.train_clips], made[brain.test_clips] if len(brain.test_clips) else None
+
+
+def _grid(context: Context, brain: Responses) -> tuple[float, float, float]:
+    """Return window, hop and clip, in seconds: of embeddings of one's own their own windows."""
+    clip = brain.train.shape[1] * brain.tr
+    own = context.own
+    window, hop = (context.window(_WINDOW), context.hop) if own is None else (own.window, own.hop)
+    return min(window, clip), hop, clip
 
 
 def _cross_validated(
@@ -256,10 +274,16 @@ def _cross_validated(
         genres = np.concatenate([genres, brain.test_clips.genre])
     folds: Any = None
     groups: Any = runs
-    if len(np.unique(runs)) < 2:
-        # Clips that follow each other stay together. Fewer than eight clips have too few orders to tell much.
+    _, numbers, counts = np.unique(runs, return_inverse=True, return_counts=True)
+    if len(counts) < 3 or min(len(counts), 5) * 3 > len(runs):
+        # Runs are too few to choose penalties by, too, or too short: folds of clips that follow each other. Fewer than
+        # eight clips have too few orders to tell much.
         count = min(5, max(2, len(runs) // 8))
         folds, groups = np.arange(len(runs)) * count // len(runs), None
+        rest = len(runs) - math.ceil(len(runs) / count)
+        encoder = clone(encoder).set_params(cv=min(5, max(2, rest // 2)))
+    elif encoder.cv != "runs":  # a number of folds of clips
+        folds, groups = numbers % min(5, len(counts)), None
     ways: dict[str, Any] = {"all" if test is not None else "test": folds} | ({"genre": genres} if by_genre else {})
     tests, left_out = {}, []
     for name, held_out in ways.items():
@@ -322,14 +346,20 @@ def _regions(brain: Responses, tested: Significance, ceiling: Any) -> list[dict[
     return rows
 
 
-def _ceiling(context: Context, brain: Responses) -> Any:
-    """Return the noise ceiling of the windows; NaN where clips were not repeated."""
+def _ceiling(context: Context, brain: Responses, count: int) -> tuple[Any, list[str]]:
+    """Return the noise ceiling of the first ``count`` windows; NaN where clips were not repeated, and a note why."""
+    none = np.full(brain.train.shape[2], np.nan)
     if brain.repeats is None:
-        return np.full(brain.train.shape[2], np.nan)
+        return none, []
     clips, repeats, scans, voxels = brain.repeats.shape
-    members = Windows(context.window(_WINDOW), context.hop, clip=scans * brain.tr).scans(scans, brain.tr)
+    window, hop, clip = _grid(context, brain)
+    members = Windows(window, hop, clip=clip).scans(scans, brain.tr)[:count]
     windows = average_windows(brain.repeats.reshape(clips * repeats, scans, voxels), members)
-    return noise_ceiling(windows.reshape(clips, repeats, len(members), voxels))
+    windows = windows.reshape(clips, repeats, len(members), voxels)
+    heard = (~np.isnan(windows).all(axis=3)).sum(axis=1)
+    if (heard > 1).sum() < 2:
+        return none, ["No noise ceiling: fewer than two test clips were heard twice."]
+    return noise_ceiling(windows), []
 
 
 def _save(folder: Path, brain: Responses, tests: dict[str, Significance], ceiling: Any) -> None:

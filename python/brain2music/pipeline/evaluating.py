@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from brain2music.bundles.embeddings import rows_of
 from brain2music.evaluation import Retrieved as Found
 from brain2music.evaluation import (
     Row,
@@ -19,7 +20,7 @@ from brain2music.evaluation import (
     write_summary,
 )
 from brain2music.pipeline.context import OWN, Context
-from brain2music.pipeline.decoding import Decoded, decode, mean_target, measured
+from brain2music.pipeline.decoding import Decoded, compared, decode, mean_target, measured
 from brain2music.pipeline.generation import Generated, Heard, generate, generate_oracle, heard_tags
 from brain2music.pipeline.retrieval import Retrieved, library, retrieve
 from brain2music.retrieval import Corpus
@@ -60,10 +61,8 @@ def _decoding(context: Context, decoded: Decoded, corpus: Corpus | None) -> list
         parts.append(("heldout", decoded.held_out, decoded.test_target, decoded.test_clips))
     rows = []
     with _few_clips():
-        for split, predicted, target, clips in parts:
-            # Clips are compared by the windows that all of them have.
-            common = ~np.isnan(target).all(axis=2).any(axis=0)
-            predicted, target = predicted[:, common], target[:, common]
+        for split, decoded_there, true_there, clips in parts:
+            predicted, target = compared(decoded_there, true_there)
             rows += evaluate_decoding(
                 decoded.subject,
                 decoded.embedding,
@@ -100,15 +99,17 @@ def _retrieval(context: Context, retrieved: Retrieved, decoded: Decoded, corpus:
 def _generation(
     context: Context, way: str, made: Generated, decoded: Decoded, oracle: Generated, heard: Heard | None
 ) -> list[Row]:
+    # What was made from true embeddings, and what was heard, is there once for all subjects' clips.
+    own = rows_of(oracle.clips, tuple(decoded.test_clips.ids.tolist()), "pipeline.evaluate")
     tagged = None
     if heard is not None and made.tags is not None and oracle.tags is not None:
-        tagged = Tagged(heard.tags, made.tags, oracle.tags, heard.groups)
+        tagged = Tagged(heard.tags[own], made.tags, oracle.tags[own], heard.groups)
     with _few_clips():
         return evaluate_generation(
             decoded.subject,
             decoded.embedding,
             made.embedded,
-            oracle.embedded,
+            oracle.embedded[own],
             mean_target(decoded.test_target),
             decoded.test_clips,
             way="" if way == context.settings.conditioning[0] else way,

@@ -52,7 +52,7 @@ class Generated:
 
 @dataclass(frozen=True, eq=False)
 class Heard:
-    """What the tagger says of the test clips (n, classes), and the columns of the paper's groups that it has."""
+    """What the tagger says of the oracle's clips (n, classes), and the columns of the paper's groups that it has."""
 
     tags: _Floats
     groups: dict[str, list[int]]
@@ -72,10 +72,16 @@ def generate(context: Context, subject: str, way: str) -> tuple[Generated, Decod
     return _generate(context, f"sub-{subject}_{way}", inputs, decoded.test_clips.ids, condition, why), decoded
 
 
+def _all_clips(context: Context) -> npt.NDArray[np.str_]:
+    """Return the test clips of all subjects, each once: subjects may hear them in another order, or some not."""
+    every = [decode(context, subject, context.embeddings[0]).test_clips.ids for subject in context.subjects]
+    return np.array(list(dict.fromkeys(clip for clips in every for clip in clips.tolist())))
+
+
 def generate_oracle(context: Context) -> Generated:
-    """Make music from the true embeddings of the test clips, each averaged over its windows."""
+    """Make music from the true embeddings of all subjects' test clips, each averaged over its windows."""
     space, path = embed(context, context.embeddings[0])
-    clips = decode(context, context.subjects[0], context.embeddings[0]).test_clips.ids
+    clips = _all_clips(context)
 
     def condition() -> Any:
         own = space[clips]
@@ -91,7 +97,7 @@ def heard_tags(context: Context) -> Heard | None:
     if tagger is None:
         return None
     stimuli = context.study.stimuli
-    clips = decode(context, context.subjects[0], context.embeddings[0]).test_clips.ids
+    clips = _all_clips(context)
     inputs = {
         **_tagger_key(tagger),
         "clips": clips.tolist(),

@@ -9,7 +9,7 @@ from brain2music import report as pages
 from brain2music.evaluation import PUBLISHED, Row, Summary, summarise
 from brain2music.pipeline import figures
 from brain2music.pipeline.context import TABLE_1, Context
-from brain2music.pipeline.decoding import Decoded, average, decode
+from brain2music.pipeline.decoding import Decoded, average, compared, decode
 from brain2music.pipeline.encoding import Encoded, encode_all
 from brain2music.pipeline.encoding_report import encoding_section
 from brain2music.pipeline.evaluating import evaluate
@@ -40,7 +40,8 @@ def report(context: Context) -> Path:
         sections.append(_retrieval(context, found, decoded, summaries))
     told: list[Decoded | Encoded] = [*decoded]
     fewest = min(len(one.test) for one in decoded)
-    if context.settings.encoding and fewest >= 3:
+    encodable = fewest >= (8 if decoded[0].without_test else 3)
+    if context.settings.encoding and encodable:
         encoded, _ = encode_all(context)
         sections.insert(3, encoding_section(context, encoded))
         told += [one for one in encoded if one.features == role]
@@ -59,7 +60,7 @@ def report(context: Context) -> Path:
         versions={name: str(version) for name, version in versions().items()},
         notes=(
             *dict.fromkeys(f"sub-{one.subject}: {note}" for one in told for note in one.notes),
-            *([] if fewest >= 3 else [f"No encoding models: {fewest} test clips are too few to test them on."]),
+            *([] if encodable else [f"No encoding models: {fewest} test clips are too few to test them on."]),
         ),
     )
     return pages.write(page, context.out / "report.html")
@@ -126,7 +127,7 @@ def _decoding(
         draw.identification(_matrix(first), first.test_clips, whole[0]),
         draw.subjects(whole),
         draw.scores(chosen),
-        draw.embedding(first),
+        *([draw.embedding(first)] if len(first.test) >= 3 else []),
     )
     metrics_shown = ("identification", "identification_p", "correlation", "identification_windows")
     own = [row for row in rows if row.embedding == role and row.stage == "decode-test" and row.genre == "all"]
@@ -279,7 +280,9 @@ def _held_out(decoded: Sequence[Decoded], rows: Sequence[Row]) -> pages.Section:
 
 
 def _matrix(one: Decoded) -> Any:
-    return metrics.identification_accuracy(*average(one.test, one.test_target), correlations=True).correlations
+    return metrics.identification_accuracy(
+        *average(*compared(one.test, one.test_target)), correlations=True
+    ).correlations
 
 
 def _counted(count: int, noun: str) -> str:

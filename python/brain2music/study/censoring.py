@@ -4,6 +4,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from brain2music.study.confounds import MISSING, number_in
 from brain2music.study.tables import read_table
 
-__all__ = ["Censor", "check_censor", "left_out_notes", "scans_left_out"]
+__all__ = ["Censor", "check_censor", "check_left", "left_out_notes", "scans_left_out"]
 
 #: From a rule to what it stands for: a limit on a column, or True for a rule without one.
 Censor = Mapping[str, float | bool]
@@ -23,8 +24,8 @@ OUTLIERS = {"non_steady_state": "non_steady_state_outlier", "motion_outlier": "m
 #: The rule that leaves out a scan whose confound is n/a.
 UNKNOWN = "missing"
 
-#: Fewest scans of a run that may be left.
-FEWEST = 3
+#: Part of a run's scans, after its dummies, that must be left: of fewer no mean, median and variance mean anything.
+FEWEST = 0.1
 
 _RULE = (
     "censor must map columns of the confounds to a limit, and non_steady_state, motion_outlier or missing to True, as "
@@ -46,10 +47,11 @@ def check_censor(censor: Censor | None, confounds: Sequence[str]) -> dict[str, f
         raise ValueError(f"[study.Study] {_RULE}; got {censor!r}")
     for name, limit in censor.items():
         known = name in OUTLIERS or name == UNKNOWN
-        number = isinstance(limit, int | float) and not isinstance(limit, bool) and math.isfinite(limit)
-        if not isinstance(name, str) or (limit is not True if known else not number):
+        flag = isinstance(limit, bool | np.bool_)
+        number = isinstance(limit, Real) and not flag and math.isfinite(limit)
+        if not isinstance(name, str) or (not (flag and limit) if known else not number):
             raise ValueError(f"[study.Study] {_RULE}; got {limit!r} for {name!r}")
-    rules = dict(censor)
+    rules = {name: True if name in (*OUTLIERS, UNKNOWN) else float(limit) for name, limit in censor.items()}
     if UNKNOWN in rules and not confounds and not set(rules) - {UNKNOWN, *OUTLIERS}:
         raise ValueError(
             "[study.Study] censor by missing needs confounds, or a limit on a column, that may be n/a; got neither"
@@ -82,7 +84,7 @@ def scans_left_out(
     Raises
     ------
     ValueError
-        Naming file, row and column, if a value that a rule needs is missing or no number, or hardly a scan is left.
+        Naming file, row and column, if a value that a rule needs is missing or no number.
     """
     limits = {name: float(limit) for name, limit in censor.items() if limit is not True}
     table = read_table(path, list(limits) + (list(confounds) if UNKNOWN in censor else []))
@@ -109,16 +111,35 @@ def scans_left_out(
     for name, column in OUTLIERS.items():
         if name in censor:
             columns = [each for each in table[0] if re.fullmatch(column + "[0-9]*", each)] if table else []
-            found[name] = np.array([any(number_in(row[each]) != 0 for each in columns) for row in table], bool)
+            found[name] = np.array(
+                [any(_flag(row[each], each, number, path) for each in columns) for number, row in enumerate(table, 1)],
+                bool,
+            )
     if UNKNOWN in censor:
         found["n/a"] = unknown
     left_out = np.any(list(found.values()), axis=0)
-    if scans - left_out.sum() < FEWEST:
-        raise ValueError(
-            f"[study.Study] censor must leave {FEWEST} scans of a run or more; got {scans - left_out.sum()} of {scans} "
-            f"left, by {path}"
-        )
     return left_out, {name: int(which.sum()) for name, which in found.items()}
+
+
+def check_left(left_out: npt.NDArray[np.bool_], dropped: int, path: Path) -> None:
+    """Refuse a run of which next to nothing is left."""
+    scans = len(left_out) - dropped
+    left = int((~left_out[dropped:]).sum())
+    if left < max(2, FEWEST * scans):
+        raise ValueError(
+            f"[study.Study] censor must leave a tenth of a run's scans or more; got {left} of {scans} left, by {path} "
+            "(exclude_runs leaves a run out)"
+        )
+
+
+def _flag(text: str, column: str, number: int, path: Path) -> bool:
+    """Whether a scan is marked: fMRIPrep writes 0 and 1, pandas False and True."""
+    if text.strip() in ("True", "False"):
+        return text.strip() == "True"
+    value = number_in(text)
+    if not math.isfinite(value):
+        raise ValueError(f"[study.confounds] confound {column} must be 0 or 1; got {text!r} in row {number} of {path}")
+    return value != 0
 
 
 def left_out_notes(

@@ -332,7 +332,7 @@ def _presentations(runs: Sequence[RunEvents]) -> dict[str, list[Event]]:
     heard: dict[str, list[Event]] = {}
     for event in (event for run in runs for event in run.kept):
         first = heard.setdefault(event.clip, [event])[0]
-        if (event.start, event.end) != (first.start, first.end):
+        if event.start != first.start or abs(event.end - first.end) > TOLERANCE:
             raise ValueError(
                 f"[study.events] clips of one id must have one start and end; got {event.clip} at {first.start:g} to "
                 f"{first.end:g} s in {first.where} and at {event.start:g} to {event.end:g} s in {event.where}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from brain2music.study.censoring import left_out_notes, scans_left_out
+from brain2music.study.censoring import check_left, left_out_notes, scans_left_out
 from brain2music.study.events import EventRules, RunEvents, check_split, read_events
 from brain2music.study.layout import Layout
 from brain2music.study.names import fetched
@@ -96,6 +96,9 @@ class Gatherer:
                 notes.append(f"{len(empty)} of {len(names)} regions hold no {what}: {', '.join(empty)}.")
         reasons: dict[str, dict[str, int]] = {}
         train, test = ([self._censored(item, reasons) for item in runs] for runs in (train, test))
+        for item in (*train, *test):
+            if item.left_out is not None and item.run.confounds is not None:
+                check_left(item.left_out, 0 if whole else item.dropped(tr, self.rules), item.run.confounds)
         lost = {item.run.name: item.left_out for item in (*train, *test) if item.left_out is not None}
         notes += left_out_notes(lost, reasons)
         return SubjectData(

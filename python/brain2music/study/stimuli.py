@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from brain2music.sound import ENDINGS, STEP_16_BITS, Sound, mix, read_sound, silence
-from brain2music.study.events import Event
+from brain2music.study.events import TOLERANCE, Event
 from brain2music.study.names import fetched
 from brain2music.study.tables import read_csv
 
@@ -178,7 +178,7 @@ def prepare_clip(
     samples = channels.shape[1]
     if last - samples > SHORTFALL * rate or first >= samples:
         raise ValueError(f"[study.prepare_clip] the track must last until end, {end:g} s; got {samples / rate:.3f} s")
-    if last > samples:
+    if last > samples + TOLERANCE * rate:
         warnings.warn(f"a clip ends at {end:g} s, its track at {samples / rate:.3f} s: shortened", stacklevel=2)
     channels = channels[:, first:last].astype(np.float64)
     envelope = np.ones(channels.shape[1])
