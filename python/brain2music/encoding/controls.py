@@ -20,7 +20,8 @@ def mean_embedding(embeddings: Embeddings) -> Embeddings:
         They have the same shape. They only know how far into a clip a window lies: an encoder that scores with them
         has learnt the response to the beginning of a clip, whatever the clip.
     """
-    mean = np.nanmean(embeddings.values, axis=0, keepdims=True, dtype=np.float64)
+    total = np.nansum(embeddings.values, axis=0, keepdims=True, dtype=np.float64)
+    mean = total / np.maximum(embeddings.present.sum(axis=0), 1)[:, None]  # a window may be missing in all clips
     values = np.broadcast_to(mean, embeddings.values.shape).astype(embeddings.values.dtype)
     values[~embeddings.present] = np.nan
     return Embeddings(values, embeddings.clip_ids, embeddings.window, embeddings.hop)

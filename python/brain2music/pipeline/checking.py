@@ -111,7 +111,7 @@ def _decoding(context: Context, data: SubjectData) -> Iterator[str]:
     if any(event.genre == "all" for item in (*data.train, *data.test) for event in item.events.kept):
         yield "[pipeline.evaluate] a genre must not be called 'all', which stands for all genres; got it in the events"
     try:
-        scans, own = scans_per_clip(data), context.own
+        scans = scans_per_clip(data)
         for runs, kind, least in ((data.train, "training", 4), (data.test, "test", 2)):
             heard = _measured(runs, scans, context.delay_scans, data)
             if runs and heard < least:
@@ -119,6 +119,17 @@ def _decoding(context: Context, data: SubjectData) -> Iterator[str]:
                     f"[pipeline.decode] {least} {kind} clips or more must have scans, at a delay of "
                     f"{context.delay_scans} scans; got {heard}"
                 )
+        clips = len({event.clip for item in data.train for event in item.events.kept})
+        if isinstance(chosen.cv, int) and clips < 2 * chosen.cv:
+            yield f"[pipeline.decode] every fold must hold two clips or more; got {chosen.cv} folds of {clips} clips"
+    except _USERS as error:
+        yield _text(error)
+        return
+    try:
+        own = context.own
+    except _USERS:
+        return  # told with the networks
+    try:
         if own is not None:
             members_of(own.window, own.hop, own.values.shape[1], scans, data.tr, "embeddings_file", "pipeline.decode")
     except _USERS as error:
