@@ -220,12 +220,19 @@ def constants(path):
     return dict(re.findall(r'^\s*(\w*(?:WHERE|FIT|where)\w*) = "([\w.]+)"', text, re.MULTILINE))
 
 
+def told_by(node):
+    """What a node says: the arguments of a call, or what is yielded, as a check yields what is wrong."""
+    if isinstance(node, ast.Yield):
+        return node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
+    return node.args if isinstance(node, ast.Call) else []
+
+
 def python_messages():
     """Every message of the package: its place (None where it is a parameter) and its words, "…" for what varies."""
     for path in sorted(PYTHON.rglob("*.py")):
         names = constants(path)
         for node in ast.walk(ast.parse(path.read_text())):
-            for argument in node.args if isinstance(node, ast.Call) else []:
+            for argument in told_by(node):
                 while isinstance(argument, ast.BinOp):
                     argument = argument.left
                 parts = argument.values if isinstance(argument, ast.JoinedStr) else [argument]

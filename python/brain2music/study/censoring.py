@@ -27,9 +27,9 @@ UNKNOWN = "missing"
 #: Part of a run's scans, after its dummies, that must be left: of fewer no mean, median and variance mean anything.
 FEWEST = 0.1
 
-_RULE = (
-    "censor must map columns of the confounds to a limit, and non_steady_state, motion_outlier or missing to True, as "
-    'in {"framewise_displacement": 0.5, "non_steady_state": True}'
+_SUCH = (
+    "and non_steady_state, motion_outlier or missing to True, as in "
+    '{"framewise_displacement": 0.5, "non_steady_state": True}'
 )
 
 
@@ -44,13 +44,16 @@ def check_censor(censor: Censor | None, confounds: Sequence[str]) -> dict[str, f
     if censor is None:
         return {}
     if not isinstance(censor, Mapping):
-        raise ValueError(f"[study.Study] {_RULE}; got {censor!r}")
+        raise ValueError(f"[study.Study] censor must map columns of the confounds to a limit, {_SUCH}; got {censor!r}")
     for name, limit in censor.items():
         known = name in OUTLIERS or name == UNKNOWN
         flag = isinstance(limit, bool | np.bool_)
         number = isinstance(limit, Real) and not flag and math.isfinite(limit)
         if not isinstance(name, str) or (not (flag and limit) if known else not number):
-            raise ValueError(f"[study.Study] {_RULE}; got {limit!r} for {name!r}")
+            raise ValueError(
+                f"[study.Study] censor must map columns of the confounds to a limit, {_SUCH}; got {limit!r} for "
+                f"{name!r}"
+            )
     rules = {name: True if name in (*OUTLIERS, UNKNOWN) else float(limit) for name, limit in censor.items()}
     if UNKNOWN in rules and not confounds and not set(rules) - {UNKNOWN, *OUTLIERS}:
         raise ValueError(
