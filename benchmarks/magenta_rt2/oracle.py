@@ -24,10 +24,11 @@ from magenta_rt.jax import model
 from benchmarks.magenta_rt2.weights import random_tensors
 
 STYLES, NOTES = 12, 128
-#: Codes of the four guidance channels: masked, or 0 up to these; the drums' state comes first.
+#: The highest codes of the last channels: the drums, and the scales of guidance.
 LAST = (1, 40, 40, 8)
-OFFSET = 7
 RESERVED = 6
+#: What makes a token of a code: reserved rows, and one for "masked", which the scales of guidance do not have.
+OFFSETS = np.array([RESERVED + 1] * (STYLES + NOTES + 1) + [RESERVED] * 3, np.int32)
 
 
 def spec(layers, dims, heads, per_head, hidden):
@@ -111,15 +112,15 @@ def shapes_of(network):
 
 def taught(network, params, codes, target, count):
     """Logits of a whole sequence whose codes are given."""
-    call = jax.jit(lambda *arguments: network.apply(params, *arguments, method=whole))
-    out = call(sequence(codes + OFFSET), sequence(unique(target, count)))
+    call = jax.jit(lambda params, *arguments: network.apply(params, *arguments, method=whole))
+    out = call(params, sequence(codes + OFFSETS), sequence(unique(target, count)))
     return of_levels(np.asarray(out.values)[0], count)
 
 
 def streamed(network, params, codes, count, cap=30.0):
     """Codes that the model draws itself, frame by frame, and the logits that it drew them from."""
 
-    def bound(method, *arguments):
+    def bound(method, params, *arguments):
         def call(module, *given):
             return getattr(module.get_sampler_sequence_layer(), method)(*given, training=False, constants=constants)
 
@@ -127,11 +128,11 @@ def streamed(network, params, codes, count, cap=30.0):
         return network.apply(params, *arguments, method=call, rngs=rngs, mutable=["intermediates"])
 
     constants = {"temperature": jnp.array([1.3]), "top_k": jnp.array([40], jnp.int32)}
-    state, _ = bound("get_initial_state", 1, jax.ShapeDtypeStruct((144,), jnp.int32))
-    step = jax.jit(lambda x, state: bound("step", x, state))
+    state, _ = bound("get_initial_state", params, 1, jax.ShapeDtypeStruct((144,), jnp.int32))
+    step = jax.jit(lambda params, x, state: bound("step", params, x, state))
     drawn, logits = [], []
     for frame in codes:
-        (sample, state), seen = step(sequence(frame[None] + OFFSET), state)
+        (sample, state), seen = step(params, sequence(frame[None] + OFFSETS), state)
         levels = seen["intermediates"]["decoder"]["depth_logits"]
         logits.append(np.stack([np.asarray(level)[0, 0] for level in levels]))
         drawn.append(np.asarray(sample.values)[0, 0])

@@ -12,6 +12,7 @@ import io
 import json
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import torch
@@ -21,6 +22,7 @@ from benchmarks.kept import RESULTS, keep
 from brain2music import _core
 from brain2music.exporters.magenta_rt2.checkpoint import read_part, table_of
 from brain2music.exporters.magenta_rt2.language_model import language_model
+from brain2music.exporters.script import scripted
 
 #: What logits may differ by, and by what the two best must differ for the choice to be the same.
 TOLERANCE, CLEAR = 1e-4, 1e-3
@@ -28,11 +30,13 @@ TOLERANCE, CLEAR = 1e-4, 1e-3
 
 def opened(stage):
     """The stage as a bundle's file holds it, and as the library opens it."""
-    file = io.BytesIO()
-    torch.jit.save(torch.jit.script(stage), file)
-    file.seek(0)
     methods = ["init_state", "source", "temporal", "depth_first", "depth_next"]
-    return torch.jit.freeze(torch.jit.load(file).eval(), preserved_attrs=methods)
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`torch.jit", category=DeprecationWarning)
+        torch.jit.save(scripted(stage), file)
+        file.seek(0)
+        return torch.jit.freeze(torch.jit.load(file).eval(), preserved_attrs=methods)
 
 
 def frame_by_frame(script, codes, given):

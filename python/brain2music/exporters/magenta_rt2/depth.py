@@ -105,7 +105,9 @@ class DepthNetwork(nn.Module):
         """Map a level's input (B, given) to logits (B, codes); the tensors lie at ``first`` in the state."""
         x = self.adapter(x)
         for i, layer in enumerate(self.layers):
-            x = layer.extend(x, level, state[first + 2 * i], state[first + 2 * i + 1])
+            x = layer.extend(  # type: ignore[operator]
+                x, level, state[first + 2 * i], state[first + 2 * i + 1]
+            )
         x = self.norm(x)
         logits = x
         for i, head in enumerate(self.heads):

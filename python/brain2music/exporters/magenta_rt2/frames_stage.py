@@ -73,8 +73,9 @@ class FramesStage(nn.Module):
         list of Tensor
         """
         weight = self.embedding.weight
-        source = torch.zeros([batch, self.size], dtype=weight.dtype, device=weight.device)
-        return [source] + self.temporal_network.init_state(batch, length) + self.depth_network.init_state(batch)
+        state = [torch.zeros([batch, self.size], dtype=weight.dtype, device=weight.device)]
+        state = state + self.temporal_network.init_state(batch, length)
+        return state + self.depth_network.init_state(batch)
 
     @torch.jit.export
     def source(self, codes: Tensor, position: Tensor, state: list[Tensor]) -> None:

@@ -87,7 +87,7 @@ class _Tensors:
         return self._tensors[name].flatten(1).to(torch.float32, copy=True)
 
     def scale(self, name: str) -> Tensor:
-        """What each dimension of a head's queries is multiplied with (D,), float64."""
+        """Return the factor of each dimension of a head's queries (D,), float64."""
         raw = self._tensors[name].double()
         return nn.functional.softplus(raw) * (1.442695041 / math.sqrt(raw.numel()))
 

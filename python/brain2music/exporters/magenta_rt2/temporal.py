@@ -1,6 +1,5 @@
 """The temporal network: once a frame, from the codes of the frame before and the source to one vector."""
 
-import torch
 from torch import Tensor, nn
 
 from brain2music.exporters.cached_attention import Places
@@ -23,9 +22,7 @@ def feed_forward(dimension: int, hidden: int) -> nn.Sequential:
 class TemporalLayer(nn.Module):
     """Self-attention, attention to the source and a feed-forward network, each normalised before and after."""
 
-    def __init__(
-        self, dimension: int, source: int, heads: int, head_dimension: int, hidden: int, window: int
-    ) -> None:
+    def __init__(self, dimension: int, source: int, heads: int, head_dimension: int, hidden: int, window: int) -> None:
         super().__init__()
         self.attention_norm = nn.RMSNorm(dimension, EPSILON)
         self.attention = WindowedSelfAttention(dimension, heads, head_dimension, window)
@@ -45,9 +42,7 @@ class TemporalLayer(nn.Module):
         """Map new frames (B, T, d) to (B, T, d); the layer's tensors lie at ``first`` in the state."""
         attended = self.attention.extend(self.attention_norm(x), places, state[first], state[first + 1])
         x = x + self.attention_post_norm(attended)
-        attended = self.source_attention.extend(
-            self.source_norm(x), source, places, state[first + 2], state[first + 3]
-        )
+        attended = self.source_attention.extend(self.source_norm(x), source, places, state[first + 2], state[first + 3])
         x = x + self.source_post_norm(attended)
         out: Tensor = x + self.feed_forward_post_norm(self.feed_forward(self.feed_forward_norm(x)))
         return out
@@ -85,12 +80,12 @@ class TemporalNetwork(nn.Module):
         """Make the caches of all layers."""
         state: list[Tensor] = []
         for layer in self.layers:
-            state = state + layer.init_state(batch, length)
+            state = state + layer.init_state(batch, length)  # type: ignore[operator]
         return state
 
     def extend(self, x: Tensor, source: Tensor, position: Tensor, state: list[Tensor], first: int) -> Tensor:
         """Map new frames (B, T, d) and their source (B, T, size) to (B, T, d); the tensors lie at ``first``."""
         places = sink_places(position, x.size(1), state[first])
         for i, layer in enumerate(self.layers):
-            x = layer.extend(x, source, places, state, first + 4 * i)
+            x = layer.extend(x, source, places, state, first + 4 * i)  # type: ignore[operator]
         return x
