@@ -1,35 +1,70 @@
-"""SpectroStream as a bundle's codec: the quantiser and the decoder."""
+"""SpectroStream as a bundle's codec: encoder, quantiser and decoder."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from brain2music.exporters.magenta_rt2.spectrostream_decoder import SpectrogramDecoder
+from brain2music.exporters.magenta_rt2.spectrostream_encoder import SpectrogramEncoder
 
 __all__ = ["SpectroStream"]
 
 
 class SpectroStream(nn.Module):
-    """Codes (B, levels, frames) to sound (B, 2, samples), whole or piece by piece.
+    """Sound (B, 2, samples) to codes (B, levels, frames); codes to sound, whole or piece by piece.
 
     Parameters
     ----------
+    encoder : SpectrogramEncoder
+        From sound to embeddings.
     decoder : SpectrogramDecoder
         From embeddings to sound.
     levels, codes, embedding : int
         The quantiser's levels, the codes of each, and d of the embeddings that are added up.
+    encoded : int
+        Levels that ``encode`` gives, the first ones.
     gain : float
-        What the sound is multiplied with.
+        What decoded sound is multiplied with.
     """
 
-    def __init__(self, decoder: SpectrogramDecoder, levels: int, codes: int, embedding: int, gain: float = 1.0) -> None:
+    def __init__(
+        self,
+        encoder: SpectrogramEncoder,
+        decoder: SpectrogramDecoder,
+        *,
+        levels: int,
+        codes: int,
+        embedding: int,
+        encoded: int,
+        gain: float = 1.0,
+    ) -> None:
         super().__init__()
+        self.encoder = encoder
         self.decoder = decoder
         self.quantizer = nn.Embedding(levels * codes, embedding)
         self.codes = codes
+        self.encoded = encoded
         self.gain = gain
         #: Frames that are decoded at once: it bounds the memory that a long piece takes.
         self.piece = 50
+
+    @torch.jit.export
+    def embed(self, wave: Tensor) -> Tensor:
+        """Map sound (B, 2, samples) to embeddings (B, frames, d), before they are quantised."""
+        out: Tensor = self.encoder(wave)
+        return out
+
+    @torch.jit.export
+    def encode(self, wave: Tensor) -> Tensor:
+        """Map sound (B, 2, samples) to codes (B, levels, frames), level by level the nearest to what is left."""
+        rest = self.encoder(wave)
+        codes: list[Tensor] = []
+        for level in range(self.encoded):
+            table = self.quantizer.weight.narrow(0, level * self.codes, self.codes)
+            code = (table.square().sum(1) - 2 * (rest @ table.t())).argmin(2)
+            codes.append(code)
+            rest = rest - functional.embedding(code, table)
+        return torch.stack(codes, 1)
 
     def dequantize(self, codes: Tensor) -> Tensor:
         """Map codes (B, levels, frames) of the first levels to embeddings (B, frames, d)."""
