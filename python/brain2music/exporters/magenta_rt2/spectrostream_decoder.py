@@ -31,8 +31,9 @@ class SpectrogramInput(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return what the first block takes."""
-        out: Tensor = self.straight(x) + self.bent(x)
-        return out.view(x.size(0), x.size(1), self.bins, -1).permute(0, 3, 1, 2)
+        out = self.straight(x) + self.bent(x)
+        spectrum: Tensor = out.view(x.size(0), x.size(1), self.bins, -1).permute(0, 3, 1, 2)
+        return spectrum
 
 
 class DecoderBlock(nn.Module):
