@@ -3,13 +3,14 @@
     python -m benchmarks.magenta_rt2.codec_parity FOLDER [--keep]
 
 FOLDER is what ``benchmarks.magenta_rt2.codec_oracle`` wrote. ``--keep`` adds the figures to
-``benchmarks/results/magenta-rt2-cpu.json``. Exits 1 where the two differ.
+``parity.json`` beside this file. Exits 1 where the two differ.
 """
 
 import argparse
 import io
 import json
 import sys
+import tempfile
 import time
 import warnings
 from pathlib import Path
@@ -17,12 +18,16 @@ from pathlib import Path
 import torch
 
 from benchmarks import machine
-from benchmarks.kept import RESULTS, keep
-from brain2music import _core
+from benchmarks.kept import keep
+from brain2music import Bundle, _core
+from brain2music.bundles import write
 from brain2music.exporters.magenta_rt2.checkpoint import read_part, table_of
 from brain2music.exporters.magenta_rt2.codec_weights import codec
+from brain2music.exporters.magenta_rt2.roles import codec_role
 from brain2music.exporters.script import scripted
+from brain2music.generation import Codec
 
+KEPT = Path(__file__).with_name("parity.json")
 TOLERANCE = 1e-4
 
 
@@ -82,6 +87,19 @@ def compare(script, oracle):
     return figures, codes.size(2) * hop / 48000 / seconds
 
 
+def in_the_library(network, oracle):
+    """Largest difference of sound that a bundle's codec decodes, in C++; and how many of its codes are others."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = write(
+            f"{folder}/bundle", name="SpectroStream", description="Parity.", roles={"codec": codec_role(network)}
+        )
+        opened = Codec(Bundle(path))
+        decoded = oracle["decoded"].t()[None]
+        sound = opened.decode(oracle["codes"].long().t()[None])[:, :, : decoded.size(2)]
+        codes = opened.encode(oracle["wave"].t()[None], opened.rate)[0].t()
+        return largest(sound, decoded), int((codes != oracle["encoded"][:, : codes.size(1)]).sum())
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path)
@@ -91,14 +109,15 @@ def main():
     network = read_codec(options.folder, said["size"] == "full")
     with torch.inference_mode():
         figures, speed = compare(opened(network), oracle)
+        figures["in a bundle"], figures["other_codes in a bundle"] = in_the_library(network, oracle)
     about = {**machine.describe([]), **{name: said[name] for name in ("magenta-rt", "jax")}}
     about |= {"weights": sum(weight.numel() for weight in network.parameters()), "frames": len(oracle["codes"])}
     about |= {"tolerance": TOLERANCE, "dtype": "float32", "seed": 0, "seconds_decoded_a_second": round(speed, 2)}
     result = {**about, "parity": figures}
     print(json.dumps(result, indent=2))
     if options.keep:
-        keep(RESULTS / "magenta-rt2-cpu.json", f"codec, {said['size']}", result)
-    kinds = ("whole", "frame by frame", "seven frames a call", "streaming beside whole", "embeddings")
+        keep(KEPT, f"codec, {said['size']}", result)
+    kinds = ("whole", "frame by frame", "seven frames a call", "streaming beside whole", "in a bundle", "embeddings")
     return int(any(figures[kind] > TOLERANCE for kind in kinds))
 
 

@@ -4,7 +4,7 @@
 
 FOLDER is what ``benchmarks.magenta_rt2.oracle`` wrote. The weights are read as the exporter reads a checkpoint, and run
 as a bundle runs them: scripted, saved, opened, frozen, one frame a call. ``--keep`` adds the figures to
-``benchmarks/results/magenta-rt2-cpu.json``. Exits 1 where the two differ.
+``parity.json`` beside this file. Exits 1 where the two differ.
 """
 
 import argparse
@@ -18,12 +18,13 @@ from pathlib import Path
 import torch
 
 from benchmarks import machine
-from benchmarks.kept import RESULTS, keep
+from benchmarks.kept import keep
 from brain2music import _core
 from brain2music.exporters.magenta_rt2.checkpoint import read_part, table_of
 from brain2music.exporters.magenta_rt2.language_model import language_model
 from brain2music.exporters.script import scripted
 
+KEPT = Path(__file__).with_name("parity.json")
 #: What logits may differ by, and by what the two best must differ for the choice to be the same.
 TOLERANCE, CLEAR = 1e-4, 1e-3
 
@@ -117,7 +118,7 @@ def main():
     result = {**about, "parity": figures}
     print(json.dumps(result, indent=2))
     if options.keep:
-        keep(RESULTS / "magenta-rt2-cpu.json", f"language model, {size}", result)
+        keep(KEPT, f"language model, {size}", result)
     good = all(row["largest_difference"] <= TOLERANCE and not row["other_choices"] for row in figures.values())
     return int(not good)
 

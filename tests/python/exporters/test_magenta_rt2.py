@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from made_magenta import language_model_table
 from safetensors.torch import save_file
 
 from benchmarks.magenta_rt2.parity import frame_by_frame, in_pieces, opened
@@ -16,32 +17,13 @@ from brain2music.exporters.script import scripted
 
 #: Written by ``benchmarks/magenta_rt2/oracle.py FOLDER --size tiny --frames 60 --drawn 40``, magenta-rt 2.0.3 on JAX.
 ORACLE = Path(__file__).parents[2] / "data" / "magenta_rt2_tiny.safetensors"
-#: Sizes of the oracle's model in place of the small one's.
-TINY = {
-    "encoder/": {256: 24},
-    "decoder/decoder_embedding/": {12294: 6 + 12 * 24, 1024: 32},
-    "decoder/temporal_body/": {1024: 32, 4096: 48, 256: 24, 8: 2, 128: 12},
-    "decoder/depth_body/": {1024: 32, 768: 24, 3072: 40, 6: 2, 128: 8, 12294: 6 + 12 * 24},
-}
 WINDOW = 8
-
-
-def tiny_table(layers=2):
-    """Names and shapes of a small model's two first layers, narrowed."""
-    table = {}
-    for name, shape in table_of("small").items():
-        layer = name.partition("x_layers_")[2].partition("/")[0]
-        inside = name.removeprefix("params/depthformer/")
-        if not layer or int(layer) < layers:
-            smaller = next(sizes for prefix, sizes in TINY.items() if inside.startswith(prefix))
-            table[name] = tuple(smaller.get(size, size) for size in shape)
-    return table
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     path = tmp_path_factory.mktemp("magenta") / "mrt2_small.safetensors"
-    numbers = random_tensors(tiny_table())
+    numbers = random_tensors(language_model_table())
     save_file({name: torch.from_numpy(array) for name, array in numbers.items()}, path)
     return path
 
@@ -49,7 +31,7 @@ def checkpoint(tmp_path_factory):
 @pytest.fixture(scope="module")
 def stage(checkpoint):
     with torch.inference_mode():
-        return language_model(read_part(checkpoint, "small", tiny_table()), WINDOW)
+        return language_model(read_part(checkpoint, "small", language_model_table()), WINDOW)
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +102,7 @@ NORM = "params/depthformer/encoder/body/encoder_ln/scale"
 def test_other_checkpoints_are_refused(checkpoint, tmp_path, change, message):
     path = changed(checkpoint, tmp_path / "mrt2.safetensors", change)
     with pytest.raises(ValueError, match=r"\[exporters.magenta_rt2\] .*" + message):
-        read_part(path, "small", tiny_table())
+        read_part(path, "small", language_model_table())
 
 
 def test_a_checkpoint_that_is_not_there(tmp_path):
@@ -137,7 +119,7 @@ def test_other_parts_are_not_looked_at(checkpoint, tmp_path):
     path = changed(
         checkpoint, tmp_path / "mrt2.safetensors", lambda tensors: tensors.update({"params/x": torch.ones(1)})
     )
-    assert len(read_part(path, "small", tiny_table())) == 85
+    assert len(read_part(path, "small", language_model_table())) == 85
 
 
 def test_bfloat16_is_read(checkpoint, tmp_path, stage, oracle):
@@ -145,7 +127,7 @@ def test_bfloat16_is_read(checkpoint, tmp_path, stage, oracle):
         tensors.update({name: tensor.bfloat16() for name, tensor in tensors.items()})
 
     path = changed(checkpoint, tmp_path / "mrt2.safetensors", halve)
-    rounded = language_model(read_part(path, "small", tiny_table()), WINDOW)
+    rounded = language_model(read_part(path, "small", language_model_table()), WINDOW)
     assert {weight.dtype for weight in rounded.parameters()} == {torch.float32}
     name = "depth_network.layers.0.feed_forward.0.weight"
     assert torch.equal(rounded.state_dict()[name], stage.state_dict()[name].bfloat16().float())
@@ -178,7 +160,7 @@ def test_pieces_give_what_the_whole_sequence_gives(stage, oracle, piece):
 @pytest.mark.parametrize("what", ["codes", "source"])
 def test_the_window_limits_attention(checkpoint, what):
     """One layer: a frame sees its own and the seven before it, of the sequence and of the source."""
-    table = tiny_table(1)
+    table = language_model_table(1)
     tensors = read_part(checkpoint_of(checkpoint, table), "small", table)
     stage = language_model(tensors, WINDOW)
     torch.manual_seed(0)

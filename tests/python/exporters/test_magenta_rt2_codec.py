@@ -4,32 +4,28 @@ from pathlib import Path
 
 import pytest
 import torch
+from made_magenta import codec_table, language_model_table
 from safetensors.torch import save_file
 
 from benchmarks.magenta_rt2.codec_parity import compare, opened, streamed
 from benchmarks.magenta_rt2.weights import random_tensors
-from brain2music import _core
+from brain2music import Bundle, _core
+from brain2music.bundles import write
 from brain2music.exporters.magenta_rt2.checkpoint import read_part, table_of
 from brain2music.exporters.magenta_rt2.codec_weights import codec
+from brain2music.exporters.magenta_rt2.conditioner import style_quantizer
+from brain2music.exporters.magenta_rt2.roles import Checkpoint, roles
+from brain2music.generation import Codec
 
 #: Written by ``benchmarks/magenta_rt2/codec_oracle.py FOLDER --size tiny --frames 4``, magenta-rt 2.0.3 on JAX.
 ORACLE = Path(__file__).parents[2] / "data" / "magenta_rt2_codec_tiny.safetensors"
 HOP = 1920
 #: Frames of codes before its own that a frame of sound depends on.
 PAST = 13
-
-
-def narrowed(part):
-    """Names and shapes of a part with a sixteenth of the channels."""
-    table = {}
-    for name, shape in table_of(part).items():
-        sizes = (16, 24, 16) if name.endswith("quantizer/embedding") else [*shape[:-2][:2], *map(_narrow, shape[-2:])]
-        table[name] = tuple(sizes if len(shape) > 1 else map(_narrow, shape))
-    return table
-
-
-def _narrow(channels):
-    return channels if channels == 2 else channels // 16
+TABLES = {"small": language_model_table(), **{part: codec_table(part) for part in ("soundstream", "encoder")}}
+DEQUANTIZER = (
+    "params/depthformer/encoder/body/layers_1/branched_mulan_embedder/mulan_embedder/mulan_dequantizer/embedding"
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +33,9 @@ def network(tmp_path_factory):
     parts = []
     for part in ("soundstream", "encoder"):
         path = tmp_path_factory.mktemp("magenta") / f"{part}.safetensors"
-        numbers = random_tensors(narrowed(part))
+        numbers = random_tensors(TABLES[part])
         save_file({name: torch.from_numpy(array) for name, array in numbers.items()}, path)
-        parts.append(read_part(path, part, narrowed(part)))
+        parts.append(read_part(path, part, TABLES[part]))
     return codec(*parts)
 
 
@@ -120,3 +116,71 @@ def test_two_streams_share_nothing(network):
     assert len(set(places)) == len(places)
     with torch.inference_mode():
         assert torch.equal(streamed(script, some_codes(5), 1), streamed(script, some_codes(5), 1))
+
+
+# ---- the bundle ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The files where magenta-rt puts them."""
+    home = tmp_path_factory.mktemp("magenta-rt-v2")
+    for name, parts in (
+        ("checkpoints/mrt2_small", ("small", "soundstream")),
+        ("resources/spectrostream/encoder", ("encoder",)),
+    ):
+        numbers = random_tensors({key: shape for part in parts for key, shape in TABLES[part].items()})
+        path = home / f"{name}.safetensors"
+        path.parent.mkdir(parents=True)
+        save_file({key: torch.from_numpy(array) for key, array in numbers.items()}, path)
+    return home
+
+
+@pytest.fixture(scope="module")
+def bundle(folder, tmp_path_factory):
+    path = tmp_path_factory.mktemp("bundle") / "magenta"
+    made = roles(Checkpoint(folder, "small", TABLES))
+    return Bundle(write(path, name="Magenta", description="Random weights.", roles=made))
+
+
+def test_the_library_runs_the_codec(bundle, oracle):
+    """Opened, called and decoded block by block in C++: JAX's sound and codes."""
+    codec_of_bundle = Codec(bundle)
+    codes, decoded = oracle["codes"].long().t()[None], oracle["decoded"].t()[None]
+    sound = codec_of_bundle.decode(codes)
+    assert sound.shape == (1, 2, 4 * HOP)
+    torch.testing.assert_close(sound[:, :, : 3 * HOP], decoded, rtol=0, atol=1e-6)
+    assert torch.equal(codec_of_bundle.encode(oracle["wave"].t()[None], 48000)[0].t(), oracle["encoded"][:, :12].long())
+
+
+def test_the_conditioner_quantises_what_is_left():
+    quantizer = style_quantizer(
+        {
+            name.removeprefix("params/depthformer/"): torch.from_numpy(array)
+            for name, array in random_tensors({DEQUANTIZER: TABLES["small"][DEQUANTIZER]}).items()
+        }
+    )
+    assert quantizer.codebooks.shape == (12 * 1024, 768)
+    codes = torch.randint(1024, (5, 12), generator=torch.Generator().manual_seed(0))
+    embedding = quantizer.dequantize(codes)
+    expected = sum(quantizer.codebooks[1024 * level + codes[:, level]] for level in range(12))
+    torch.testing.assert_close(embedding, expected)
+    rest = embedding
+    for level, code in enumerate(quantizer.quantize(embedding).t()):
+        table = quantizer.codebooks[1024 * level : 1024 * (level + 1)]
+        assert torch.equal(code, torch.cdist(rest.double(), table.double()).argmin(1))
+        rest = rest - table[code]
+
+
+def test_a_size_that_there_is_not(folder):
+    with pytest.raises(ValueError, match="size must be one of small, base; got 'large'"):
+        Checkpoint(folder, "large")
+
+
+def test_files_may_lie_side_by_side(folder, tmp_path):
+    for path in folder.rglob("*.safetensors"):
+        (tmp_path / path.name).symlink_to(path)
+    assert Checkpoint(tmp_path, "small", TABLES).encoder.keys() == Checkpoint(folder, "small", TABLES).encoder.keys()
+    (tmp_path / "encoder.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match=r"got no file .*encoder.safetensors"):
+        Checkpoint(tmp_path, "small", TABLES)

@@ -27,7 +27,7 @@ _FIRST = "base_conv_first"
 LEVELS = 12
 
 
-def codec(tensors: Mapping[str, Tensor], encoder: Mapping[str, Tensor], gain: float = 1.0) -> SpectroStream:
+def codec(tensors: Mapping[str, Tensor], encoder: Mapping[str, Tensor]) -> SpectroStream:
     """Make the codec from two parts of a checkpoint. Each tensor is copied once, to float32.
 
     Parameters
@@ -36,8 +36,6 @@ def codec(tensors: Mapping[str, Tensor], encoder: Mapping[str, Tensor], gain: fl
         The part ``"soundstream"``, from :func:`read_part`.
     encoder : mapping from str to Tensor
         The part ``"encoder"``.
-    gain : float
-        What decoded sound is multiplied with; magenta-rt halves it before it is clipped.
 
     Returns
     -------
@@ -52,7 +50,6 @@ def codec(tensors: Mapping[str, Tensor], encoder: Mapping[str, Tensor], gain: fl
             codes=codes,
             embedding=embedding,
             encoded=LEVELS,
-            gain=gain,
         )
     network.decoder.inverse.window = InverseTransform(network.decoder.inverse.step).window
     network.encoder.window = torch.hann_window(2 * network.encoder.step)

@@ -23,8 +23,6 @@ class SpectroStream(nn.Module):
         The quantiser's levels, the codes of each, and d of the embeddings that are added up.
     encoded : int
         Levels that ``encode`` gives, the first ones.
-    gain : float
-        What decoded sound is multiplied with.
     """
 
     def __init__(
@@ -36,7 +34,6 @@ class SpectroStream(nn.Module):
         codes: int,
         embedding: int,
         encoded: int,
-        gain: float = 1.0,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -44,13 +41,14 @@ class SpectroStream(nn.Module):
         self.quantizer = nn.Embedding(levels * codes, embedding)
         self.codes = codes
         self.encoded = encoded
-        self.gain = gain
         #: Frames that are decoded at once: it bounds the memory that a long piece takes.
         self.piece = 50
 
     @torch.jit.export
     def embed(self, wave: Tensor) -> Tensor:
-        """Map sound (B, 2, samples) to embeddings (B, frames, d), before they are quantised."""
+        """Map sound (B, samples) or (B, 2, samples) to embeddings (B, frames, d), before they are quantised."""
+        if wave.dim() == 2:
+            wave = wave.unsqueeze(1).expand(-1, 2, -1)
         out: Tensor = self.encoder(wave)
         return out
 
@@ -92,7 +90,7 @@ class SpectroStream(nn.Module):
         sound: list[Tensor] = []
         for first in range(0, embeddings.size(1), self.piece):
             sound.append(self.decoder.extend(embeddings[:, first : first + self.piece], state))
-        return torch.cat(sound, 2)[:, :, self.decoder.hop :] * self.gain
+        return torch.cat(sound, 2)[:, :, self.decoder.hop :]
 
     @torch.jit.export
     def init_stream(self, batch: int) -> list[Tensor]:
@@ -115,4 +113,4 @@ class SpectroStream(nn.Module):
         Tensor of shape (B, 2, samples)
             Sound that is one frame late: silence first, then each frame once the next one is known.
         """
-        return self.decoder.extend(self.dequantize(codes), state) * self.gain
+        return self.decoder.extend(self.dequantize(codes), state)

@@ -101,7 +101,8 @@ class InverseTransform(nn.Module):
         begin, end = pieces.narrow(3, 0, step), pieces.narrow(3, step, step)
         before = torch.cat([state.unsqueeze(2), end.narrow(2, 0, x.size(2) - 1)], 2)
         state.copy_(end.select(2, x.size(2) - 1))
-        return (begin + before).flatten(2)
+        sound: Tensor = (begin + before).flatten(2)
+        return sound
 
 
 class SpectrogramDecoder(nn.Module):
