@@ -11,6 +11,7 @@ from benchmarks.magenta_rt2.parity import frame_by_frame, in_pieces, opened
 from benchmarks.magenta_rt2.weights import random_tensors
 from brain2music import _core
 from brain2music.exporters import value_reads
+from brain2music.exporters.magenta_rt2.channels import other_channels
 from brain2music.exporters.magenta_rt2.checkpoint import read_part, table_of
 from brain2music.exporters.magenta_rt2.language_model import WINDOWS, language_model
 from brain2music.exporters.script import scripted
@@ -222,3 +223,20 @@ def test_masked_channels_are_heard_as_one_row_each(stage):
 @pytest.mark.parametrize("method", ["source", "temporal", "depth_first", "depth_next"])
 def test_a_cuda_graph_can_hold_a_step(stage, method):
     assert value_reads(scripted(stage), method) == []
+
+
+def test_guidance_is_three_codes():
+    """Those of ``discretize_cfg`` in magenta-rt's ``jax/system.py``."""
+    assert other_channels() == [-1] * 129 + [20, 10, 2]
+    assert other_channels(-1, 7, 0.4)[-3:] == [0, 40, 1]
+    assert other_channels(2.9, 0, 7)[-3:] == [20, 5, 8]
+
+
+@pytest.mark.parametrize("scale", [-1.1, 7.1, float("nan")])
+def test_guidance_out_of_range(scale):
+    with pytest.raises(ValueError, match=r"guidance must be -1 to 7; got .* for notes"):
+        other_channels(notes=scale)
+
+
+def test_the_source_has_a_channel_for_each_code(stage):
+    assert stage.source_network.channels == 12 + len(other_channels()) == 144
