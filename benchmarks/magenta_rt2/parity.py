@@ -11,7 +11,6 @@ import argparse
 import io
 import json
 import sys
-import time
 import warnings
 from pathlib import Path
 
@@ -107,14 +106,11 @@ def main():
         for piece in (len(target), 2 * stage.temporal_network.layers[0].attention.window + 3):
             figures[f"{piece} frames a call"] = compare(in_pieces(stage, given, target, piece), oracle["logits"])
         script = opened(stage)
-        begun = time.perf_counter()
         figures["one frame a call, scripted"] = compare(frame_by_frame(script, given, target), oracle["logits"])
-        seconds = time.perf_counter() - begun
         figures["codes that JAX drew"] = compare(frame_by_frame(script, alone, drawn), oracle["drawn_logits"])
     rivals = {name: said[name] for name in ("magenta-rt", "jax")}
     about = {**machine.describe([]), **rivals, "weights": weights, "frames": len(target), "drawn_frames": len(drawn)}
     about |= {"window": int(said["past"]) + 1, "tolerance": TOLERANCE, "dtype": "float32", "seed": 0}
-    about["frames_per_second"] = round(len(target) / seconds, 2)
     result = {**about, "parity": figures}
     print(json.dumps(result, indent=2))
     if options.keep:

@@ -62,7 +62,7 @@ def test_the_network_has_the_checkpoints_weights():
 
 def test_sound_embeddings_and_codes_are_those_of_jax(network, oracle):
     with torch.inference_mode():
-        figures, _ = compare(opened(network), oracle)
+        figures = compare(opened(network), oracle)
     assert figures["largest_sample"] > 0.1
     assert figures["codes"] == 48
     assert figures["other_codes"] == 0
