@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-__all__ = ["script_stage", "value_reads"]
+__all__ = ["script_stage", "scripted", "value_reads"]
 
 _ARGUMENTS = {
     "init_state": ("int batch, int length, Tensor? condition", "Tensor[]"),
@@ -23,6 +23,14 @@ _READS = frozenset(
         *("nonzero", "tolist", "unique_consecutive", "_unique2"),
     )
 )
+
+
+def scripted(module: nn.Module) -> torch.jit.ScriptModule:
+    """Script a module, in evaluation mode, without the warning that TorchScript is deprecated."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`torch.jit", category=DeprecationWarning)
+        script: torch.jit.ScriptModule = torch.jit.script(module).eval()
+    return script
 
 
 def script_stage(module: nn.Module) -> torch.jit.ScriptModule:
@@ -46,9 +54,7 @@ def script_stage(module: nn.Module) -> torch.jit.ScriptModule:
     ValueError
         If a method is missing, or takes or gives something else.
     """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="`torch.jit", category=DeprecationWarning)
-        script: torch.jit.ScriptModule = torch.jit.script(module).eval()
+    script = scripted(module)
     for method, (arguments, result) in _ARGUMENTS.items():
         if not hasattr(script, method):
             raise ValueError(

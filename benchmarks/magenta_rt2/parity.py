@@ -1,0 +1,123 @@
+"""Our language model beside magenta-rt's: logits of the same weights, to 1e-4, and the same choices.
+
+    python -m benchmarks.magenta_rt2.parity FOLDER [--keep]
+
+FOLDER is what ``benchmarks.magenta_rt2.oracle`` wrote. The weights are read as the exporter reads a checkpoint, and run
+as a bundle runs them: scripted, saved, opened, frozen, one frame a call. ``--keep`` adds the figures to
+``parity.json`` beside this file. Exits 1 where the two differ.
+"""
+
+import argparse
+import io
+import json
+import sys
+import warnings
+from pathlib import Path
+
+import torch
+
+from benchmarks import machine
+from benchmarks.kept import keep
+from brain2music import _core
+from brain2music.exporters.magenta_rt2.checkpoint import read_part, table_of
+from brain2music.exporters.magenta_rt2.language_model import language_model
+from brain2music.exporters.script import scripted
+
+KEPT = Path(__file__).with_name("parity.json")
+#: What logits may differ by, and by what the two best must differ for the choice to be the same.
+TOLERANCE, CLEAR = 1e-4, 1e-3
+
+
+def opened(stage):
+    """The stage as a bundle's file holds it, and as the library opens it."""
+    methods = ["init_state", "source", "temporal", "depth_first", "depth_next"]
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`torch.jit", category=DeprecationWarning)
+        torch.jit.save(scripted(stage), file)
+        file.seek(0)
+        return torch.jit.freeze(torch.jit.load(file).eval(), preserved_attrs=methods)
+
+
+def frame_by_frame(script, codes, given):
+    """Logits (T, levels, codes) of frames whose codes are given."""
+    state = script.init_state(1, len(codes), None)
+    previous, logits = torch.full((1, given.size(1)), -1), []
+    for frame, (channels, levels) in enumerate(zip(codes, given, strict=True)):
+        position = torch.tensor(frame)
+        script.source(channels[None], position, state)
+        out = [script.depth_first(script.temporal(previous, position, state), state)]
+        for level in range(1, given.size(1)):
+            out.append(script.depth_next(levels[None, level - 1], level, state))
+        logits.append(torch.cat(out))
+        previous = levels[None]
+    return torch.stack(logits)
+
+
+def in_pieces(stage, codes, given, piece):
+    """The same logits, ``piece`` frames a call of the temporal network and all frames a call of the depth network."""
+    state = stage.init_state(1, len(codes), None)
+    source = stage.source_network(codes[None])
+    previous = torch.cat([torch.full((1, given.size(1)), -1), given[:-1]])[None]
+    h = torch.cat(
+        [
+            stage.extend(previous[:, at : at + piece], source[:, at : at + piece], torch.tensor(at), state)
+            for at in range(0, len(codes), piece)
+        ],
+        1,
+    )[0]
+    levels = [torch.empty(0)] * stage.depth_first_tensor + stage.depth_network.init_state(len(codes))
+    out = [stage.depth_first(h, levels)]
+    for level in range(1, given.size(1)):
+        out.append(stage.depth_next(given[:, level - 1], level, levels))
+    return torch.stack(out, 1)
+
+
+def compare(ours, theirs):
+    """The largest difference, and choices that differ although the two best logits are far apart."""
+    best = theirs.topk(2, -1)
+    clear = best.values[..., 0] - best.values[..., 1] > CLEAR
+    other = (ours.argmax(-1) != best.indices[..., 0]) & clear
+    return {
+        "largest_difference": float(f"{(ours - theirs).abs().max():.3g}"),
+        "largest_logit": round(float(theirs.abs().max()), 1),
+        "choices": int(clear.sum()),
+        "other_choices": int(other.sum()),
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--keep", action="store_true")
+    options = parser.parse_args()
+    oracle, said = _core.io.load_safetensors(options.folder / "oracle.safetensors")
+    path = options.folder / "checkpoint.safetensors"
+    size = said["size"]
+    made = {name: tuple(tensor.shape) for name, tensor in _core.io.load_safetensors(path)[0].items()}
+    tensors = read_part(path, "small", table_of("small") if size == "small" else made)
+    stage = language_model(tensors, int(said["past"]) + 1)
+    weights = sum(tensor.numel() for tensor in tensors.values())
+    del tensors
+    codes, target, drawn = (oracle[name].long() for name in ("codes", "target", "drawn"))
+    given, alone = codes[: len(target)], codes[: len(drawn)]
+    with torch.inference_mode():
+        figures = {}
+        for piece in (len(target), 2 * stage.temporal_network.layers[0].attention.window + 3):
+            figures[f"{piece} frames a call"] = compare(in_pieces(stage, given, target, piece), oracle["logits"])
+        script = opened(stage)
+        figures["one frame a call, scripted"] = compare(frame_by_frame(script, given, target), oracle["logits"])
+        figures["codes that JAX drew"] = compare(frame_by_frame(script, alone, drawn), oracle["drawn_logits"])
+    rivals = {name: said[name] for name in ("magenta-rt", "jax")}
+    about = {**machine.describe([]), **rivals, "weights": weights, "frames": len(target), "drawn_frames": len(drawn)}
+    about |= {"window": int(said["past"]) + 1, "tolerance": TOLERANCE, "dtype": "float32", "seed": 0}
+    result = {**about, "parity": figures}
+    print(json.dumps(result, indent=2))
+    if options.keep:
+        keep(KEPT, f"language model, {size}", result)
+    good = all(row["largest_difference"] <= TOLERANCE and not row["other_choices"] for row in figures.values())
+    return int(not good)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

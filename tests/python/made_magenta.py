@@ -1,0 +1,35 @@
+"""Shapes of Magenta RealTime 2 made small: those of the models that magenta-rt's logits and sound were kept of."""
+
+from brain2music.exporters.magenta_rt2.checkpoint import table_of
+
+#: Sizes of the kept language model in place of the small one's: 24 codes a level.
+_SIZES = {
+    "encoder/": {256: 24},
+    "decoder/decoder_embedding/": {12294: 6 + 12 * 24, 1024: 32},
+    "decoder/temporal_body/": {1024: 32, 4096: 48, 256: 24, 8: 2, 128: 12},
+    "decoder/depth_body/": {1024: 32, 768: 24, 3072: 40, 6: 2, 128: 8, 12294: 6 + 12 * 24},
+}
+
+
+def language_model_table(layers=2):
+    """Names and shapes of the small language model's first layers, narrowed."""
+    table = {}
+    for name, shape in table_of("small").items():
+        layer = name.partition("x_layers_")[2].partition("/")[0]
+        if not layer or int(layer) < layers:
+            inside = name.removeprefix("params/depthformer/")
+            sizes = next(sizes for prefix, sizes in _SIZES.items() if inside.startswith(prefix))
+            table[name] = tuple(sizes.get(size, size) for size in shape)
+    return table
+
+
+def codec_table(part):
+    """Names and shapes of a part of the codec with a sixteenth of the channels."""
+    table = {}
+    for name, shape in table_of(part).items():
+        if name.endswith("quantizer/embedding"):
+            table[name] = (16, 24, 16)
+        else:
+            kernel, channels = shape[:-2], shape[-2:]
+            table[name] = (*kernel, *(size if size == 2 else size // 16 for size in channels))
+    return table
