@@ -17,9 +17,9 @@ namespace brain2music::embedding {
 
 /// How clips are embedded, or tagged.
 struct EmbedOptions {
-  double hop = 1.5;                   ///< seconds from window to window; a scan in the study
-  int64_t batch = 32;                 ///< windows that the network is given at once: bounds memory, changes no result
-  std::optional<double> window = {};  ///< seconds, shorter than the role's own: repeated until they fill it
+  double hop = 1.5;    ///< seconds from window to window; a scan in the study
+  int64_t batch = 32;  ///< windows that the network is given at once: bounds memory, changes no result
+  std::optional<double> window = std::nullopt;  ///< seconds, shorter than the role's own: repeated until they fill it
 };
 
 /// The windows that a role is given.
