@@ -22,13 +22,6 @@ struct EmbedOptions {
   std::optional<double> window = std::nullopt;  ///< seconds, shorter than the role's own: repeated until they fill it
 };
 
-/// The windows that a role is given.
-/// @param role    one that takes music.
-/// @param options hop, and length where it is shorter than the role's own.
-/// @param where   signs the message.
-/// @throws std::invalid_argument where a window is longer than the role's own.
-WindowOptions windows_of(const models::Role& role, const EmbedOptions& options, const char* where);
-
 /// A bundle's role that turns music, or texts, into embeddings.
 class B2M_API Embedder {
  public:

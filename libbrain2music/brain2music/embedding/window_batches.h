@@ -7,7 +7,9 @@
 #include <functional>
 #include <vector>
 
+#include "brain2music/embedding/embedder.h"
 #include "brain2music/embedding/windows.h"
+#include "brain2music/models/bundle.h"
 
 namespace brain2music::embedding {
 
@@ -21,6 +23,13 @@ struct WindowBatches {
 
 /// Runs on windows (B, samples) float32; `clips` (B,) are the indices of the clips that they are cut from.
 using WindowNetwork = std::function<void(const at::Tensor& windows, at::IntArrayRef clips)>;
+
+/// The windows that a role is given.
+/// @param role    one that takes music.
+/// @param options hop, and length where it is shorter than the role's own.
+/// @param where   signs the message.
+/// @throws std::invalid_argument where a window is longer than the role's own.
+WindowOptions windows_of(const models::Role& role, const EmbedOptions& options, const char* where);
 
 /// The number of windows that clip_windows() cuts a clip into; throws what clip_windows() throws.
 int64_t clip_window_count(const Clip& clip, const WindowOptions& options);
