@@ -7,27 +7,28 @@ FOLDER is what ``benchmarks.magenta_rt2.codec_oracle`` wrote. ``--keep`` adds th
 """
 
 import argparse
-import io
 import json
 import sys
 import tempfile
-import warnings
 from pathlib import Path
 
 import torch
 
 from benchmarks import machine
 from benchmarks.kept import keep
+from benchmarks.magenta_rt2.opening import opened
 from brain2music import Bundle, _core
 from brain2music.bundles import write
 from brain2music.exporters.magenta_rt2.checkpoint import read_part, table_of
 from brain2music.exporters.magenta_rt2.codec_weights import codec
 from brain2music.exporters.magenta_rt2.roles import codec_role
-from brain2music.exporters.script import scripted
 from brain2music.generation import Codec
 
 KEPT = Path(__file__).with_name("parity.json")
 TOLERANCE = 1e-4
+
+#: What the library calls.
+METHODS = ["embed", "encode", "decode", "init_stream", "decode_next"]
 
 
 def read_codec(folder, full):
@@ -38,17 +39,6 @@ def read_codec(folder, full):
         made = {name: tuple(tensor.shape) for name, tensor in _core.io.load_safetensors(path)[0].items()}
         parts.append(read_part(path, part, table_of(part) if full else made))
     return codec(*parts)
-
-
-def opened(network):
-    """The codec as a bundle's file holds it, and as the library opens it."""
-    methods = ["embed", "encode", "decode", "init_stream", "decode_next"]
-    file = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="`torch.jit", category=DeprecationWarning)
-        torch.jit.save(scripted(network), file)
-        file.seek(0)
-        return torch.jit.freeze(torch.jit.load(file).eval(), preserved_attrs=methods)
 
 
 def streamed(script, codes, piece):
@@ -105,7 +95,7 @@ def main():
     oracle, said = _core.io.load_safetensors(options.folder / "oracle.safetensors")
     network = read_codec(options.folder, said["size"] == "full")
     with torch.inference_mode():
-        figures = compare(opened(network), oracle)
+        figures = compare(opened(network, METHODS), oracle)
         figures["in a bundle"], figures["other_codes in a bundle"] = in_the_library(network, oracle)
     about = {**machine.describe([]), **{name: said[name] for name in ("magenta-rt", "jax")}}
     about |= {"weights": sum(weight.numel() for weight in network.parameters()), "frames": len(oracle["codes"])}

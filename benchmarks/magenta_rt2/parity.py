@@ -8,35 +8,25 @@ as a bundle runs them: scripted, saved, opened, frozen, one frame a call. ``--ke
 """
 
 import argparse
-import io
 import json
 import sys
-import warnings
 from pathlib import Path
 
 import torch
 
 from benchmarks import machine
 from benchmarks.kept import keep
+from benchmarks.magenta_rt2.opening import opened
 from brain2music import _core
 from brain2music.exporters.magenta_rt2.checkpoint import read_part, table_of
 from brain2music.exporters.magenta_rt2.language_model import language_model
-from brain2music.exporters.script import scripted
 
 KEPT = Path(__file__).with_name("parity.json")
 #: What logits may differ by, and by what the two best must differ for the choice to be the same.
 TOLERANCE, CLEAR = 1e-4, 1e-3
 
-
-def opened(stage):
-    """The stage as a bundle's file holds it, and as the library opens it."""
-    methods = ["init_state", "source", "temporal", "depth_first", "depth_next"]
-    file = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="`torch.jit", category=DeprecationWarning)
-        torch.jit.save(scripted(stage), file)
-        file.seek(0)
-        return torch.jit.freeze(torch.jit.load(file).eval(), preserved_attrs=methods)
+#: What the library calls.
+METHODS = ["init_state", "source", "temporal", "depth_first", "depth_next"]
 
 
 def frame_by_frame(script, codes, given):
@@ -105,7 +95,7 @@ def main():
         figures = {}
         for piece in (len(target), 2 * stage.temporal_network.layers[0].attention.window + 3):
             figures[f"{piece} frames a call"] = compare(in_pieces(stage, given, target, piece), oracle["logits"])
-        script = opened(stage)
+        script = opened(stage, METHODS)
         figures["one frame a call, scripted"] = compare(frame_by_frame(script, given, target), oracle["logits"])
         figures["codes that JAX drew"] = compare(frame_by_frame(script, alone, drawn), oracle["drawn_logits"])
     rivals = {name: said[name] for name in ("magenta-rt", "jax")}

@@ -99,73 +99,90 @@ B2M_HOST_DEVICE int count_bits(Word word) {
 #endif
 }
 
-/// A window of 2 * half + 1 distinct ranks as a bit set, and the rank in its middle. Word i lies at words[i * stride]:
-/// on the GPU the sets of neighbouring lanes interleave, so that no two lanes meet in a bank of shared memory.
+/// Distinct ranks as a bit set. Word i lies at words[i * stride]: on the GPU the sets of neighbouring lanes interleave,
+/// so that no two lanes meet in a bank of shared memory.
 template <class Word>
-class RankWindow {
+class RankSet {
  public:
   static constexpr std::uint32_t word_bits = 8 * sizeof(Word);
 
-  B2M_HOST_DEVICE RankWindow(Word* words, std::uint32_t stride, std::int64_t half)
-      : words_(words), stride_(stride), half_(half) {}
+  B2M_HOST_DEVICE RankSet(Word* words, std::uint32_t stride) : words_(words), stride_(stride) {}
 
   B2M_HOST_DEVICE void insert(std::uint32_t rank) { word_of(rank) |= bit(rank); }
 
-  /// Finds the median once all ranks of the first window are in.
-  B2M_HOST_DEVICE void find_median() {
-    std::int64_t left = half_;
+  B2M_HOST_DEVICE void erase(std::uint32_t rank) { word_of(rank) &= ~bit(rank); }
+
+  /// The rank that has `below` ranks of the set below it; there is one.
+  B2M_HOST_DEVICE std::uint32_t nth(std::int64_t below) const {
     std::uint32_t index = 0;
     Word word = words_[0];
-    for (int count = count_bits(word); count <= left; count = count_bits(word)) {
-      left -= count;
+    for (int count = count_bits(word); count <= below; count = count_bits(word)) {
+      below -= count;
       word = words_[++index * stride_];
     }
-    for (; left > 0; --left) {
+    for (; below > 0; --below) {
       word &= word - 1;
     }
-    median_ = index * word_bits + lowest_bit(word);
+    return index * word_bits + lowest_bit(word);
   }
 
-  /// Moves the window by one scan: one rank leaves, another enters.
-  B2M_HOST_DEVICE void slide(std::uint32_t leaving, std::uint32_t entering) {
-    word_of(leaving) &= ~bit(leaving);
-    word_of(entering) |= bit(entering);
-    const int gained_below = (entering < median_ ? 1 : 0) - (leaving < median_ ? 1 : 0);
-    if (gained_below > 0) {
-      step_down();
-    } else if (gained_below < 0 || leaving == median_) {
-      step_up();
+  /// The next rank of the set above another, or below it; there is one.
+  B2M_HOST_DEVICE std::uint32_t above(std::uint32_t rank) const {
+    std::uint32_t index = rank / word_bits;
+    Word word = words_[index * stride_] & (~Word{1} << (rank % word_bits));
+    while (word == 0) {
+      word = words_[++index * stride_];
     }
+    return index * word_bits + lowest_bit(word);
   }
 
-  B2M_HOST_DEVICE std::uint32_t median() const { return median_; }
+  B2M_HOST_DEVICE std::uint32_t beneath(std::uint32_t rank) const {
+    std::uint32_t index = rank / word_bits;
+    Word word = words_[index * stride_] & (bit(rank) - 1);
+    while (word == 0) {
+      word = words_[--index * stride_];
+    }
+    return index * word_bits + highest_bit(word);
+  }
 
  private:
   B2M_HOST_DEVICE Word& word_of(std::uint32_t rank) { return words_[rank / word_bits * stride_]; }
 
   B2M_HOST_DEVICE static Word bit(std::uint32_t rank) { return Word{1} << (rank % word_bits); }
 
-  // To the next set bit above or below: there is one whenever slide() asks, since half the window lies on either side.
-  B2M_HOST_DEVICE void step_up() {
-    std::uint32_t index = median_ / word_bits;
-    Word word = words_[index * stride_] & (~Word{1} << (median_ % word_bits));
-    while (word == 0) {
-      word = words_[++index * stride_];
-    }
-    median_ = index * word_bits + lowest_bit(word);
-  }
-
-  B2M_HOST_DEVICE void step_down() {
-    std::uint32_t index = median_ / word_bits;
-    Word word = words_[index * stride_] & (bit(median_) - 1);
-    while (word == 0) {
-      word = words_[--index * stride_];
-    }
-    median_ = index * word_bits + highest_bit(word);
-  }
-
   Word* words_;
   std::uint32_t stride_;
+};
+
+/// A window of 2 * half + 1 ranks, and the rank in its middle.
+template <class Word>
+class RankWindow {
+ public:
+  B2M_HOST_DEVICE RankWindow(Word* words, std::uint32_t stride, std::int64_t half)
+      : ranks_(words, stride), half_(half) {}
+
+  B2M_HOST_DEVICE void insert(std::uint32_t rank) { ranks_.insert(rank); }
+
+  /// Finds the median once all ranks of the first window are in.
+  B2M_HOST_DEVICE void find_median() { median_ = ranks_.nth(half_); }
+
+  /// Moves the window by one scan: one rank leaves, another enters.
+  B2M_HOST_DEVICE void slide(std::uint32_t leaving, std::uint32_t entering) {
+    ranks_.erase(leaving);
+    ranks_.insert(entering);
+    const int gained_below = (entering < median_ ? 1 : 0) - (leaving < median_ ? 1 : 0);
+    // There is a next rank whenever it is asked for, since half the window lies on either side.
+    if (gained_below > 0) {
+      median_ = ranks_.beneath(median_);
+    } else if (gained_below < 0 || leaving == median_) {
+      median_ = ranks_.above(median_);
+    }
+  }
+
+  B2M_HOST_DEVICE std::uint32_t median() const { return median_; }
+
+ private:
+  RankSet<Word> ranks_;
   std::int64_t half_;
   std::uint32_t median_ = 0;
 };

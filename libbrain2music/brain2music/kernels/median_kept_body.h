@@ -8,19 +8,14 @@
 /// The median filter where scans are left out, shared by CPU and CUDA: a window then holds any number of ranks.
 namespace brain2music::kernels {
 
-/// Any number of distinct ranks as a bit set, with the rank at (count - 1) / 2 in order. Word i lies at
-/// words[i * stride].
+/// A window of any number of ranks, and the rank at (count - 1) / 2 in order.
 template <class Word>
 class KeptRankWindow {
  public:
-  static constexpr std::uint32_t word_bits = 8 * sizeof(Word);
-
-  B2M_HOST_DEVICE KeptRankWindow(Word* words, std::uint32_t stride) : words_(words), stride_(stride) {}
-
-  B2M_HOST_DEVICE std::int64_t count() const { return count_; }
+  B2M_HOST_DEVICE KeptRankWindow(Word* words, std::uint32_t stride) : ranks_(words, stride) {}
 
   B2M_HOST_DEVICE void insert(std::uint32_t rank) {
-    word_of(rank) |= bit(rank);
+    ranks_.insert(rank);
     if (count_ == 0) {
       middle_ = rank;
     } else if (rank < middle_) {
@@ -30,15 +25,15 @@ class KeptRankWindow {
   }
 
   B2M_HOST_DEVICE void erase(std::uint32_t rank) {
-    word_of(rank) &= ~bit(rank);
+    ranks_.erase(rank);
     --count_;
     if (rank < middle_) {
       --below_;
     } else if (rank == middle_ && count_ > 0) {
       if (below_ < count_) {
-        middle_ = above(middle_);
+        middle_ = ranks_.above(middle_);
       } else {
-        middle_ = beneath(middle_);
+        middle_ = ranks_.beneath(middle_);
         --below_;
       }
     }
@@ -48,50 +43,26 @@ class KeptRankWindow {
   B2M_HOST_DEVICE std::uint32_t lower() {
     const std::int64_t wanted = (count_ - 1) / 2;
     for (; below_ < wanted; ++below_) {
-      middle_ = above(middle_);
+      middle_ = ranks_.above(middle_);
     }
     for (; below_ > wanted; --below_) {
-      middle_ = beneath(middle_);
+      middle_ = ranks_.beneath(middle_);
     }
     return middle_;
   }
 
   /// The middle rank, or the upper one of two, after lower().
-  B2M_HOST_DEVICE std::uint32_t upper() const { return count_ % 2 == 1 ? middle_ : above(middle_); }
+  B2M_HOST_DEVICE std::uint32_t upper() const { return count_ % 2 == 1 ? middle_ : ranks_.above(middle_); }
 
  private:
-  B2M_HOST_DEVICE Word& word_of(std::uint32_t rank) { return words_[rank / word_bits * stride_]; }
-
-  B2M_HOST_DEVICE static Word bit(std::uint32_t rank) { return Word{1} << (rank % word_bits); }
-
-  // The next set bits: whoever asks has counted that there is one.
-  B2M_HOST_DEVICE std::uint32_t above(std::uint32_t rank) const {
-    std::uint32_t index = rank / word_bits;
-    Word word = words_[index * stride_] & (~Word{1} << (rank % word_bits));
-    while (word == 0) {
-      word = words_[++index * stride_];
-    }
-    return index * word_bits + lowest_bit(word);
-  }
-
-  B2M_HOST_DEVICE std::uint32_t beneath(std::uint32_t rank) const {
-    std::uint32_t index = rank / word_bits;
-    Word word = words_[index * stride_] & (bit(rank) - 1);
-    while (word == 0) {
-      word = words_[--index * stride_];
-    }
-    return index * word_bits + highest_bit(word);
-  }
-
-  Word* words_;
-  std::uint32_t stride_;
+  RankSet<Word> ranks_;
   std::uint32_t middle_ = 0;
   std::int64_t count_ = 0;
   std::int64_t below_ = 0;  // ranks of the set under the middle one
 };
 
-/// What slide_medians does, over the scans that `kept` (by number of the scan) names. `emit(scan, lower, upper)` gets
-/// the ranks in the middle, one twice where their number is odd; `skip(scan)` is called for the others.
+/// Slides as slide_medians does, over the scans that `kept` (by number of the scan) names. `emit(scan, lower, upper)`
+/// gets the ranks in the middle, one twice where their number is odd; `skip(scan)` is called for the others.
 template <class Word, class RankAt, class Emit, class Skip>
 B2M_HOST_DEVICE void slide_kept_medians(Word* words, std::uint32_t stride, ReflectedRun run, const bool* kept,
                                         std::int64_t first, std::int64_t last, const RankAt& rank_at, const Emit& emit,
@@ -125,7 +96,7 @@ B2M_HOST_DEVICE Real between(Real lower, Real upper) {
   return (lower + upper) / 2;
 }
 
-/// What a scan that is left out gives.
+/// A scan that is left out gives this.
 template <class Real>
 constexpr Real left_out = std::numeric_limits<Real>::quiet_NaN();
 

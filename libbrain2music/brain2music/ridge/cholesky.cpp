@@ -51,7 +51,7 @@ class CholeskyProblem final : public GramProblem {
   }
 
  private:
-  /// Whether float32 does for the folds with a gap, too: few rows may have far smaller eigenvalues than all rows.
+  /// Says whether float32 does for the folds with a gap, too: few rows may have far smaller eigenvalues than all.
   bool single_suffices_in_gaps() const {
     for (int64_t fold = 0; fold < design().fold_count(); ++fold) {
       if (design().folds.has_gap(fold) && has_values(design().offset) &&

@@ -59,7 +59,7 @@ struct Design {
   double held_weight(int64_t fold) const { return weights[static_cast<std::size_t>(fold)]; }
   double all_weight() const { return weights[folds.held_out.size()]; }
 
-  /// Of the rows that `slot` trains on.
+  /// Adds up the weights of the rows that `slot` trains on.
   double train_weight(int64_t slot) const;
 
   /// Whether products with held-out rows cost less than with their Gram matrix, or with half of it.

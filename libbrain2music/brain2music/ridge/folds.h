@@ -17,7 +17,7 @@ struct Folds {
   int64_t rows = 0;                  ///< rows of X and Y
   std::vector<at::Tensor> held_out;  ///< of each fold: int64 indices on the CPU, increasing
 
-  /// Of each fold: int64 indices on the CPU, increasing, or an undefined tensor for all rows that are not held out.
+  /// Each fold has int64 indices on the CPU, increasing, or an undefined tensor: all rows that are not held out.
   /// Empty: no fold has a gap.
   // NOLINTNEXTLINE(readability-redundant-member-init): without it, compilers warn of Folds{rows, held_out}
   std::vector<at::Tensor> trained_on = {};

@@ -25,7 +25,7 @@ class FoldGrams {
   at::Tensor held_out(int64_t fold) const;  // (p, p)
   at::Tensor held_sum(int64_t fold) const;  // (p,): sum of centred held-out rows
 
-  /// Of all rows alone, without folds.
+  /// Takes all rows alone, without folds.
   FoldGrams of_all_rows() const;
 
  private:

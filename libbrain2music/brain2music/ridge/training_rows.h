@@ -6,7 +6,7 @@
 
 #include "brain2music/ridge/folds.h"
 
-/// What a fold trains on: its rows, and sums over them.
+/// This file knows the rows that a fold trains on, and where sums over them are.
 ///
 /// Sums are kept in slots: one of the rows that each fold holds out, then one of all rows, then one of the rows that
 /// each fold with a gap trains on. Without a gap, sums over the training rows are those of all rows less those of the

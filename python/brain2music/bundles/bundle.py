@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from numbers import Real
 from pathlib import Path
@@ -15,7 +15,7 @@ import torch
 from brain2music import _core
 from brain2music.bundles.by_name import DEFAULT, shipped_folder
 from brain2music.bundles.embeddings import Embeddings
-from brain2music.bundles.sources import Music, music
+from brain2music.bundles.sources import Music, music, texts
 from brain2music.bundles.tags import Tags
 from brain2music.bundles.tokens import tokenizer
 
@@ -211,7 +211,7 @@ class Bundle:
             Seconds of a window, for clips that are shorter than the role's own: it is repeated until it fills the
             role's, as CLAP is given short sounds. For texts the seconds of a clip, which one embedding stands for.
         equal : bool, default True
-            Whether every clip must give as many windows. If not, the windows that a shorter clip lacks are NaN.
+            Every clip must give as many windows. If False, the windows that a shorter clip lacks are NaN.
         batch : int, default 32
             Windows that the network is given at once: bounds memory, changes no result beyond rounding.
         progress : bool, default False
@@ -244,8 +244,8 @@ class Bundle:
         if role == "text_embedder":
             if seconds is not None:
                 raise ValueError(f"[{_WHERE}] seconds are of music; got {seconds} for texts")
-            names, texts = _texts(what, ids)
-            values = self._embed_texts(embedder, texts, int(batch), progress)[:, None]
+            names, text = texts(what, ids, _WHERE)
+            values = self._embed_texts(embedder, text, int(batch), progress)[:, None]
             length = float(entry["window"] if window is None else window)
         else:
             clips = music(what, ids, seconds, _WHERE)
@@ -385,24 +385,6 @@ def _check_seconds(hop: Any, window: Any, where: str) -> None:
         number = isinstance(seconds, Real) and not isinstance(seconds, bool) and 1e-3 <= float(seconds) < float("inf")
         if not number and not (name == "window" and seconds is None):
             raise ValueError(f"[{where}] {name} must be a number of seconds, 0.001 or more; got {seconds!r}")
-
-
-def _texts(what: Any, ids: Sequence[str] | None) -> tuple[tuple[str, ...], list[str]]:
-    if isinstance(what, Mapping):
-        if ids is not None:
-            raise ValueError(f"[{_WHERE}] ids must be left out where the texts bring their own; got {len(ids)}")
-        names, texts = list(what), list(what.values())
-    elif isinstance(what, str) or not isinstance(what, Iterable):
-        raise TypeError(f"[{_WHERE}] texts must be a sequence, or a mapping from clip id; got {type(what).__name__}")
-    else:
-        texts = list(what)
-        names = [str(i) for i in range(len(texts))] if ids is None else [str(name) for name in ids]
-    odd = next((text for text in texts if not isinstance(text, str) or not text.strip()), None)
-    if odd is not None:
-        raise ValueError(f"[{_WHERE}] a text must be a string that is not blank; got {odd!r}")
-    if not texts or len(names) != len(texts):
-        raise ValueError(f"[{_WHERE}] there must be a text or more, and an id for each; got {len(texts)}, {len(names)}")
-    return tuple(names), texts
 
 
 def core_object(

@@ -1,6 +1,6 @@
-"""What can be embedded or tagged: a study's stimuli, audio files, waveforms."""
+"""What can be embedded or tagged: a study's stimuli, audio files, waveforms; and texts."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from os import PathLike
@@ -10,7 +10,7 @@ import numpy as np
 
 from brain2music import _core
 
-__all__ = ["Music", "music"]
+__all__ = ["Music", "music", "texts"]
 
 #: A waveform of shape (samples,) or (channels, samples), and its rate in Hz.
 Sound = tuple[Any, int]
@@ -72,6 +72,25 @@ def music(what: Any, ids: Sequence[str] | None, seconds: float | None, where: st
     return _named(
         where, [str(path) for path in what], ids, lambda: (_core.io.load_audio(path, 0.0, seconds) for path in what)
     )
+
+
+def texts(what: Any, ids: Sequence[str] | None, where: str) -> tuple[tuple[str, ...], list[str]]:
+    """See what texts there are: their ids, and they themselves; ``where`` signs messages."""
+    if isinstance(what, Mapping):
+        if ids is not None:
+            raise ValueError(f"[{where}] ids must be left out where the texts bring their own; got {len(ids)}")
+        names, given = list(what), list(what.values())
+    elif isinstance(what, str) or not isinstance(what, Iterable):
+        raise TypeError(f"[{where}] texts must be a sequence, or a mapping from clip id; got {type(what).__name__}")
+    else:
+        given = list(what)
+        names = [str(i) for i in range(len(given))] if ids is None else [str(name) for name in ids]
+    odd = next((text for text in given if not isinstance(text, str) or not text.strip()), None)
+    if odd is not None:
+        raise ValueError(f"[{where}] a text must be a string that is not blank; got {odd!r}")
+    if not given or len(names) != len(given):
+        raise ValueError(f"[{where}] there must be a text or more, and an id for each; got {len(given)}, {len(names)}")
+    return tuple(names), given
 
 
 def _named(where: str, own: list[str], given: Sequence[str] | None, sounds: Callable[[], Iterator[Sound]]) -> Music:

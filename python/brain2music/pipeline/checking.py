@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from brain2music.decoding import BrainDecoder
 from brain2music.pipeline.context import OWN, Context
 from brain2music.pipeline.retrieval import library, unused_told
 from brain2music.retrieval import Corpus
@@ -102,10 +103,11 @@ def _decoding(context: Context, data: SubjectData) -> Iterator[str]:
         yield "[pipeline.decode] rois must be given; got None"
     else:
         _, counts = np.unique(data.rois.labels[data.rois.labels > 0], return_counts=True)
-        large = int((counts >= 10).sum())
+        least = BrainDecoder().min_voxels
+        large = int((counts >= least).sum())
         if large < chosen.n_rois:
             yield (
-                f"[pipeline.decode] n_rois must be at most the regions of 10 voxels or more, {large}; got "
+                f"[pipeline.decode] n_rois must be at most the regions of {least} voxels or more, {large}; got "
                 f"{chosen.n_rois}"
             )
     if any(event.genre == "all" for item in (*data.train, *data.test) for event in item.events.kept):

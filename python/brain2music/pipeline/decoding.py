@@ -71,6 +71,11 @@ class Decoded:
         """Whether there were no test runs: ``test`` is then ``cross_validated``, over all clips."""
         return np.array_equal(self.test_clips.ids, self.train_clips.ids)
 
+    @property
+    def by_clip(self) -> tuple[_Floats, _Floats]:
+        """Predictions and truth of the test clips, (n, d) each: means over the windows that all of them have."""
+        return average(*compared(self.test, self.test_target))
+
 
 def decode(context: Context, subject: str, role: str) -> Decoded:
     """Fit the decoder to the training clips and apply it to the test clips, once."""

@@ -14,7 +14,7 @@ from PIL import Image
 from brain2music import _core, plotting
 from brain2music import report as pages
 from brain2music.evaluation import Row
-from brain2music.pipeline.decoding import ClipTable, Decoded, average, compared
+from brain2music.pipeline.decoding import ClipTable, Decoded
 from brain2music.pipeline.maps import labels_in
 from brain2music.report.parts import Role
 
@@ -77,7 +77,7 @@ class Writer:
         """Draw one subject's embeddings by genre."""
         return self._figure(
             "embedding",
-            plotting.plot_embedding(*average(*compared(one.test, one.test_target)), one.test_clips.genre),
+            plotting.plot_embedding(*one.by_clip, one.test_clips.genre),
             f"Embeddings of sub-{one.subject} by genre",
             "Test clips in the plane in which their true embeddings vary most. Predictions are shrunk towards the "
             "mean, as a ridge regression's are, and have a scale of their own.",

@@ -108,11 +108,9 @@ def heard_tags(context: Context) -> Heard | None:
 
     def write(path: Path) -> None:
         # Clips may differ in their rates, and a tagger is given one rate at a time.
-        window = context.window(float(tagger.roles["tagger"]["window"]))
-        tags = [
-            tagger.tag((waveform[None], rate), window=window).values
-            for waveform, rate in map(stimuli.__getitem__, clips)
-        ]
+        window = context.window(tagger.roles["tagger"]["window"])
+        sounds = map(stimuli.__getitem__, clips)
+        tags = [tagger.tag((waveform[None], rate), window=window).values for waveform, rate in sounds]
         _core.io.save_safetensors(path, {"tags": np.concatenate(tags)}, {})
 
     path = context.store.once("generate", "heard", inputs, ".safetensors", write)
@@ -186,16 +184,14 @@ def _generate(
         pieces, gains = zip(*map(within_full_scale, loud), strict=True)  # as in their files
         names = _names(audio)
         shape = (len(ids), chosen.samples, -1)
-        window = context.window(float(bundle.roles[role]["window"]))
+        window = context.window(bundle.roles[role]["window"])
         embedded = bundle.embed(
             role, (pieces, audio.rate), ids=names, window=window, hop=context.hop, progress=context.progress
         ).values
         tensors = {"embedded": np.ascontiguousarray(embedded.mean(axis=1).reshape(shape))}
         if tagger is not None:
-            heard = tagger.tag(
-                (pieces, audio.rate), ids=names, window=context.window(float(tagger.roles["tagger"]["window"]))
-            )
-            tensors["tags"] = heard.values.reshape(shape)
+            window = context.window(tagger.roles["tagger"]["window"])
+            tensors["tags"] = tagger.tag((pieces, audio.rate), ids=names, window=window).values.reshape(shape)
         _core.io.save_safetensors(folder / "heard.safetensors", tensors, {})
         write_json(folder / "about.json", {"clips": ids, "quieter": sum(gain < 1 for gain in gains), **key})
 

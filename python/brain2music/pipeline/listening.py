@@ -10,7 +10,7 @@ from brain2music import report as pages
 from brain2music.evaluation import Row, Summary
 from brain2music.pipeline import figures
 from brain2music.pipeline.context import OWN, Context
-from brain2music.pipeline.decoding import Decoded, average, compared
+from brain2music.pipeline.decoding import Decoded
 from brain2music.pipeline.generation import generate, generate_oracle
 from brain2music.pipeline.retrieval import Library, library, retrieve
 from brain2music.pipeline.tables import mean_cells, number, subject_table, three
@@ -50,7 +50,7 @@ def _examples(context: Context, decoded: Decoded, found: Library | None) -> Iter
     retrieved = None if found is None else retrieve(context, decoded.subject)[0]
     way = context.settings.conditioning[0]
     generated = (generate(context, decoded.subject, way)[0], generate_oracle(context)) if context.generates else None
-    per_clip = metrics.identification_accuracy(*average(*compared(decoded.test, decoded.test_target))).per_item
+    per_clip = metrics.identification_accuracy(*decoded.by_clip).per_item
     order = np.argsort(-per_clip, kind="stable")
     count = min(context.settings.examples, len(order))
     chosen = order[np.linspace(0, len(order) - 1, count).round().astype(int)]

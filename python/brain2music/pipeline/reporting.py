@@ -9,7 +9,7 @@ from brain2music import report as pages
 from brain2music.evaluation import PUBLISHED, Row, Summary, summarise
 from brain2music.pipeline import figures
 from brain2music.pipeline.context import TABLE_1, Context
-from brain2music.pipeline.decoding import Decoded, average, compared, decode
+from brain2music.pipeline.decoding import Decoded, decode
 from brain2music.pipeline.encoding import Encoded, encode_all
 from brain2music.pipeline.encoding_report import encoding_section
 from brain2music.pipeline.evaluating import evaluate
@@ -280,9 +280,7 @@ def _held_out(decoded: Sequence[Decoded], rows: Sequence[Row]) -> pages.Section:
 
 
 def _matrix(one: Decoded) -> Any:
-    return metrics.identification_accuracy(
-        *average(*compared(one.test, one.test_target)), correlations=True
-    ).correlations
+    return metrics.identification_accuracy(*one.by_clip, correlations=True).correlations
 
 
 def _counted(count: int, noun: str) -> str:

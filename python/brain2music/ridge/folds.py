@@ -70,16 +70,8 @@ def held_out_rows(
 
     Parameters
     ----------
-    cv : int, scikit-learn splitter, or iterable of (train, test)
-        An integer k is ``KFold(k)``, with groups ``GroupKFold(k)``.
-    rows : int
-        Rows of X.
-    groups : array-like of shape (rows,), optional
-        Rows of a group (a run, a clip) are held out together.
-    y : array, optional
-        For splitters that look at targets.
-    where : str
-        Who asks; signs errors.
+    cv, rows, groups, y, where
+        As for :func:`train_test_rows`.
 
     Returns
     -------

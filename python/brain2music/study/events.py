@@ -16,7 +16,7 @@ from typing import Any
 
 from brain2music.study.tables import read_table
 
-__all__ = ["Event", "EventRules", "RunEvents", "check_split", "read_events"]
+__all__ = ["Event", "EventRules", "RunEvents", "check_split", "presentations", "read_events"]
 
 GTZAN_GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
 
@@ -244,7 +244,7 @@ def check_split(train: Sequence[RunEvents], test: Sequence[RunEvents], rules: Ev
     list of str
         What the user should know about it, one sentence each.
     """
-    heard = [_presentations(runs) for runs in (train, test)]
+    heard = [presentations(runs) for runs in (train, test)]
     for clip, events in heard[0].items():
         if len(events) > 1 and not rules.train_repeats:
             first, second = events[0].where, events[1].where
@@ -327,7 +327,7 @@ def _number(row: dict[str, str], column: str, where: str) -> float:
     raise ValueError(f"[study.events] {column} must be a number; got {text!r} in {where}{hint}")
 
 
-def _presentations(runs: Sequence[RunEvents]) -> dict[str, list[Event]]:
+def presentations(runs: Sequence[RunEvents]) -> dict[str, list[Event]]:
     """Presentations of each clip, in order of first hearing; one id must mean one piece of music."""
     heard: dict[str, list[Event]] = {}
     for event in (event for run in runs for event in run.kept):

@@ -11,7 +11,7 @@ import numpy as np
 from brain2music.study import cache as caching
 from brain2music.study.censoring import Censor, check_censor
 from brain2music.study.continuous import Continuous, continuous_responses
-from brain2music.study.events import TOLERANCE, Event, EventRules
+from brain2music.study.events import Event, EventRules, presentations
 from brain2music.study.gathering import Gatherer
 from brain2music.study.layout import Layout
 from brain2music.study.responses import Responses, confound_problems, subject_responses
@@ -308,18 +308,14 @@ class Study:
     @cached_property
     def clips(self) -> list[Event]:
         """All clips of the study, each once, those to train on before those to test on."""
-        clips: dict[str, Event] = {}
-        for subject in self.subjects:
-            tasks = [task for task in self._gatherer.tasks if self._has(subject, task)]
-            runs = [self._gatherer.events(subject, task) for task in tasks]
-            for event in (event for task in runs for events in task for event in events.kept):
-                first = clips.setdefault(event.clip, event)
-                if first.start != event.start or abs(first.end - event.end) > TOLERANCE:
-                    raise ValueError(
-                        f"[study.events] clips of one id must have one start and end; got {event.clip} in "
-                        f"{first.where} and {event.where}"
-                    )
-        return list(clips.values())
+        runs = [
+            run
+            for subject in self.subjects
+            for task in self._gatherer.tasks
+            if self._has(subject, task)
+            for run in self._gatherer.events(subject, task)
+        ]
+        return [hearings[0] for hearings in presentations(runs).values()]
 
     @cached_property
     def stimuli(self) -> Stimuli:

@@ -7,7 +7,8 @@ import torch
 from made_magenta import language_model_table
 from safetensors.torch import save_file
 
-from benchmarks.magenta_rt2.parity import frame_by_frame, in_pieces, opened
+from benchmarks.magenta_rt2.opening import opened
+from benchmarks.magenta_rt2.parity import METHODS, frame_by_frame, in_pieces
 from benchmarks.magenta_rt2.weights import random_tensors
 from brain2music import _core
 from brain2music.exporters import value_reads
@@ -143,7 +144,7 @@ def test_logits_are_those_of_jax(stage, oracle, codes):
     expected = oracle["logits" if codes == "target" else "drawn_logits"]
     given = oracle[codes].long()
     with torch.inference_mode():
-        logits = frame_by_frame(opened(stage), oracle["codes"].long()[: len(given)], given)
+        logits = frame_by_frame(opened(stage, METHODS), oracle["codes"].long()[: len(given)], given)
     assert expected.abs().max() > 15
     torch.testing.assert_close(logits, expected, rtol=0, atol=1e-4)
 
@@ -188,7 +189,7 @@ def test_memory_does_not_grow_with_the_length(stage):
 
 
 def test_a_second_piece_equals_the_first_and_shares_nothing(stage, oracle):
-    script = opened(stage)
+    script = opened(stage, METHODS)
     codes, target = oracle["codes"].long()[:12], oracle["target"].long()[:12]
     with torch.inference_mode():
         states = script.init_state(1, 9, None), script.init_state(1, 9, None)

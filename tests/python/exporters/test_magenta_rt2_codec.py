@@ -7,7 +7,8 @@ import torch
 from made_magenta import codec_table, language_model_table
 from safetensors.torch import save_file
 
-from benchmarks.magenta_rt2.codec_parity import compare, opened, streamed
+from benchmarks.magenta_rt2.codec_parity import METHODS, compare, streamed
+from benchmarks.magenta_rt2.opening import opened
 from benchmarks.magenta_rt2.weights import random_tensors
 from brain2music import Bundle, _core
 from brain2music.bundles import write
@@ -62,7 +63,7 @@ def test_the_network_has_the_checkpoints_weights():
 
 def test_sound_embeddings_and_codes_are_those_of_jax(network, oracle):
     with torch.inference_mode():
-        figures = compare(opened(network), oracle)
+        figures = compare(opened(network, METHODS), oracle)
     assert figures["largest_sample"] > 0.1
     assert figures["codes"] == 48
     assert figures["other_codes"] == 0
@@ -110,7 +111,7 @@ def test_silence_fills_the_last_frame(network):
 
 
 def test_two_streams_share_nothing(network):
-    script = opened(network)
+    script = opened(network, METHODS)
     states = script.init_stream(1), script.init_stream(1)
     places = [tensor.data_ptr() for state in states for tensor in state]
     assert len(set(places)) == len(places)

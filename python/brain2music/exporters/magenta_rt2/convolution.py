@@ -1,6 +1,6 @@
 """Convolutions over time and frequency that remember: causal in time, so that sound can be made piece by piece.
 
-What goes in and out is (B, channels, frames, bins). The state of a convolution is written in place; zeros are the
+Input and output are (B, channels, frames, bins). The state of a convolution is written in place; zeros are the
 silence before the sound.
 """
 
