@@ -20,7 +20,6 @@
 #include <vector>
 
 #include "brain2music/generation/step_graph.h"
-#include "brain2music/linalg/row_linear.h"
 #include "brain2music/models/script.h"
 #include "brain2music/models/stage_check.h"
 #include "catch.h"
@@ -28,16 +27,15 @@
 
 using namespace brain2music::models;  // NOLINT(google-build-using-namespace)
 using brain2music::generation::StepGraph;
-using brain2music::linalg::row_linear;
 
 namespace {
 
 std::unique_ptr<Script> network(const std::string& name, at::ScalarType dtype = at::kFloat,
-                                Products products = Products::by_row) {
+                                Operations operations = Operations::own) {
   std::ifstream file(oracle_path("stages/" + name + ".pt"), std::ios::binary);
   const std::string bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   const std::vector<std::string> methods{"init_state", "extend"};
-  return std::make_unique<Script>(bytes, methods, at::kCPU, dtype, "stage 'tiny' (tiny.pt)", products);
+  return std::make_unique<Script>(bytes, methods, at::kCPU, dtype, "stage 'tiny' (tiny.pt)", operations);
 }
 
 Stage tiny(Family family = Family::tokens) {
@@ -78,58 +76,12 @@ at::Tensor at_position(int64_t position) { return at::full({}, position, at::Ten
 
 }  // namespace
 
-TEST_CASE("a row's product does not depend on the rows beside it", "[linalg]") {
-  struct Shape {
-    int64_t rows, outputs, features;
-  };
-  // Whole tiles and rests of every kind: 2 rows, 3 or 4 outputs, 16 features; then more than one thread's share.
-  const auto shapes = std::vector<Shape>{{1, 1, 1},  {1, 4, 16},  {2, 3, 16},  {3, 4, 17},    {5, 7, 15},
-                                         {8, 5, 31}, {33, 8, 40}, {4, 6, 300}, {7, 700, 257}, {9, 2, 70000}};
-  for (const auto& [rows, outputs, features] : shapes) {
-    INFO(rows << " rows, " << outputs << " outputs, " << features << " features");
-    const at::Tensor x = at::randn({rows, features});
-    const at::Tensor weight = at::randn({outputs, features});
-    const at::Tensor bias = at::randn({outputs});
-    const at::Tensor y = row_linear(x, weight, bias);
-    const at::Tensor exact = at::linear(x.to(at::kDouble), weight.to(at::kDouble), bias.to(at::kDouble));
-    CHECK(at::allclose(y.to(at::kDouble), exact, 1e-5, 1e-5 * std::sqrt(static_cast<double>(features))));
-    for (int64_t row = 0; row < rows; ++row) {
-      CHECK(identical(row_linear(x.narrow(0, row, 1), weight, bias), y.narrow(0, row, 1)));
-    }
-    CHECK(identical(row_linear(x, weight.narrow(0, outputs - 1, 1), bias.narrow(0, outputs - 1, 1)),
-                    y.narrow(1, outputs - 1, 1)));
-    const int threads = at::get_num_threads();
-    at::set_num_threads(1);
-    CHECK(identical(row_linear(x, weight, bias), y));
-    at::set_num_threads(threads);
-  }
-}
-
-TEST_CASE("row_linear takes what at::linear takes", "[linalg]") {
-  const at::Tensor x = at::randn({2, 3, 20});
-  const at::Tensor weight = at::randn({4, 20});
-  CHECK(at::allclose(row_linear(x, weight), at::linear(x, weight), 1e-5, 1e-5));
-  CHECK(row_linear(x[0][0], weight).sizes() == at::IntArrayRef({4}));
-  CHECK(identical(row_linear(x.transpose(0, 1), weight), row_linear(x, weight).transpose(0, 1)));
-  const at::Tensor turned = at::randn({20, 4});
-  CHECK(identical(row_linear(x, turned.t()), row_linear(x, turned.t().contiguous())));
-  CHECK(row_linear(x.narrow(0, 0, 0), weight).sizes() == at::IntArrayRef({0, 3, 4}));
-  CHECK(identical(row_linear(at::zeros({2, 0}), at::zeros({4, 0}), at::full({4}, 2.0)), at::full({2, 4}, 2.0)));
-  CHECK(identical(row_linear(x.to(at::kDouble), weight.to(at::kDouble)),
-                  at::linear(x.to(at::kDouble), weight.to(at::kDouble))));
-  CHECK(row_linear(x.to(at::kBFloat16), weight.to(at::kBFloat16)).scalar_type() == at::kBFloat16);
-  CHECK(row_linear(x.to(at::kMeta), weight.to(at::kMeta)).sizes() == at::IntArrayRef({2, 3, 4}));
-  CHECK_THROWS(row_linear(x, at::randn({4, 21})));
-  CHECK_THROWS(row_linear(x, weight, at::randn({3})));
-  CHECK_THROWS(row_linear(x, weight.to(at::kDouble)));
-}
-
 TEST_CASE("a stage says what torch says, at once and token by token", "[models]") {
   const at::Tensor tokens = oracle("stages/tokens");
   const at::Tensor condition = oracle("stages/condition");
   const at::Tensor logits = oracle("stages/logits");
-  for (const Products products : {Products::by_row, Products::fastest}) {
-    const auto script = network("attention", at::kFloat, products);
+  for (const Operations operations : {Operations::own, Operations::libtorch}) {
+    const auto script = network("attention", at::kFloat, operations);
     CHECK(
         at::allclose(script->extend(tokens, at_position(0), script->init_state(2, 5, condition)), logits, 1e-5, 1e-4));
     const StageState state = script->init_state(2, 5, condition);
@@ -148,14 +100,14 @@ TEST_CASE("products with weights are summed row by row where that is asked for, 
   const at::Tensor tokens = oracle("stages/tokens");
   for (const std::string name : {"attention", "branches"}) {
     INFO(name);
-    for (const Products products : {Products::by_row, Products::fastest}) {
-      const auto script = network(name, at::kFloat, products);
+    for (const Operations operations : {Operations::own, Operations::libtorch}) {
+      const auto script = network(name, at::kFloat, operations);
       const StageState state = script->init_state(2, 5, std::nullopt);
       const Calls calls;
       (void)script->extend(tokens, at_position(0), state);
-      const bool by_row = products == Products::by_row;
-      CHECK(Calls::of("brain2music::row_linear") == (by_row ? 5 : 0));
-      CHECK(Calls::of("aten::linear") == (by_row ? 0 : 3));
+      const bool own = operations == Operations::own;
+      CHECK(Calls::of("brain2music::packed_linear") == (own ? 5 : 0));
+      CHECK(Calls::of("aten::linear") == (own ? 0 : 3));
     }
   }
   const auto narrow = network("attention", at::kBFloat16);

@@ -12,7 +12,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from benchmarks import __main__ as command
-from benchmarks import encoding, generation, retrieval, ridge, signal, study
+from benchmarks import encoding, generation, retrieval, ridge, signal, steps, study
 from benchmarks.case import Case, Contender, measure
 from benchmarks.fresh import Cost, cost
 from benchmarks.kept import RESULTS
@@ -38,7 +38,7 @@ def small_cases():
     made["banded"] = lambda: ridge.banded(SMALL, CPU, draws=3)
     made["draws"] = lambda: ridge.by_draws(SMALL, CPU, (2, 4))
     made |= encoding.cases(CPU, SMALL, permutations=50)
-    return {**made, **generation.cases(CPU, layers=2, dimension=64, steps=6, clips=3)}
+    return {**made, **generation.cases(CPU, steps.Sizes(2, 64, 4, 176, 6), clips=3)}
 
 
 @pytest.mark.parametrize("name", small_cases())

@@ -178,7 +178,7 @@ const std::vector<Field>& file_fields() {
 }
 
 std::vector<Field> network_fields(const std::vector<std::string>& method_names, std::initializer_list<Field> own,
-                                  bool all_methods) {
+                                  bool of_stage) {
   const Rule card = object({{"name", text},
                             {"source", text},
                             {"licence", text},
@@ -186,8 +186,10 @@ std::vector<Field> network_fields(const std::vector<std::string>& method_names, 
                             {"notes", text, Field::optional},
                             {"figures", list_of(figure), Field::optional}});
   std::vector<Field> fields = file_fields();
-  fields.emplace_back("methods", methods(method_names, all_methods));
-  fields.emplace_back("dtypes", list_of(one_of({"float32", "bfloat16", "float16"}), 1, true));
+  fields.emplace_back("methods", methods(method_names, of_stage));
+  const Rule dtype = of_stage ? one_of({"float32", "bfloat16", "float16", "int8"})
+                              : one_of({"float32", "bfloat16", "float16"});
+  fields.emplace_back("dtypes", list_of(dtype, 1, true));
   fields.emplace_back("card", card);
   fields.insert(fields.end(), own);
   return fields;

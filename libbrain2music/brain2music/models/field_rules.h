@@ -73,8 +73,8 @@ void hash(const nlohmann::json& value, const Place& place);
 /// The fields of a network: those that all have, then its own.
 /// @param method_names the methods that it may have
 /// @param own          its own fields
-/// @param all_methods  it must have all of them
+/// @param of_stage     it must have all of them, and its weights may be int8
 std::vector<Field> network_fields(const std::vector<std::string>& method_names, std::initializer_list<Field> own,
-                                  bool all_methods = false);
+                                  bool of_stage = false);
 
 }  // namespace brain2music::models

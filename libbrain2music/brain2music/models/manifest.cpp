@@ -24,8 +24,8 @@ std::optional<T> optional_value(const Json& object, const char* key) {
   return found == object.end() ? std::nullopt : std::optional(found->get<T>());
 }
 
-constexpr std::array<std::pair<std::string_view, at::ScalarType>, 3> dtypes{
-    {{"float32", at::kFloat}, {"bfloat16", at::kBFloat16}, {"float16", at::kHalf}}};
+constexpr std::array<std::pair<std::string_view, at::ScalarType>, 4> dtypes{
+    {{"float32", at::kFloat}, {"bfloat16", at::kBFloat16}, {"float16", at::kHalf}, {"int8", at::kChar}}};
 
 at::ScalarType dtype_of(const std::string& name) {
   return std::ranges::find(dtypes, name, [](const auto& each) { return each.first; })->second;

@@ -119,7 +119,7 @@ struct SamplingDefaults {
 struct Stage {
   std::string name;  ///< e.g. "semantic"
   BundleFile file;
-  std::vector<at::ScalarType> dtypes;
+  std::vector<at::ScalarType> dtypes;  ///< of the weights of its products, the default first; int8 on a CPU alone
   ModelCard card;
   Family family = Family::tokens;
   double frame_rate = 0;         ///< frames a second
@@ -163,7 +163,7 @@ struct Manifest {
 
 /// The name of a type in the manifest.
 /// @param dtype of a network's weights.
-/// @return "float32", "bfloat16" or "float16"; c10::toString(dtype) for a type that no manifest names.
+/// @return "float32", "bfloat16", "float16" or "int8"; c10::toString(dtype) for a type that no manifest names.
 B2M_API std::string dtype_name(at::ScalarType dtype);
 
 /// Reads `bundle.json`.

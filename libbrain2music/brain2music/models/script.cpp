@@ -74,8 +74,8 @@ double allowed(const at::Tensor& answer) {
 }  // namespace
 
 Script::Script(std::string_view bytes, const std::vector<std::string>& methods, at::Device device, at::ScalarType dtype,
-               std::string named, Products products)
-    : device_(device), dtype_(dtype), named_(std::move(named)) {
+               std::string named, Operations operations)
+    : device_(device), dtype_(dtype), working_dtype_(dtype), named_(std::move(named)) {
   const c10::InferenceMode inference;
   torch::jit::Module module = [&] {
     try {
@@ -94,9 +94,15 @@ Script::Script(std::string_view bytes, const std::vector<std::string>& methods, 
            found.empty() ? "no methods" : found);
     }
   }
+  const bool own = operations == Operations::own && device.is_cpu();
+  if (own) {
+    working_dtype_ = at::kFloat;
+  } else if (!at::isFloatingType(dtype)) {
+    fail(where, named_, " runs in ", dtype_name(dtype), " on a CPU alone; got ", device.str());
+  }
   try {
     module.eval();
-    module.to(device, dtype);
+    module.to(device, working_dtype_);
     module_ = std::make_unique<torch::jit::Module>(torch::jit::freeze_module(module, methods));
   } catch (const std::exception& error) {
     fail(where, named_, " must go to ", device.str(), " in ", dtype_name(dtype), "; got '", words_of(error), "'");
@@ -107,8 +113,8 @@ Script::Script(std::string_view bytes, const std::vector<std::string>& methods, 
       auto graph = module_->get_method(method).graph();
       torch::jit::OptimizeFrozenGraph(graph);
     }
-    if (products == Products::by_row && device.is_cpu() && dtype == at::kFloat) {
-      use_row_linear(*module_, methods);
+    if (own) {
+      unpacked_ = use_own_operations(*module_, methods, dtype);
     }
   } catch (const std::exception& error) {
     fail(where, named_, " must go to ", device.str(), " in ", dtype_name(dtype), "; got '", words_of(error), "'");

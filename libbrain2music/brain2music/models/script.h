@@ -29,10 +29,11 @@ class ScriptError : public std::runtime_error {
 /// What a stage remembers of a sequence: tensors that `extend` writes into. Copies of the list are the same list.
 using StageState = c10::List<at::Tensor>;
 
-/// How the products of a network with its weights are summed.
-enum class Products : std::uint8_t {
-  fastest,  ///< as LibTorch sums them: a row's rounding may depend on the number of rows
-  by_row,   ///< on a CPU in float32 in one order for any number of rows (linalg/row_linear.h)
+/// Whose operations a network calls.
+enum class Operations : std::uint8_t {
+  libtorch,  ///< LibTorch's, in one type: a row's rounding may depend on the number of rows
+  own,       ///< on a CPU the library's (models/stage_graphs.h): `dtype` is that of the weights of products, in packed
+             ///< form, and all else is float32; products sum in one order for any number of rows
 };
 
 /// A TorchScript module, frozen, on one device and in one type.
@@ -41,12 +42,12 @@ class B2M_API Script {
   /// @param bytes   the file, whose hash has been checked.
   /// @param methods those that must be there; nothing else of the module is kept.
   /// @param device  where to.
-  /// @param dtype   of its weights.
+  /// @param dtype   of its weights; int8 only for own operations on a CPU.
   /// @param named   how messages call it, e.g. "role 'codec' (codec.pt)".
-  /// @param products how its products are summed.
+  /// @param operations whose it calls.
   /// @throws std::runtime_error when the bytes are no module or lack a method, or a graph breaks check_graphs().
   Script(std::string_view bytes, const std::vector<std::string>& methods, at::Device device, at::ScalarType dtype,
-         std::string named, Products products = Products::fastest);
+         std::string named, Operations operations = Operations::libtorch);
   ~Script();
   Script(const Script&) = delete;
   Script& operator=(const Script&) = delete;
@@ -93,6 +94,12 @@ class B2M_API Script {
   at::Device device() const { return device_; }
   at::ScalarType dtype() const { return dtype_; }
 
+  /// The type of activations and state: on a CPU float32 for own operations, whatever the weights' type.
+  at::ScalarType working_dtype() const { return working_dtype_; }
+
+  /// Products that are LibTorch's though own operations were asked for, since their weights are no constants.
+  const std::vector<std::string>& unpacked() const { return unpacked_; }
+
  private:
   c10::IValue result(const char* method, std::vector<c10::IValue> arguments) const;
   at::Tensor run(const char* method, std::vector<c10::IValue> arguments) const;
@@ -101,6 +108,8 @@ class B2M_API Script {
   std::unique_ptr<torch::jit::Module> module_;
   at::Device device_;
   at::ScalarType dtype_;
+  at::ScalarType working_dtype_;
+  std::vector<std::string> unpacked_;
   std::string named_;
 };
 

@@ -217,7 +217,7 @@ class Trial {
   double tolerance() const {
     constexpr double in_float32 = 1e-4;
     constexpr double roundings = 16;
-    switch (script_.dtype()) {
+    switch (script_.working_dtype()) {
       case at::kHalf:
         return roundings * std::numeric_limits<c10::Half>::epsilon();
       case at::kBFloat16:

@@ -1,5 +1,6 @@
 #include "brain2music/models/stage_graphs.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/ir/constants.h>
@@ -8,8 +9,13 @@
 
 #include <map>
 #include <optional>
+#include <string>
 #include <string_view>
+#include <tuple>
+#include <utility>
+#include <vector>
 
+#include "brain2music/linalg/packed_weights.h"
 #include "brain2music/models/graph_walk.h"
 
 namespace brain2music::models {
@@ -29,70 +35,103 @@ bool is_one(const Value* value) {
   return constant && constant->isScalar() && constant->toScalar().equal(1);
 }
 
-/// Writes row_linear in place of other products.
-class Products {
+/// Where a node stands in the network's source, e.g. "aten::linear (model.py:12)".
+std::string place_of(const Node& node) {
+  const std::string name = node.kind().toQualString();
+  const auto place = node.sourceRange().file_line_col();
+  return place ? name + " (" + std::get<0>(*place) + ":" + std::to_string(std::get<1>(*place)) + ")" : name;
+}
+
+/// Writes the library's operations in place of LibTorch's.
+class OwnOperations {
  public:
+  explicit OwnOperations(at::ScalarType dtype) : dtype_(dtype) {}
+
   void replace(Node* node) {
     const std::string_view name = node->kind().toQualString();
     if (name == "aten::linear") {
-      put(node, node->input(0), node->input(1), node->input(2));
+      const auto weights = constant_matrix(node->input(1));
+      put_product(node, weights, /*transposed=*/false, node->input(2));
     } else if (name == "aten::matmul" || name == "aten::mm") {
-      if (Value* weight = transposed(node, node->input(1))) {
+      if (const auto weights = constant_matrix(node->input(1))) {
         const torch::jit::WithInsertPoint before(node);
-        put(node, node->input(0), weight, node->owningGraph()->insertConstant(c10::IValue()));
+        put_product(node, weights, /*transposed=*/true, node->owningGraph()->insertConstant(c10::IValue()));
       }
     } else if (name == "aten::addmm" && is_one(node->input(3)) && is_one(node->input(4))) {
       const auto bias = constant_tensor(node->input(0));
-      const auto matrix = constant_tensor(node->input(2));
-      if (!bias || bias->dim() != 1 || !matrix || matrix->dim() != 2 || bias->size(0) != matrix->size(1)) {
-        return;
-      }
-      if (Value* weight = transposed(node, node->input(2))) {
-        put(node, node->input(1), weight, node->input(0));
-      }
+      const auto weights = constant_matrix(node->input(2));
+      const bool added_to_rows = bias && weights && bias->dim() == 1 && bias->size(0) == weights->size(1);
+      put_product(node, added_to_rows ? weights : std::nullopt, /*transposed=*/true, node->input(0));
+    } else if (name == "aten::scaled_dot_product_attention") {
+      static const auto attend = c10::Symbol::fromQualString("brain2music::attend");
+      put(node, attend, {node->inputs().begin(), node->inputs().end()});
     }
   }
+
+  std::vector<std::string> left() && { return std::move(left_); }
 
  private:
-  /// A constant (outputs, features) for a constant matrix (features, outputs); null for anything else.
-  Value* transposed(Node* node, const Value* value) {
-    const auto matrix = constant_tensor(value);
-    if (!matrix || matrix->dim() != 2 || matrix->layout() != at::kStrided) {
-      return nullptr;
-    }
-    const auto [made, is_new] = transposes_.try_emplace(matrix->unsafeGetTensorImpl());
-    if (is_new) {
-      made->second = {*matrix, matrix->t().contiguous()};
-    }
-    const torch::jit::WithInsertPoint before(node);
-    return node->owningGraph()->insertConstant(made->second.turned);
+  struct Packed {
+    at::Tensor matrix;  // held, so that no other tensor takes its address
+    linalg::PackedWeights weights;
+  };
+
+  /// The matrix that a value is, where it is a constant of a type that can be packed.
+  static std::optional<at::Tensor> constant_matrix(const Value* value) {
+    auto matrix = constant_tensor(value);
+    const bool fits = matrix && matrix->dim() == 2 && matrix->layout() == at::kStrided && matrix->is_cpu() &&
+                      matrix->scalar_type() == at::kFloat && matrix->numel() > 0;
+    return fits ? matrix : std::nullopt;
   }
 
-  static void put(Node* node, Value* x, Value* weight, Value* bias) {
-    static const auto row_linear = c10::Symbol::fromQualString("brain2music::row_linear");
-    Node* const made = node->owningGraph()->create(row_linear, {x, weight, bias})->insertBefore(node);
+  const linalg::PackedWeights& packed(const at::Tensor& matrix, bool transposed) {
+    const auto [made, is_new] = packed_.try_emplace({matrix.unsafeGetTensorImpl(), transposed});
+    if (is_new) {
+      made->second = {matrix, linalg::pack(transposed ? matrix.t() : matrix, dtype_)};
+    }
+    return made->second.weights;
+  }
+
+  void put_product(Node* node, const std::optional<at::Tensor>& matrix, bool transposed, Value* bias) {
+    if (!matrix) {
+      left_.push_back(place_of(*node));
+      return;
+    }
+    static const auto packed_linear = c10::Symbol::fromQualString("brain2music::packed_linear");
+    const linalg::PackedWeights& weights = packed(*matrix, transposed);
+    const torch::jit::WithInsertPoint before(node);
+    torch::jit::Graph& graph = *node->owningGraph();
+    Value* const values = graph.insertConstant(weights.values);
+    Value* const scale = graph.insertConstant(weights.scale ? c10::IValue(*weights.scale) : c10::IValue());
+    Value* const outputs = graph.insertConstant(matrix->size(transposed ? 1 : 0));
+    Value* const x = node->input(node->kind() == c10::aten::addmm ? 1 : 0);
+    put(node, packed_linear, {x, values, scale, bias, outputs});
+  }
+
+  static void put(Node* node, c10::Symbol operation, const std::vector<Value*>& inputs) {
+    Node* const made = node->owningGraph()->create(operation, inputs)->insertBefore(node);
     made->output()->copyMetadata(node->output());
     made->setSourceRange(node->sourceRange());
     node->output()->replaceAllUsesWith(made->output());
     node->destroy();
   }
 
-  struct Pair {
-    at::Tensor matrix;  // held, so that no other tensor takes its address
-    at::Tensor turned;
-  };
-  std::map<const void*, Pair> transposes_;
+  at::ScalarType dtype_;
+  std::map<std::pair<const void*, bool>, Packed> packed_;
+  std::vector<std::string> left_;
 };
 
 }  // namespace
 
-void use_row_linear(const torch::jit::Module& module, const std::vector<std::string>& methods) {
-  Products products;
-  GraphWalk walk(module, [&](Node* node) { products.replace(node); });
+std::vector<std::string> use_own_operations(const torch::jit::Module& module, const std::vector<std::string>& methods,
+                                            at::ScalarType dtype) {
+  OwnOperations operations(dtype);
+  GraphWalk walk(module, [&](Node* node) { operations.replace(node); });
   for (const std::string& method : methods) {
     walk.through(method);
-    torch::jit::EliminateDeadCode(module.get_method(method).graph());  // the matrices that were transposed
+    torch::jit::EliminateDeadCode(module.get_method(method).graph());  // the matrices that were packed
   }
+  return std::move(operations).left();
 }
 
 }  // namespace brain2music::models

@@ -59,7 +59,7 @@ std::vector<Field> fields_of(const std::string& family) {
                                               {"codec_levels", list_of(id, 1, true), Field::optional},
                                               {"layout", layout},
                                               {"sampling", sampling}},
-                                             /*all_methods=*/true);
+                                             /*of_stage=*/true);
   if (tokens) {
     fields.emplace_back("special_tokens", map_of(id), Field::optional);
   }

@@ -403,7 +403,7 @@ def _device(device: str | torch.device) -> torch.device:
 def _dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
     if dtype is None or isinstance(dtype, torch.dtype):
         return dtype
-    if dtype not in ("float32", "bfloat16", "float16"):
-        raise ValueError(f"[bundles.Bundle] dtype must be 'float32', 'bfloat16' or 'float16'; got {dtype!r}")
+    if dtype not in ("float32", "bfloat16", "float16", "int8"):
+        raise ValueError(f"[bundles.Bundle] dtype must be 'float32', 'bfloat16', 'float16' or 'int8'; got {dtype!r}")
     found: torch.dtype = getattr(torch, dtype)
     return found

@@ -1,0 +1,249 @@
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#if defined(__F16C__)
+#include <immintrin.h>
+#endif
+
+#include "brain2music/linalg/packed_tile.h"
+
+/// Products with packed weights, written once for vectors of 8 and of 16 numbers. Included by one file for each
+/// instruction set; all of it has internal linkage, so that no file uses what was compiled for another.
+namespace brain2music::linalg {
+namespace {
+
+// NOLINTBEGIN(modernize-avoid-c-arrays,cppcoreguidelines-avoid-c-arrays): std::array's functions have external linkage
+
+constexpr int block = 16;             // outputs
+constexpr int64_t piece = 256;        // features whose products are added up before they go to the total
+constexpr int64_t cached = 1 << 16U;  // numbers of x that stay in the cache while the weights pass by
+
+template <class Number, int count>
+struct VectorOf {
+  // NOLINTNEXTLINE(modernize-use-using): an alias cannot carry the attribute where its size is a parameter
+  typedef Number Type __attribute__((vector_size(count * sizeof(Number))));
+};
+template <class Number, int count>
+using Vector = typename VectorOf<Number, count>::Type;  // NOLINT(readability-redundant-typename): not before Clang 16
+
+template <class Loaded>
+[[gnu::always_inline]] inline Loaded load(const void* from) {
+  Loaded values;
+  std::memcpy(&values, from, sizeof values);
+  return values;
+}
+
+/// Weights of a block for one feature as float32, `lanes` in a vector, and which output each of them is.
+template <Stored stored, int lanes>
+struct Weights;
+
+template <int lanes>
+struct Weights<Stored::float32, lanes> {
+  static constexpr int bytes = 4;
+  static constexpr int output(int place) { return place; }
+  [[gnu::always_inline]] static void read(const char* from, Vector<float, lanes>* to) {
+    for (int i = 0; i < block / lanes; ++i) {
+      to[i] = load<Vector<float, lanes>>(from + i * lanes * bytes);
+    }
+  }
+};
+
+template <>
+struct Weights<Stored::bfloat16, 8> {
+  static constexpr int bytes = 2;
+  static constexpr int output(int place) { return place; }
+  [[gnu::always_inline]] static void read(const char* from, Vector<float, 8>* to) {
+    constexpr uint32_t upper = 0xffff0000;
+    const auto words = load<Vector<uint32_t, 8>>(from);
+    to[0] = reinterpret_cast<Vector<float, 8>>(words << 16U);
+    to[1] = reinterpret_cast<Vector<float, 8>>(words & upper);
+  }
+};
+
+template <>
+struct Weights<Stored::bfloat16, 16> {
+  static constexpr int bytes = 2;
+  static constexpr int output(int place) { return place % 2 * (block / 2) + place / 2; }
+  [[gnu::always_inline]] static void read(const char* from, Vector<float, 16>* to) {
+    const auto halves = load<Vector<uint16_t, 16>>(from);
+    to[0] = reinterpret_cast<Vector<float, 16>>(__builtin_convertvector(halves, Vector<uint32_t, 16>) << 16U);
+  }
+};
+
+template <int lanes>
+struct Weights<Stored::float16, lanes> {
+  static constexpr int bytes = 2;
+  static constexpr int output(int place) { return place; }
+  [[gnu::always_inline]] static void read(const char* from, Vector<float, lanes>* to) {
+#if defined(__AVX512F__)
+    to[0] = reinterpret_cast<Vector<float, lanes>>(_mm512_cvtph_ps(load<__m256i>(from)));
+#elif defined(__F16C__)
+    const __m256 halves[2] = {_mm256_cvtph_ps(load<__m128i>(from)), _mm256_cvtph_ps(load<__m128i>(from + block))};
+    std::memcpy(to, halves, sizeof halves);
+#else
+    const auto halves = load<Vector<_Float16, block>>(from);
+    const auto whole = __builtin_convertvector(halves, Vector<float, block>);
+    std::memcpy(to, &whole, sizeof whole);
+#endif
+  }
+};
+
+template <int lanes>
+struct Weights<Stored::int8, lanes> {
+  static constexpr int bytes = 1;
+  static constexpr int output(int place) { return place; }
+  [[gnu::always_inline]] static void read(const char* from, Vector<float, lanes>* to) {
+#if defined(__AVX512F__)
+    to[0] = reinterpret_cast<Vector<float, lanes>>(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(load<__m128i>(from))));
+#elif defined(__AVX2__)
+    const __m128i all = load<__m128i>(from);
+    const __m256 halves[2] = {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(all)),
+                              _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(all, all)))};
+    std::memcpy(to, halves, sizeof halves);
+#else
+    const auto narrow = load<Vector<int8_t, block>>(from);
+    const auto whole = __builtin_convertvector(narrow, Vector<float, block>);
+    std::memcpy(to, &whole, sizeof whole);
+#endif
+  }
+};
+
+/// Blocks of a tile of so many rows, whose sums fill most registers: 12 of 16, or 24 of 32.
+template <int lanes>
+constexpr int blocks_beside(int rows) {
+  const int fit = (lanes == 8 ? 12 : 24) / (block / lanes * rows);
+  return fit < 1 ? 1 : (fit > 4 ? 4 : fit);
+}
+
+template <int lanes>
+constexpr int most_rows = lanes == 8 ? 6 : 12;
+
+template <Stored stored, int lanes, int rows, int blocks>
+void tile(const PackedProduct& product, int64_t row, int64_t first_block) {
+  using Reader = Weights<stored, lanes>;
+  constexpr int vectors = block / lanes;
+  const int64_t features = product.features;
+  const int64_t block_bytes = features * block * Reader::bytes;
+  const float* const x = product.x + row * features;
+  const char* weights = static_cast<const char*>(product.weights) + first_block * block_bytes;
+  Vector<float, lanes> total[blocks][rows][vectors] = {};
+  for (int64_t from = 0; from < features; from += piece) {
+    const int64_t to = from + piece < features ? from + piece : features;
+    Vector<float, lanes> sum[blocks][rows][vectors] = {};
+    for (int64_t k = from; k < to; ++k) {
+#pragma GCC unroll 4
+      for (int b = 0; b < blocks; ++b) {
+        Vector<float, lanes> weight[vectors];
+        Reader::read(weights + b * block_bytes + k * block * Reader::bytes, weight);
+#pragma GCC unroll 12
+        for (int r = 0; r < rows; ++r) {
+#pragma GCC unroll 2
+          for (int v = 0; v < vectors; ++v) {
+            sum[b][r][v] += x[r * features + k] * weight[v];
+          }
+        }
+      }
+    }
+    for (int b = 0; b < blocks; ++b) {
+      for (int r = 0; r < rows; ++r) {
+        for (int v = 0; v < vectors; ++v) {
+          total[b][r][v] += sum[b][r][v];
+        }
+      }
+    }
+  }
+  for (int b = 0; b < blocks; ++b) {
+    const int64_t output = (first_block + b) * block;
+    const int64_t rest = product.outputs - output;
+    const int count = rest < block ? static_cast<int>(rest) : block;
+    for (int r = 0; r < rows; ++r) {
+      float* const y = product.y + (row + r) * product.outputs + output;
+      float sums[block];
+      for (int place = 0; place < block; ++place) {
+        sums[Reader::output(place)] = total[b][r][place / lanes][place % lanes];
+      }
+      for (int i = 0; i < count; ++i) {
+        const float scaled = product.scale == nullptr ? sums[i] : sums[i] * product.scale[output + i];
+        y[i] = product.bias == nullptr ? scaled : scaled + product.bias[output + i];
+      }
+    }
+  }
+}
+
+template <int count>
+struct Count {};
+
+template <Stored stored, int lanes, int rows>
+void tiles(const PackedProduct& product, int64_t row, int64_t first, int64_t last) {
+  constexpr int together = blocks_beside<lanes>(rows);
+  for (; first + together <= last; first += together) {
+    tile<stored, lanes, rows, together>(product, row, first);
+  }
+  for (; first < last; ++first) {
+    tile<stored, lanes, rows, 1>(product, row, first);
+  }
+}
+
+/// The tiles of at most so many rows: as many as there are sizes for.
+/// @return rows that were done
+template <Stored stored, int lanes>
+int some_rows(int64_t rows, const PackedProduct& product, int64_t row, int64_t first, int64_t last) {
+  const auto done = [&]<int count>(Count<count>) {
+    tiles<stored, lanes, count>(product, row, first, last);
+    return count;
+  };
+  if constexpr (lanes > 8) {
+    if (rows >= 12) {
+      return done(Count<12>{});
+    }
+    if (rows >= 8) {
+      return done(Count<8>{});
+    }
+  } else if (rows == 8 || rows == 5) {  // in two tiles that are alike, or nearly
+    return done(Count<4>{});
+  }
+  if (rows >= 6) {
+    return done(Count<6>{});
+  }
+  if (rows >= 4) {
+    return done(Count<4>{});
+  }
+  return rows == 3 ? done(Count<3>{}) : rows == 2 ? done(Count<2>{}) : done(Count<1>{});
+}
+
+template <Stored stored, int lanes>
+void product_of(const PackedProduct& product, int64_t first, int64_t last) {
+  const int64_t fit = cached / (product.features < 1 ? 1 : product.features);
+  const int64_t at_once = fit < most_rows<lanes> ? most_rows<lanes> : fit;
+  constexpr int64_t few = 4;  // blocks, which stay in the cache for all tiles of rows
+  for (int64_t from = 0; from < product.rows; from += at_once) {
+    const int64_t to = from + at_once < product.rows ? from + at_once : product.rows;
+    for (int64_t blocks = first; blocks < last; blocks += few) {
+      const int64_t end = blocks + few < last ? blocks + few : last;
+      for (int64_t row = from; row < to;) {
+        row += some_rows<stored, lanes>(to - row, product, row, blocks, end);
+      }
+    }
+  }
+}
+
+template <int lanes>
+void product_of_any(const PackedProduct& product, int64_t first, int64_t last) {
+  switch (product.stored) {
+    case Stored::float32:
+      return product_of<Stored::float32, lanes>(product, first, last);
+    case Stored::bfloat16:
+      return product_of<Stored::bfloat16, lanes>(product, first, last);
+    case Stored::float16:
+      return product_of<Stored::float16, lanes>(product, first, last);
+    case Stored::int8:
+      return product_of<Stored::int8, lanes>(product, first, last);
+  }
+}
+
+// NOLINTEND(modernize-avoid-c-arrays,cppcoreguidelines-avoid-c-arrays)
+
+}  // namespace
+}  // namespace brain2music::linalg

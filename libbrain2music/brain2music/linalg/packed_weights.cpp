@@ -1,0 +1,147 @@
+#include "brain2music/linalg/packed_weights.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/round.h>
+#include <c10/util/BFloat16.h>
+#include <c10/util/Half.h>
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+#include <algorithm>
+#include <cstdlib>
+#include <new>
+
+#include "brain2music/check.h"
+
+namespace brain2music::linalg {
+namespace {
+
+constexpr auto where = "linalg.pack";
+constexpr double largest_int8 = 127;
+
+bool is_packable(at::ScalarType dtype) {
+  return dtype == at::kFloat || dtype == at::kBFloat16 || dtype == at::kHalf || dtype == at::kChar;
+}
+
+/// Memory in large pages where there are such: a product reads its weights once, from end to end.
+at::Tensor large_pages(at::IntArrayRef shape, at::ScalarType dtype) {
+  constexpr std::size_t page = std::size_t{1} << 21;
+  std::size_t bytes = c10::elementSize(dtype);
+  for (const int64_t size : shape) {
+    bytes *= static_cast<std::size_t>(size);
+  }
+  const std::size_t alignment = bytes >= page ? page : 64;
+  const std::size_t whole = std::max<std::size_t>(1, (bytes + alignment - 1) / alignment) * alignment;
+  void* const memory = std::aligned_alloc(alignment, whole);
+  if (memory == nullptr) {
+    throw std::bad_alloc();
+  }
+#if defined(__linux__)
+  if (alignment == page) {
+    (void)madvise(memory, whole, MADV_HUGEPAGE);  // a wish: where it is not granted pages are small
+  }
+#endif
+  return at::from_blob(
+      memory, shape, [](void* held) { std::free(held); }, at::TensorOptions().dtype(dtype));
+}
+
+/// The place in a block's row where the output stands.
+template <class Stored>
+constexpr int64_t place_of(int64_t output) {
+  constexpr int64_t half = block_outputs / 2;
+  return std::is_same_v<Stored, c10::BFloat16> ? output % half * 2 + output / half : output;
+}
+
+template <class Stored>
+void put(const at::Tensor& weights, const at::Tensor& values) {
+  const int64_t outputs = weights.size(0);
+  const int64_t features = weights.size(1);
+  const auto* const from = weights.const_data_ptr<float>();
+  auto* const to = values.mutable_data_ptr<Stored>();
+  at::parallel_for(0, values.size(0), 1, [&](int64_t first, int64_t last) {
+    for (int64_t block = first; block < last; ++block) {
+      Stored* const rows = to + block * features * block_outputs;
+      for (int64_t lane = 0; lane < block_outputs; ++lane) {
+        const int64_t output = block * block_outputs + lane;
+        const int64_t place = place_of<Stored>(lane);
+        for (int64_t k = 0; k < features; ++k) {
+          rows[k * block_outputs + place] =
+              output < outputs ? static_cast<Stored>(from[output * features + k]) : Stored{};
+        }
+      }
+    }
+  });
+}
+
+template <class Stored>
+void take(const at::Tensor& values, const at::Tensor& weights) {
+  const int64_t outputs = weights.size(0);
+  const int64_t features = weights.size(1);
+  const auto* const from = values.const_data_ptr<Stored>();
+  auto* const to = weights.mutable_data_ptr<float>();
+  for (int64_t output = 0; output < outputs; ++output) {
+    const Stored* const rows = from + output / block_outputs * features * block_outputs;
+    const int64_t place = place_of<Stored>(output % block_outputs);
+    for (int64_t k = 0; k < features; ++k) {
+      to[output * features + k] = static_cast<float>(rows[k * block_outputs + place]);
+    }
+  }
+}
+
+}  // namespace
+
+PackedWeights pack(const at::Tensor& weights, at::ScalarType dtype) {
+  require(is_packable(dtype), where, "dtype must be float32, bfloat16, float16 or int8; got ", dtype);
+  require(weights.dim() == 2 && weights.is_cpu() && at::isFloatingType(weights.scalar_type()), where,
+          "weights must be a matrix of real numbers on the CPU; got ", weights.scalar_type(), " of shape ",
+          weights.sizes(), " on ", weights.device().str());
+  at::Tensor plain = weights.detach().to(at::kFloat).contiguous();
+  PackedWeights packed;
+  if (dtype == at::kChar) {
+    const at::Tensor most = plain.numel() == 0 ? at::zeros({plain.size(0)}, plain.options())
+                                               : plain.abs().amax(1);  // of each output
+    require(most.isfinite().all().item<bool>(), where, "weights must be finite; got NaN or Inf");
+    packed.scale = (most / largest_int8).contiguous();
+    plain = at::round(plain / packed.scale->masked_fill(most == 0, 1).unsqueeze(1));
+  }
+  const int64_t blocks = (plain.size(0) + block_outputs - 1) / block_outputs;
+  packed.values = large_pages({blocks, plain.size(1), block_outputs}, dtype);
+  switch (dtype) {
+    case at::kFloat:
+      put<float>(plain, packed.values);
+      break;
+    case at::kBFloat16:
+      put<c10::BFloat16>(plain, packed.values);
+      break;
+    case at::kHalf:
+      put<c10::Half>(plain, packed.values);
+      break;
+    default:
+      put<int8_t>(plain, packed.values);
+  }
+  return packed;
+}
+
+at::Tensor unpacked(const PackedWeights& packed, int64_t outputs) {
+  at::Tensor weights = at::empty({outputs, packed.values.size(1)}, at::kFloat);
+  switch (packed.values.scalar_type()) {
+    case at::kFloat:
+      take<float>(packed.values, weights);
+      break;
+    case at::kBFloat16:
+      take<c10::BFloat16>(packed.values, weights);
+      break;
+    case at::kHalf:
+      take<c10::Half>(packed.values, weights);
+      break;
+    default:
+      take<int8_t>(packed.values, weights);
+  }
+  return packed.scale ? weights * packed.scale->unsqueeze(1) : weights;
+}
+
+}  // namespace brain2music::linalg
