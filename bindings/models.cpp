@@ -5,9 +5,11 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "arrays.h"
 #include "brain2music/models/bundle.h"
+#include "brain2music/models/script.h"
 
 namespace brain2music::bindings {
 namespace {
@@ -31,13 +33,14 @@ void bind_bundle(py::module_& room) {
           [](const models::Bundle& self, const std::string& role, at::Device device, Dtype dtype) {
             const auto& stages = self.manifest().stages;
             if (std::ranges::any_of(stages, [&](const models::Stage& stage) { return stage.name == role; })) {
-              (void)self.stage_script(role, device, dtype);
-            } else {
-              (void)self.script(role, device, dtype);
+              return self.stage_script(role, device, dtype)->unpacked();
             }
+            (void)self.script(role, device, dtype);
+            return std::vector<std::string>();
           },
           py::arg("role"), py::arg("device"), py::arg("dtype") = py::none(), py::call_guard<py::gil_scoped_release>(),
-          "Load the network of a role or a stage and try it on a tiny input.");
+          "Load the network of a role or a stage and try it on a tiny input. Returns the products of a stage that stay "
+          "LibTorch's, since their weights are no constants.");
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
-#include <cmath>
+#include <array>
 #include <cstddef>
 #include <cstring>
 #include <limits>
@@ -14,6 +14,7 @@ namespace brain2music::kernels {
 namespace {
 
 constexpr int64_t lanes = 8;
+constexpr float infinity = std::numeric_limits<float>::infinity();
 using Floats = float __attribute__((vector_size(lanes * sizeof(float))));
 using Words = int32_t __attribute__((vector_size(lanes * sizeof(int32_t))));
 
@@ -30,22 +31,39 @@ void store(float* to, const Floats& values) { std::memcpy(to, &values, sizeof va
 
 float sum_of(const Floats& v) { return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7])); }
 
-float dot(const float* a, const float* b, int64_t count) {
-  Floats first{};
-  Floats second{};
+/// Sums of eight vectors, one in each lane.
+Floats sums_of(const std::array<Floats, lanes>& v) {
+  const auto pairs = [](const Floats& a, const Floats& b) {
+    return __builtin_shuffle(a, b, Words{0, 8, 2, 10, 4, 12, 6, 14}) +
+           __builtin_shuffle(a, b, Words{1, 9, 3, 11, 5, 13, 7, 15});
+  };
+  const auto fours = [](const Floats& a, const Floats& b) {
+    return __builtin_shuffle(a, b, Words{0, 1, 8, 9, 4, 5, 12, 13}) +
+           __builtin_shuffle(a, b, Words{2, 3, 10, 11, 6, 7, 14, 15});
+  };
+  const Floats low = fours(pairs(v[0], v[1]), pairs(v[2], v[3]));
+  const Floats high = fours(pairs(v[4], v[5]), pairs(v[6], v[7]));
+  return __builtin_shuffle(low, high, Words{0, 1, 2, 3, 8, 9, 10, 11}) +
+         __builtin_shuffle(low, high, Words{4, 5, 6, 7, 12, 13, 14, 15});
+}
+
+/// Products of a query with eight keys.
+Floats dots(const float* query, const std::array<const float*, lanes>& keys, int64_t size) {
+  std::array<Floats, lanes> sums{};
   int64_t i = 0;
-  for (; i + 2 * lanes <= count; i += 2 * lanes) {
-    first += load(a + i) * load(b + i);
-    second += load(a + i + lanes) * load(b + i + lanes);
+  for (; i + lanes <= size; i += lanes) {
+    const Floats some = load(query + i);
+    for (std::size_t key = 0; key < keys.size(); ++key) {
+      sums[key] += some * load(keys[key] + i);
+    }
   }
-  for (; i + lanes <= count; i += lanes) {
-    first += load(a + i) * load(b + i);
+  Floats result = sums_of(sums);
+  for (; i < size; ++i) {
+    for (std::size_t key = 0; key < keys.size(); ++key) {
+      result[key] += query[i] * keys[key][i];
+    }
   }
-  float sum = sum_of(first + second);
-  for (; i < count; ++i) {
-    sum += a[i] * b[i];
-  }
-  return sum;
+  return result;
 }
 
 /// exp(x) for x <= 0, within 2 units of the last place: x = k ln 2 + r, a polynomial of r, and k in the exponent.
@@ -110,61 +128,79 @@ struct Head {
   int64_t size;
 };
 
-/// Adds up values by weights, `vectors` of a row at a time, which stay in registers.
-template <int vectors>
-void add_up(const Head& head, const std::vector<int64_t>& seen, const std::vector<float>& weights, int64_t from) {
-  Floats sums[vectors] = {};  // NOLINT(modernize-avoid-c-arrays,cppcoreguidelines-avoid-c-arrays): in registers
-  for (std::size_t i = 0; i < seen.size(); ++i) {
-    const float* const row = head.value + seen[i] * head.value_step + from;
-    for (int v = 0; v < vectors; ++v) {
-      sums[v] += weights[i] * load(row + v * lanes);
+/// What a thread keeps from head to head.
+class Attention {
+ public:
+  void attend(const Head& head, float scale) {
+    look(head);
+    if (seen_.empty()) {
+      std::fill_n(head.result, head.size, 0.0F);
+      return;
+    }
+    score(head, scale);
+    softmax(scores_);
+    constexpr int64_t wide = 8 * lanes;
+    int64_t from = 0;
+    for (; from + wide <= head.size; from += wide) {
+      add_up<8>(head, from);
+    }
+    for (; from + lanes <= head.size; from += lanes) {
+      add_up<1>(head, from);
+    }
+    for (; from < head.size; ++from) {
+      float sum = 0;
+      for (std::size_t i = 0; i < seen_.size(); ++i) {
+        sum += scores_[i] * head.value[seen_[i] * head.value_step + from];
+      }
+      head.result[from] = sum;
     }
   }
-  for (int v = 0; v < vectors; ++v) {
-    store(head.result + from + v * lanes, sums[v]);
-  }
-}
 
-/// Memory of a thread, kept from call to call.
-struct Room {
-  std::vector<int64_t> seen;
-  std::vector<float> scores;
+ private:
+  /// Lists the keys that are seen.
+  void look(const Head& head) {
+    seen_.clear();
+    for (int64_t key = 0; key < head.keys; ++key) {
+      if (head.mask == nullptr || head.mask[key * head.mask_step] != -infinity) {
+        seen_.push_back(key);
+      }
+    }
+  }
+
+  void score(const Head& head, float scale) {
+    const std::size_t whole = (seen_.size() + lanes - 1) / lanes * lanes;
+    scores_.resize(whole);
+    for (std::size_t first = 0; first < whole; first += lanes) {
+      std::array<const float*, lanes> keys;  // NOLINT(cppcoreguidelines-pro-type-member-init): all are set
+      Floats added{};
+      for (std::size_t i = 0; i < keys.size(); ++i) {
+        const bool is_there = first + i < seen_.size();
+        const int64_t key = is_there ? seen_[first + i] : seen_.back();
+        keys[i] = head.key + key * head.key_step;
+        added[i] = !is_there ? -infinity : head.mask == nullptr ? 0 : head.mask[key * head.mask_step];
+      }
+      store(scores_.data() + first, scale * dots(head.query, keys, head.size) + added);
+    }
+  }
+
+  /// Adds up values by their weights, `vectors` of a row at a time, which stay in registers.
+  template <std::size_t vectors>
+  void add_up(const Head& head, int64_t from) const {
+    std::array<Floats, vectors> sums{};
+    for (std::size_t i = 0; i < seen_.size(); ++i) {
+      const float* const row = head.value + seen_[i] * head.value_step + from;
+      for (std::size_t v = 0; v < vectors; ++v) {
+        sums[v] += scores_[i] * load(row + v * lanes);
+      }
+    }
+    for (std::size_t v = 0; v < vectors; ++v) {
+      store(head.result + from + v * lanes, sums[v]);
+    }
+  }
+
+  std::vector<int64_t> seen_;
+  std::vector<float> scores_;  // of the keys that are seen, to whole vectors
 };
-
-void attend_head(const Head& head, float scale, Room& room) {
-  room.seen.clear();
-  room.scores.clear();
-  for (int64_t key = 0; key < head.keys; ++key) {
-    const float added = head.mask == nullptr ? 0 : head.mask[key * head.mask_step];
-    if (added == -std::numeric_limits<float>::infinity()) {
-      continue;
-    }
-    room.seen.push_back(key);
-    room.scores.push_back(scale * dot(head.query, head.key + key * head.key_step, head.size) + added);
-  }
-  if (room.seen.empty()) {
-    std::fill_n(head.result, head.size, 0.0F);
-    return;
-  }
-  const std::size_t whole = (room.seen.size() + lanes - 1) / lanes * lanes;
-  room.scores.resize(whole, -std::numeric_limits<float>::infinity());
-  softmax(room.scores);
-  constexpr int64_t wide = 8 * lanes;
-  int64_t from = 0;
-  for (; from + wide <= head.size; from += wide) {
-    add_up<8>(head, room.seen, room.scores, from);
-  }
-  for (; from + lanes <= head.size; from += lanes) {
-    add_up<1>(head, room.seen, room.scores, from);
-  }
-  for (; from < head.size; ++from) {
-    float sum = 0;
-    for (std::size_t i = 0; i < room.seen.size(); ++i) {
-      sum += room.scores[i] * head.value[room.seen[i] * head.value_step + from];
-    }
-    head.result[from] = sum;
-  }
-}
 
 }  // namespace
 
@@ -192,9 +228,9 @@ at::Tensor attend_once_cpu(const at::Tensor& query, const at::Tensor& key, const
   const int64_t all = query.size(0) * heads;
   const int64_t share = std::max<int64_t>(1, numbers_of_a_thread / (2 * size * key.size(2)));
   linalg::share_out((all + share - 1) / share, [&](int64_t chunk) {
-    thread_local Room room;
+    thread_local Attention attention;
     for (int64_t i = chunk * share; i < std::min(all, (chunk + 1) * share); ++i) {
-      attend_head(head_of(i), scale, room);
+      attention.attend(head_of(i), scale);
     }
   });
   return result;

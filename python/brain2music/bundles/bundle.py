@@ -37,8 +37,8 @@ class Bundle:
     device : str or torch.device, default "auto"
         Where the networks run; "auto" takes CUDA where there is one.
     dtype : str or torch.dtype, optional
-        Type of the weights: "float32", "bfloat16" or "float16", of those that a role declares; by default the first of
-        these.
+        Type of the weights: "float32", "bfloat16" or "float16", of those that a role declares, for stages on a CPU
+        also "int8"; by default the first of these. See :class:`brain2music.MusicGenerator` for what it means there.
     sha256 : str, optional
         What :attr:`hash` must be, 64 lower-case hexadecimal digits. A bundle is a program: open only those that you
         trust, and pin them.
@@ -151,7 +151,7 @@ class Bundle:
         roles = ", ".join(f"{role} by {entry['card']['name']!r}" for role, entry in self.roles.items())
         return f"Bundle({self.name!r}: {roles}; {self.hash[:12]}, {self._device})"
 
-    def load(self, role: str, dtype: str | torch.dtype | None = None) -> None:
+    def load(self, role: str, dtype: str | torch.dtype | None = None) -> list[str]:
         """Load the network of a role or a stage now, and try it on a tiny input.
 
         Otherwise that happens when it is first used.
@@ -163,6 +163,11 @@ class Bundle:
         dtype : str or torch.dtype, optional
             As for the bundle.
 
+        Returns
+        -------
+        list of str
+            Products of a stage that stay LibTorch's on a CPU, since their weights are no constants of the network.
+
         Raises
         ------
         ValueError
@@ -170,7 +175,7 @@ class Bundle:
         RuntimeError
             If the file is no TorchScript module, lacks a method or does not return the shape that the manifest says.
         """
-        self._core.load(role, self._device, _dtype(dtype) or self._dtype)
+        return self._core.load(role, self._device, _dtype(dtype) or self._dtype)
 
     def embed(
         self,

@@ -79,9 +79,13 @@ def verified(path: str | os.PathLike[str], device: str | torch.device = "cpu") -
     yield f"{bundle.name}: schema and hashes as they should be ({bundle.hash})"
     for kind, entries in (("", bundle.roles), ("stage ", bundle.stages)):
         for name, entry in entries.items():
+            left: list[str] = []
             for dtype in entry["dtypes"]:
-                bundle.load(name, getattr(torch, dtype))
+                if dtype != "int8" or bundle._device.type == "cpu":
+                    left = bundle.load(name, getattr(torch, dtype))
             yield f"{kind}{name}: {', '.join(entry['methods'])}, in {', '.join(entry['dtypes'])}"
+            if left:
+                yield f"  not packed, since the weights are no constants: {', '.join(left)}"
 
 
 def _role(bundle: Bundle, entry: dict[str, Any]) -> list[str]:

@@ -39,7 +39,7 @@ def add_to(commands: Commands) -> None:
     parser.add_argument("--bundle", help=BUNDLE_HELP)
     parser.add_argument("--seconds", type=float, help="length of the music; 15 by default")
     parser.add_argument("--samples", type=int, help="pieces for each embedding; 1 by default")
-    parser.add_argument("--dtype", help="type of the weights: float32, bfloat16 or float16")
+    parser.add_argument("--dtype", help="type of the weights: float32, bfloat16, float16 or int8")
     parser.add_argument("--hop", type=float, help="seconds between the embeddings of a style track (q, r, d)")
     parser.add_argument("--normalize", choices=["unit"], help="unit: scale each embedding to length 1 first")
     parser.add_argument("--temperature", type=float, help="0 takes the most probable code; by default the bundle's")

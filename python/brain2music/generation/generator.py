@@ -29,8 +29,9 @@ class MusicGenerator:
     device : str or torch.device, default "auto"
         Where the networks run; "auto" takes CUDA where there is one.
     dtype : str or torch.dtype, optional
-        Type of the stages' weights: "float32", "bfloat16" or "float16", of those that each stage declares; by default
-        the first of these. Conditioner and codec run in the first type that the manifest declares for them.
+        Type of the stages' weights: "float32", "bfloat16", "float16" or, on a CPU, "int8", of those that each stage
+        declares; by default the first of these. On a CPU it is the type of the weights of products alone, and all else
+        is float32. Conditioner and codec run in the first type that the manifest declares for them.
 
     Attributes
     ----------
