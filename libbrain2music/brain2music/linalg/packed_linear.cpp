@@ -22,8 +22,8 @@ namespace {
 
 constexpr auto where = "linalg.packed_linear";
 
-// Bytes of weights of a chunk, or products of many rows: some 20 microseconds of a thread.
-constexpr int64_t bytes_of_a_chunk = int64_t{1} << 18;
+// Bytes of weights of a chunk, or products of many rows: some 10 microseconds of a thread.
+constexpr int64_t bytes_of_a_chunk = int64_t{1} << 17;
 constexpr int64_t products_of_a_chunk = int64_t{1} << 19;
 constexpr int64_t blocks_together = 4;  // that a thread reads at once
 

@@ -65,6 +65,9 @@ class OwnOperations {
     } else if (name == "aten::scaled_dot_product_attention") {
       static const auto attend = c10::Symbol::fromQualString("brain2music::attend");
       put(node, attend, {node->inputs().begin(), node->inputs().end()});
+    } else if (name == "aten::rms_norm") {
+      static const auto rms_norm = c10::Symbol::fromQualString("brain2music::rms_norm");
+      put(node, rms_norm, {node->inputs().begin(), node->inputs().end()});
     }
   }
 

@@ -15,7 +15,7 @@ namespace brain2music::models {
 /// - products with a constant matrix (aten::linear, and aten::addmm, aten::matmul, aten::mm with it on their right
 ///   side) by brain2music::packed_linear, the matrix by its packed form; matrices that several methods use are packed
 ///   once, and nothing else holds them afterwards;
-/// - aten::scaled_dot_product_attention by brain2music::attend.
+/// - aten::scaled_dot_product_attention and aten::rms_norm by brain2music::attend and brain2music::rms_norm.
 /// @param module  frozen; its graphs are changed.
 /// @param methods those whose graphs are changed, with what they call.
 /// @param dtype   of the packed weights: float32, bfloat16, float16 or int8.
