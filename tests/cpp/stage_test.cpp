@@ -96,25 +96,45 @@ TEST_CASE("a stage says what torch says, at once and token by token", "[models]"
              .requires_grad());
 }
 
-TEST_CASE("products with weights are summed row by row where that is asked for, under conditions too", "[models]") {
+TEST_CASE("products with constant weights are the library's where that is asked for, under conditions too",
+          "[models]") {
   const at::Tensor tokens = oracle("stages/tokens");
   for (const std::string name : {"attention", "branches"}) {
-    INFO(name);
-    for (const Operations operations : {Operations::own, Operations::libtorch}) {
-      const auto script = network(name, at::kFloat, operations);
+    for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16, at::kHalf, at::kChar}) {
+      INFO(name << ", " << dtype);
+      const auto script = network(name, dtype);
       const StageState state = script->init_state(2, 5, std::nullopt);
+      CHECK(state.get(0).scalar_type() == at::kFloat);
+      CHECK(script->unpacked().empty());
       const Calls calls;
-      (void)script->extend(tokens, at_position(0), state);
-      const bool own = operations == Operations::own;
-      CHECK(Calls::of("brain2music::packed_linear") == (own ? 5 : 0));
-      CHECK(Calls::of("aten::linear") == (own ? 0 : 3));
+      CHECK(script->extend(tokens, at_position(0), state).scalar_type() == at::kFloat);
+      CHECK(Calls::of("brain2music::packed_linear") == 5);
+      CHECK(Calls::of("aten::linear") == 0);
     }
+    const auto script = network(name, at::kFloat, Operations::libtorch);
+    const StageState state = script->init_state(2, 5, std::nullopt);
+    const Calls calls;
+    (void)script->extend(tokens, at_position(0), state);
+    CHECK(Calls::of("brain2music::packed_linear") == 0);
+    CHECK(Calls::of("aten::linear") == 3);
   }
-  const auto narrow = network("attention", at::kBFloat16);
-  const StageState state = narrow->init_state(2, 5, std::nullopt);
-  const Calls calls;
-  (void)narrow->extend(tokens, at_position(0), state);
-  CHECK(Calls::of("brain2music::row_linear") == 0);
+  CHECK_THROWS_WITH(network("attention", at::kChar, Operations::libtorch),
+                    Catch::Contains("runs in int8 on a CPU alone"));
+}
+
+TEST_CASE("packed weights say what they keep of the weights", "[models]") {
+  const at::Tensor tokens = oracle("stages/tokens");
+  const at::Tensor condition = oracle("stages/condition");
+  const at::Tensor logits = oracle("stages/logits");
+  const auto apart = [&](at::ScalarType dtype) {
+    const auto script = network("attention", dtype);
+    const at::Tensor found = script->extend(tokens, at_position(0), script->init_state(2, 5, condition));
+    return ((found - logits).norm() / logits.norm()).item<double>();
+  };
+  CHECK(apart(at::kFloat) < 1e-6);
+  CHECK((apart(at::kHalf) > 1e-6 && apart(at::kHalf) < 2e-3));
+  CHECK((apart(at::kBFloat16) > 1e-4 && apart(at::kBFloat16) < 2e-2));
+  CHECK((apart(at::kChar) > 1e-4 && apart(at::kChar) < 3e-2));
 }
 
 TEST_CASE("what init_state returns is shared with nothing", "[models]") {

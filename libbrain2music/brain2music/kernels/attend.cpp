@@ -66,8 +66,7 @@ at::Tensor attend_cpu(const at::Tensor& query, const at::Tensor& key, const at::
 
 at::Tensor attend(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
                   const std::optional<at::Tensor>& mask, std::optional<double> scale, bool gqa) {
-  static const auto op =
-      c10::Dispatcher::singleton().findSchemaOrThrow("brain2music::attend", "").typed<Attention>();
+  static const auto op = c10::Dispatcher::singleton().findSchemaOrThrow("brain2music::attend", "").typed<Attention>();
   return op.call(query, key, value, mask, 0.0, false, scale, gqa);
 }
 

@@ -21,7 +21,7 @@ namespace brain2music::kernels {
 /// @param gqa   whether several heads of queries share a head of keys.
 /// @return (B, heads, T, D)
 B2M_API at::Tensor attend(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
-                  const std::optional<at::Tensor>& mask = std::nullopt, std::optional<double> scale = std::nullopt,
-                  bool gqa = false);
+                          const std::optional<at::Tensor>& mask = std::nullopt,
+                          std::optional<double> scale = std::nullopt, bool gqa = false);
 
 }  // namespace brain2music::kernels

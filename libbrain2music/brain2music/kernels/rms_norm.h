@@ -9,8 +9,8 @@
 
 namespace brain2music::kernels {
 
-/// torch.nn.functional.rms_norm: rows over the root of their mean square. On a CPU in float32 it is one pass in place of
-/// LibTorch's ten operations; everything else is LibTorch's.
+/// torch.nn.functional.rms_norm: rows over the root of their mean square. On a CPU in float32 it is one pass in place
+/// of LibTorch's ten operations; everything else is LibTorch's.
 /// @param x                (..., d)
 /// @param normalized_shape (d)
 /// @param weight           (d,), or none

@@ -45,8 +45,7 @@ at::Tensor large_pages(at::IntArrayRef shape, at::ScalarType dtype) {
     (void)madvise(memory, whole, MADV_HUGEPAGE);  // a wish: where it is not granted pages are small
   }
 #endif
-  return at::from_blob(
-      memory, shape, [](void* held) { std::free(held); }, at::TensorOptions().dtype(dtype));
+  return at::from_blob(memory, shape, [](void* held) { std::free(held); }, at::TensorOptions().dtype(dtype));
 }
 
 /// The place in a block's row where the output stands.
@@ -102,8 +101,8 @@ PackedWeights pack(const at::Tensor& weights, at::ScalarType dtype) {
   at::Tensor plain = weights.detach().to(at::kFloat).contiguous();
   PackedWeights packed;
   if (dtype == at::kChar) {
-    const at::Tensor most = plain.numel() == 0 ? at::zeros({plain.size(0)}, plain.options())
-                                               : plain.abs().amax(1);  // of each output
+    const at::Tensor most =
+        plain.numel() == 0 ? at::zeros({plain.size(0)}, plain.options()) : plain.abs().amax(1);  // of each output
     require(most.isfinite().all().item<bool>(), where, "weights must be finite; got NaN or Inf");
     packed.scale = (most / largest_int8).contiguous();
     plain = at::round(plain / packed.scale->masked_fill(most == 0, 1).unsqueeze(1));

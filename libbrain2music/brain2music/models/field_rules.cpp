@@ -187,8 +187,8 @@ std::vector<Field> network_fields(const std::vector<std::string>& method_names, 
                             {"figures", list_of(figure), Field::optional}});
   std::vector<Field> fields = file_fields();
   fields.emplace_back("methods", methods(method_names, of_stage));
-  const Rule dtype = of_stage ? one_of({"float32", "bfloat16", "float16", "int8"})
-                              : one_of({"float32", "bfloat16", "float16"});
+  const Rule dtype =
+      of_stage ? one_of({"float32", "bfloat16", "float16", "int8"}) : one_of({"float32", "bfloat16", "float16"});
   fields.emplace_back("dtypes", list_of(dtype, 1, true));
   fields.emplace_back("card", card);
   fields.insert(fields.end(), own);

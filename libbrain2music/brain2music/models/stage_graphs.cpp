@@ -54,8 +54,7 @@ class OwnOperations {
       put_product(node, weights, /*transposed=*/false, node->input(2));
     } else if (name == "aten::matmul" || name == "aten::mm") {
       if (const auto weights = constant_matrix(node->input(1))) {
-        const torch::jit::WithInsertPoint before(node);
-        put_product(node, weights, /*transposed=*/true, node->owningGraph()->insertConstant(c10::IValue()));
+        put_product(node, weights, /*transposed=*/true, nullptr);
       }
     } else if (name == "aten::addmm" && is_one(node->input(3)) && is_one(node->input(4))) {
       const auto bias = constant_tensor(node->input(0));
@@ -95,6 +94,7 @@ class OwnOperations {
     return made->second.weights;
   }
 
+  /// @param bias null for none
   void put_product(Node* node, const std::optional<at::Tensor>& matrix, bool transposed, Value* bias) {
     if (!matrix) {
       left_.push_back(place_of(*node));
@@ -102,13 +102,16 @@ class OwnOperations {
     }
     static const auto packed_linear = c10::Symbol::fromQualString("brain2music::packed_linear");
     const linalg::PackedWeights& weights = packed(*matrix, transposed);
-    const torch::jit::WithInsertPoint before(node);
-    torch::jit::Graph& graph = *node->owningGraph();
-    Value* const values = graph.insertConstant(weights.values);
-    Value* const scale = graph.insertConstant(weights.scale ? c10::IValue(*weights.scale) : c10::IValue());
-    Value* const outputs = graph.insertConstant(matrix->size(transposed ? 1 : 0));
-    Value* const x = node->input(node->kind() == c10::aten::addmm ? 1 : 0);
-    put(node, packed_linear, {x, values, scale, bias, outputs});
+    std::vector<Value*> inputs{node->input(node->kind() == c10::aten::addmm ? 1 : 0)};
+    {
+      const torch::jit::WithInsertPoint before(node);
+      torch::jit::Graph& graph = *node->owningGraph();
+      inputs.push_back(graph.insertConstant(weights.values));
+      inputs.push_back(graph.insertConstant(weights.scale ? c10::IValue(*weights.scale) : c10::IValue()));
+      inputs.push_back(bias != nullptr ? bias : graph.insertConstant(c10::IValue()));
+      inputs.push_back(graph.insertConstant(matrix->size(transposed ? 1 : 0)));
+    }
+    put(node, packed_linear, inputs);
   }
 
   static void put(Node* node, c10::Symbol operation, const std::vector<Value*>& inputs) {
