@@ -1,5 +1,9 @@
 """Shapes of Magenta RealTime 2 made small: those of the models that magenta-rt's logits and sound were kept of."""
 
+import torch
+from safetensors.torch import save_file
+
+from benchmarks.magenta_rt2.weights import random_tensors
 from brain2music.exporters.magenta_rt2.checkpoint import table_of
 
 #: Sizes of the kept language model in place of the small one's: 24 codes a level.
@@ -33,3 +37,20 @@ def codec_table(part):
             kernel, channels = shape[:-2], shape[-2:]
             table[name] = (*kernel, *(size if size == 2 else size // 16 for size in channels))
     return table
+
+
+#: Shapes of every part, in place of the published ones.
+TABLES = {"small": language_model_table(), **{part: codec_table(part) for part in ("soundstream", "encoder")}}
+
+
+def write_checkpoint(home):
+    """Random weights in the checkpoints' own format, where magenta-rt puts its files."""
+    for name, parts in (
+        ("checkpoints/mrt2_small", ("small", "soundstream")),
+        ("resources/spectrostream/encoder", ("encoder",)),
+    ):
+        numbers = random_tensors({key: shape for part in parts for key, shape in TABLES[part].items()})
+        path = home / f"{name}.safetensors"
+        path.parent.mkdir(parents=True)
+        save_file({key: torch.from_numpy(array) for key, array in numbers.items()}, path)
+    return home

@@ -132,7 +132,8 @@ def _number(value: float | list[float]) -> str:
 def _layout(bundle: Bundle, entry: dict[str, Any]) -> list[str]:
     """Describe what a stage reads, writes and draws with."""
     layout = entry["layout"]
-    read = [part["from"] for part in layout.get("prefix", []) + layout.get("given", []) if "from" in part]
+    parts = layout.get("prefix", []) + layout.get("given", []) + layout.get("channels", [])
+    read = [part["from"] for part in parts if "from" in part]
     if "condition" in entry:
         read.append(f"{entry['condition']['from']} (init_state)")
     codec = entry.get("codec_levels")
