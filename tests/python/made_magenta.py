@@ -15,15 +15,19 @@ _SIZES = {
 }
 
 
-def language_model_table(layers=2):
-    """Names and shapes of the small language model's first layers, narrowed."""
+def language_model_table(layers=2, style=768, hidden=40):
+    """Names and shapes of the small language model's first layers, narrowed.
+
+    ``style`` is the size of embeddings, ``hidden`` the width of the depth network's feed-forward networks. torch rounds
+    GELU otherwise in the last elements of a tensor where its width is no multiple of 16: rows then depend on each other.
+    """
     table = {}
     for name, shape in table_of("small").items():
         layer = name.partition("x_layers_")[2].partition("/")[0]
         if not layer or int(layer) < layers:
             inside = name.removeprefix("params/depthformer/")
             sizes = next(sizes for prefix, sizes in _SIZES.items() if inside.startswith(prefix))
-            table[name] = tuple(sizes.get(size, size) for size in shape)
+            table[name] = tuple({768: style, **sizes, 3072: hidden}.get(size, size) for size in shape)
     return table
 
 
@@ -40,16 +44,22 @@ def codec_table(part):
 
 
 #: Shapes of every part, in place of the published ones.
-TABLES = {"small": language_model_table(), **{part: codec_table(part) for part in ("soundstream", "encoder")}}
+TABLES = {"small": language_model_table(style=32, hidden=48), **{part: codec_table(part) for part in ("soundstream", "encoder")}}
 
 
 def write_checkpoint(home):
-    """Random weights in the checkpoints' own format, where magenta-rt puts its files."""
+    """Random weights in the checkpoints' own format, where magenta-rt puts its files.
+
+    The mean of 132 random rows is next to nothing: these are large, so that guidance is heard.
+    """
     for name, parts in (
         ("checkpoints/mrt2_small", ("small", "soundstream")),
         ("resources/spectrostream/encoder", ("encoder",)),
     ):
         numbers = random_tensors({key: shape for part in parts for key, shape in TABLES[part].items()})
+        for key in numbers:
+            if key.endswith("regular_embedder/embedding"):
+                numbers[key] = 40 * numbers[key]
         path = home / f"{name}.safetensors"
         path.parent.mkdir(parents=True)
         save_file({key: torch.from_numpy(array) for key, array in numbers.items()}, path)

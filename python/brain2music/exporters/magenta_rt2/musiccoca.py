@@ -1,6 +1,7 @@
 """MusicCoCa's music tower as a music embedder, out of the TorchScript files of the public PyTorch port."""
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -115,5 +116,7 @@ def music_embedder_role(folder: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _tower(path: Path) -> torch.jit.ScriptModule:
-    tower: torch.jit.ScriptModule = torch.jit.load(str(path), map_location="cpu")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`torch.jit", category=DeprecationWarning)
+        tower: torch.jit.ScriptModule = torch.jit.load(str(path), map_location="cpu")
     return tower.eval()
