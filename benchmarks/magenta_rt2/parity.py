@@ -3,8 +3,8 @@
     python -m benchmarks.magenta_rt2.parity FOLDER [--keep]
 
 FOLDER is what ``benchmarks.magenta_rt2.oracle`` wrote. The weights are read as the exporter reads a checkpoint, and run
-in Python, and in C++ out of a bundle: opened, tried, frozen, its products replaced, one frame a call. What bfloat16 costs
-stands beside it. ``--keep`` adds the figures to ``parity.json`` beside this file. Exits 1 where the two differ.
+in Python, and in C++ out of a bundle: opened, tried, frozen, its products replaced, one frame a call. What bfloat16
+costs stands beside it. ``--keep`` adds the figures to ``parity.json`` beside this file. Exits 1 where the two differ.
 """
 
 import argparse

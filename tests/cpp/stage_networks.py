@@ -130,8 +130,8 @@ NETWORKS |= {
     "frames_without_numbers": frames(temporal=changed("state[1], self.key)", "state[1], self.key).log()", TEMPORAL)),
     "frames_of_short_logits": frames(following=changed("self.table)", "self.table[:9])", DEPTH_NEXT)),
     "frames_of_whole_logits": frames(first=changed("self.table)", "self.table).long()", DEPTH_FIRST)),
-    "frames_change_inputs": frames(temporal=changed("    told", "    previous.add_(1).sub_(2)\n    told", TEMPORAL).replace(
-        "previous + 1", "previous + 2")),
+    "frames_change_inputs": frames(temporal=changed(
+        "    told", "    previous.add_(1).sub_(2)\n    told", TEMPORAL).replace("previous + 1", "previous + 2")),
     "frames_grow": frames(following=changed("    return", "    state.append(code)\n    return", DEPTH_NEXT)),
 }  # fmt: skip
 

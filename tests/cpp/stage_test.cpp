@@ -277,8 +277,9 @@ TEST_CASE("bad stages of the family frames are refused, with what is wrong", "[m
       {"frames_remember", "must keep nothing from one call to the next; got pieces, which a piece changes"},
       {"frames_of_one_vector", "must return (batch, d) from temporal, 3 rows; got [8]"},
       {"frames_without_numbers", "must return finite logits from temporal; got NaN or Inf at frame 0"},
-      {"frames_of_short_logits", "must return shape [3, 10] from depth_next, the batch and field 'vocabulary'; got "
-                                 "[3, 9] at level 1"},
+      {"frames_of_short_logits",
+       "must return shape [3, 10] from depth_next, the batch and field 'vocabulary'; got "
+       "[3, 9] at level 1"},
       {"frames_of_whole_logits", "must return a floating type from depth_first; got Long"},
       {"frames_change_inputs", "must leave its inputs as they are in temporal"},
       {"frames_grow", "must keep the 3 tensors of its state in depth_next; got 4"},

@@ -18,8 +18,8 @@ _SIZES = {
 def language_model_table(layers=2, style=768, hidden=40):
     """Names and shapes of the small language model's first layers, narrowed.
 
-    ``style`` is the size of embeddings, ``hidden`` the width of the depth network's feed-forward networks. torch rounds
-    GELU otherwise in the last elements of a tensor where its width is no multiple of 16: rows then depend on each other.
+    ``style`` is the size of embeddings, ``hidden`` the width of the depth network's feed-forward networks. Where that
+    is no multiple of 16, torch rounds GELU otherwise in a tensor's last elements, and rows depend on those beside them.
     """
     table = {}
     for name, shape in table_of("small").items():
@@ -44,7 +44,10 @@ def codec_table(part):
 
 
 #: Shapes of every part, in place of the published ones.
-TABLES = {"small": language_model_table(style=32, hidden=48), **{part: codec_table(part) for part in ("soundstream", "encoder")}}
+TABLES = {
+    "small": language_model_table(style=32, hidden=48),
+    **{part: codec_table(part) for part in ("soundstream", "encoder")},
+}
 
 
 def write_checkpoint(home):

@@ -46,8 +46,8 @@ FramePlan plan_frames(const models::Stage& stage, const StageWindow& window,
   for (const models::Channel& channel : stage.channels) {
     if (channel.from.empty()) {
       const std::optional<int64_t> told = channel.guidance ? channel.guidance->code(guidance) : std::nullopt;
-      columns.push_back(at::full({beside.size(0), channel.guidance ? 1 : channel.count, 1},
-                                 told.value_or(channel.code), whole));
+      columns.push_back(
+          at::full({beside.size(0), channel.guidance ? 1 : channel.count, 1}, told.value_or(channel.code), whole));
       continue;
     }
     columns.push_back(codes_by_frame(stage, window, sources.at(channel.from)));

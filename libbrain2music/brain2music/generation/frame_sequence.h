@@ -51,7 +51,7 @@ class FrameSequence final : public CodeWriter {
   FramePlan plan_;
   FrameDraw draw_;
   int64_t frames_;
-  int64_t next_ = 0;  // the frame that the next step writes
+  int64_t next_ = 0;      // the frame that the next step writes
   std::size_t told_ = 0;  // entries of the plan that the network knows
   models::StageState state_;
   at::Tensor position_;               // () int64

@@ -35,9 +35,9 @@ void check_sampling(const models::Stage& stage, const GenerationOptions& options
           sampling.top_p, " for stage '", stage.name, "'");
   for (const models::Channel& channel : stage.channels) {
     if (const auto& codes = channel.guidance) {
-      require(codes->code(sampling.guidance).has_value(), where, "guidance must be a number from ", codes->lowest, " to ",
-              codes->highest(), ", of which the stage has codes; got ", sampling.guidance, " for stage '", stage.name,
-              "'");
+      require(codes->code(sampling.guidance).has_value(), where, "guidance must be a number from ", codes->lowest,
+              " to ", codes->highest(), ", of which the stage has codes; got ", sampling.guidance, " for stage '",
+              stage.name, "'");
     }
   }
   if (stage.guided_by_codes()) {

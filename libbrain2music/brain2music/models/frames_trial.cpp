@@ -45,9 +45,10 @@ class FramesTrial final : public StageTrial {
     check_module(script_.changed_by([&] { whole = logits({}); }));
     check_second_piece(whole, logits({}), methods);
     constexpr int64_t twice = 2;
-    compare(whole, logits({.source_calls = twice}),
-            "must give the same logits whether source is called before every frame, twice, or once where its codes change",
-            "let source overwrite what it wrote before, and nothing else");
+    compare(
+        whole, logits({.source_calls = twice}),
+        "must give the same logits whether source is called before every frame, twice, or once where its codes change",
+        "let source overwrite what it wrote before, and nothing else");
     if (frames_ > 1) {
       compare(whole.narrow(1, 1, frames_ - 1), logits({.first_levels = false}),
               "must give a frame the same logits whether the levels of the frame before were gone through or not",

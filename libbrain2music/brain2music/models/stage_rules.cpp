@@ -34,7 +34,8 @@ void channel(const Json& value, const Place& place) {
   if (has("code")) {
     check_fields(value, place, {{"code", code_or_mask}, {"count", whole(1, most_columns), Field::optional}});
   } else if (has("guidance")) {
-    const Rule codes = object({{"lowest", number(-most, true, most)}, {"step", number(0, false, most)}, {"codes", count}});
+    const Rule codes =
+        object({{"lowest", number(-most, true, most)}, {"step", number(0, false, most)}, {"codes", count}});
     check_fields(value, place, {{"guidance", codes}});
   } else {
     check_fields(value, place, {{"from", text}});
@@ -263,7 +264,8 @@ class StageFit {
     const Json guidance = sampling.value("guidance", Json(1));
     for (const GuidanceCodes& codes : guided_) {
       place.inside("guidance")
-          .expect(codes.code(guidance.get<double>()).has_value(), "a guidance that the layout has a code for", guidance);
+          .expect(codes.code(guidance.get<double>()).has_value(), "a guidance that the layout has a code for",
+                  guidance);
     }
     place.inside("guidance")
         .expect(unconditional || !guided_.empty() || guidance == 1, "1 where nothing says what is unconditional",

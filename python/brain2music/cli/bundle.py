@@ -77,8 +77,8 @@ def _add_magenta_rt2(commands: Commands) -> None:
         "--embedder",
         type=Path,
         metavar="FOLDER",
-        help="music_encoder.pt and mel_params.npz of the public PyTorch port of MusicCoCa (read, not verified), for the "
-        "role music_embedder; without it, embeddings come from elsewhere",
+        help="music_encoder.pt and mel_params.npz of the public PyTorch port of MusicCoCa (read, not verified), for "
+        "the role music_embedder; without it, embeddings come from elsewhere",
     )
 
 

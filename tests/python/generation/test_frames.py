@@ -238,7 +238,7 @@ def test_guidance_without_a_code_is_refused(generator, embedding, guidance):
 def test_embeddings_of_a_named_network_are_refused(generator, embedding):
     space = {"role": "music_embedder", "hash": "0123456789abcdef" * 4}
     track = Embeddings.from_arrays(embedding, ["a", "b"], **space)
-    with pytest.raises(ValueError, match="embeddings must state no network, as the bundle .* names none"):
+    with pytest.raises(ValueError, match=r"embeddings must state no network, as the bundle .* names none"):
         generator.generate(track, seconds=1)
 
 
@@ -286,8 +286,8 @@ def test_channels_are_columns_at_the_frames_where_they_change(tmp_path, frame_ra
     assert laid["steps"] == end - fresh
     by_frame = []
     for frame in range(first, end):
-        of_plan = plan[:, :, frame * 5 // frame_rate]
-        by_frame.append(torch.cat([of_plan, torch.tensor([[-1, -1, 3]] * 2), style[:, :, 0], torch.tensor([[7]] * 2)], 1))
+        told = [plan[:, :, frame * 5 // frame_rate], torch.tensor([[-1, -1, 3]] * 2), style[:, :, 0]]
+        by_frame.append(torch.cat([*told, torch.tensor([[7]] * 2)], 1))
     changes = [0] + [i for i in range(1, end - first) if not torch.equal(by_frame[i], by_frame[i - 1])]
     assert laid["changes"] == changes
     assert torch.equal(laid["channels"], torch.stack([by_frame[i] for i in changes]))

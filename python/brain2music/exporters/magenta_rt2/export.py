@@ -75,7 +75,7 @@ def write_bundle(
     """Write the bundle of an opened checkpoint; parameters as for :func:`export_magenta_rt2`."""
     made = roles(checkpoint)
     if embedder is not None:
-        made["music_embedder"] = music_embedder_role(embedder)
+        made["music_embedder"] = music_embedder_role(embedder, made["conditioner"]["dimension"])
     return write(
         folder,
         name=f"Magenta RealTime 2, {checkpoint.size}",

@@ -16,7 +16,7 @@ from brain2music.exporters.script import scripted
 __all__ = ["MusicTower", "music_embedder_role"]
 
 _WHERE = "exporters.magenta_rt2"
-RATE, SECONDS, DIMENSION = 16000, 10, 768
+RATE, SECONDS = 16000, 10
 #: Samples of a frame, from one frame to the next, and of the Fourier transform; frames of a clip.
 FRAME, HOP, N_FFT, FRAMES = 400, 160, 2048, 992
 PRE_EMPHASIS, FLOOR = 0.97, 0.001
@@ -25,7 +25,7 @@ TOWER, BANDS = "music_encoder.pt", "mel_params.npz"
 
 
 class MusicTower(nn.Module):
-    """``embed``: clips (B, 160,000) at 16 kHz to (B, 768).
+    """``embed``: clips (B, 160,000) at 16 kHz to (B, d).
 
     The logarithm of 0.001 plus power in mel bands of the pre-emphasised waveform, 992 frames of a clip; then the tower,
     one clip at a time: it was traced with one.
@@ -33,7 +33,7 @@ class MusicTower(nn.Module):
     Parameters
     ----------
     tower : ScriptModule
-        From (1, frames, bands) to 768 numbers.
+        From (1, frames, bands) to d numbers.
     bands : array of shape (1024, bands)
         The weight in each band of each frequency but the lowest.
     taper : array of shape (400,)
@@ -46,15 +46,17 @@ class MusicTower(nn.Module):
     def __init__(self, tower: nn.Module, bands: npt.NDArray[np.floating], taper: npt.NDArray[np.floating]) -> None:
         super().__init__()
         self.tower = tower
+        self.frame, self.hop, self.n_fft, self.frames = FRAME, HOP, N_FFT, FRAMES
+        self.pre_emphasis, self.floor = PRE_EMPHASIS, FLOOR
         self.register_buffer("bands", torch.tensor(bands, dtype=torch.float32))
         self.register_buffer("taper", torch.tensor(taper, dtype=torch.float32))
 
     def spectrogram(self, wave: Tensor) -> Tensor:
         """Map (B, samples) to (B, frames, bands)."""
-        emphasised = torch.cat([wave[:, :1], wave[:, 1:] - PRE_EMPHASIS * wave[:, :-1]], 1)
-        frames = functional.pad(emphasised, [0, FRAME]).unfold(1, FRAME, HOP)[:, :FRAMES] * self.taper
-        power = torch.fft.rfft(frames, n=N_FFT, dim=2).abs().square()[:, :, 1:]
-        return torch.log(power @ self.bands + FLOOR)
+        emphasised = torch.cat([wave[:, :1], wave[:, 1:] - self.pre_emphasis * wave[:, :-1]], 1)
+        frames = functional.pad(emphasised, [0, self.frame]).unfold(1, self.frame, self.hop)[:, : self.frames]
+        power = torch.fft.rfft(frames * self.taper, n=self.n_fft, dim=2).abs().square()[:, :, 1:]
+        return torch.log(torch.matmul(power, self.bands) + self.floor)
 
     @torch.jit.export
     def embed(self, wave: Tensor) -> Tensor:
@@ -66,13 +68,15 @@ class MusicTower(nn.Module):
         return torch.stack(clips)
 
 
-def music_embedder_role(folder: str | os.PathLike[str]) -> dict[str, Any]:
+def music_embedder_role(folder: str | os.PathLike[str], dimension: int = 768) -> dict[str, Any]:
     """Return the entry of a music embedder.
 
     Parameters
     ----------
     folder : path
         Where ``music_encoder.pt`` and ``mel_params.npz`` of the port lie.
+    dimension : int
+        d of the embeddings.
 
     Returns
     -------
@@ -103,7 +107,7 @@ def music_embedder_role(folder: str | os.PathLike[str]) -> dict[str, Any]:
         "methods": ["embed"],
         "sample_rate": RATE,
         "window": float(SECONDS),
-        "dimension": DIMENSION,
+        "dimension": dimension,
         "card": {
             "name": "MusicCoCa's music tower",
             "source": "multimodalart/magenta-realtime-torch, converted from google/magenta-realtime-2",
@@ -118,5 +122,7 @@ def music_embedder_role(folder: str | os.PathLike[str]) -> dict[str, Any]:
 def _tower(path: Path) -> torch.jit.ScriptModule:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="`torch.jit", category=DeprecationWarning)
-        tower: torch.jit.ScriptModule = torch.jit.load(str(path), map_location="cpu")
+        tower: torch.jit.ScriptModule = torch.jit.load(  # type: ignore[no-untyped-call]
+            str(path), map_location="cpu"
+        )
     return tower.eval()

@@ -13,7 +13,7 @@ from brain2music.exporters.magenta_rt2.codec_weights import LEVELS, TABLE, codec
 from brain2music.exporters.magenta_rt2.conditioner import CODEBOOKS, style_quantizer
 from brain2music.exporters.magenta_rt2.language_model import WINDOWS, language_model, level_codes
 from brain2music.exporters.magenta_rt2.source import STYLE_CODES, STYLES
-from brain2music.exporters.script import scripted
+from brain2music.exporters.script import script_stage, scripted
 
 __all__ = ["Checkpoint", "codec_role", "conditioner_role", "roles", "stage"]
 
@@ -99,7 +99,7 @@ def stage(checkpoint: Checkpoint) -> dict[str, Any]:
     codes = level_codes(tensors)
     return {
         "name": "music",
-        "module": lambda: scripted(language_model(tensors, WINDOWS[size])),
+        "module": lambda: script_stage(language_model(tensors, WINDOWS[size])),
         "family": "frames",
         "dtypes": ["float32", "bfloat16"],
         "frame_rate": FRAME_RATE,
