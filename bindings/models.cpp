@@ -42,7 +42,8 @@ void bind_bundle(py::module_& room) {
             }
           },
           py::arg("role"), py::arg("device"), py::arg("dtype") = py::none(), py::call_guard<py::gil_scoped_release>(),
-          "Load the network of a role or a stage and try it on a tiny input.");
+          "Load the network of a role or a stage and try it on a tiny input.")
+      .def("release", &models::Bundle::release, py::arg("role"), "Let go of the loaded networks of a role or a stage.");
 }
 
 /// Logits of a stage of the family frames for codes that are given: for tests, and to see what a type of weights costs.

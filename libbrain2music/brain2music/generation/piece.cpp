@@ -130,9 +130,9 @@ at::Tensor Piece::quantized(const at::Tensor& embeddings) const {
   return at::cat(codes);
 }
 
-/// The codes (B, levels, frames) of a track at each frame of a window. So many frames go through the conditioner at a
-/// time, the last time too: whatever is summed in an order that depends on the number of rows is summed alike for
-/// pieces of any length. A track's frames go together, so that nothing depends on the tracks beside it.
+/// The codes (B, levels, frames) of a style track at each frame of a window. Products of matrices may round otherwise
+/// for another number of rows. The conditioner is therefore given one track at a time, so that a code does not depend
+/// on the tracks beside it, and always as many frames, so that it does not depend on the length of the piece.
 at::Tensor Piece::quantized_by_frame(const StageWindow& window, double frame_rate) const {
   constexpr int64_t at_once = 64;
   std::vector<at::Tensor> blocks;

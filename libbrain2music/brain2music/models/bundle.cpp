@@ -225,6 +225,13 @@ const StageFacts& Bundle::stage_facts(std::string_view name, at::Device device,
   return loaded(name, device, dtype).facts;
 }
 
+void Bundle::release(std::string_view name) const {
+  const std::scoped_lock locked(state_->mutex);
+  const auto is_named = [&](const auto& held) { return std::get<0>(held.first) == name; };
+  std::erase_if(state_->scripts, is_named);
+  std::erase_if(state_->stages, is_named);
+}
+
 void Bundle::verify(at::Device device) const {
   for (const Role& filled : state_->manifest.roles) {
     for (const at::ScalarType dtype : filled.dtypes) {

@@ -81,6 +81,7 @@ def verified(path: str | os.PathLike[str], device: str | torch.device = "cpu") -
         for name, entry in entries.items():
             for dtype in entry["dtypes"]:
                 bundle.load(name, getattr(torch, dtype))
+                bundle.release(name)  # of several large networks one at a time is in memory
             yield f"{kind}{name}: {', '.join(entry['methods'])}, in {', '.join(entry['dtypes'])}"
 
 
