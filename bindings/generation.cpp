@@ -10,9 +10,11 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "arrays.h"
 #include "brain2music/generation/codec.h"
+#include "brain2music/generation/frame_layout.h"
 #include "brain2music/generation/generator.h"
 #include "brain2music/generation/layout.h"
 
@@ -80,10 +82,18 @@ py::tuple generate(const MusicGenerator& self, const py::object& embedding, cons
   return py::make_tuple(argument.like_input(music.waveform), music.rate);
 }
 
+py::list spans_of(const std::vector<generation::StageWindow>& windows) {
+  py::list spans;
+  for (const auto& each : windows) {
+    spans.append(py::make_tuple(each.first, each.fresh, each.end));
+  }
+  return spans;
+}
+
 /// One sequence of a manifest's stage, laid out: for tests and for people who write a manifest.
 py::dict lay_out(const std::filesystem::path& manifest_file, const std::string& name, double seconds,
                  std::size_t window, const std::map<std::string, at::Tensor>& codes, const at::Tensor& before,
-                 bool unconditional) {
+                 bool unconditional, double guidance) {
   const models::Manifest manifest = models::read_manifest(manifest_file);
   const auto found = std::ranges::find(manifest.stages, name, &models::Stage::name);
   std::map<std::string, generation::CodeSource> sources;
@@ -95,13 +105,16 @@ py::dict lay_out(const std::filesystem::path& manifest_file, const std::string& 
     throw py::key_error(name);
   }
   const auto windows = generation::stage_windows(*found, seconds);
-  const auto plan = generation::plan_sequence(*found, windows.at(window), sources, before, unconditional);
-  py::list spans;
-  for (const auto& each : windows) {
-    spans.append(py::make_tuple(each.first, each.fresh, each.end));
-  }
   py::dict result;
-  result["windows"] = spans;
+  result["windows"] = spans_of(windows);
+  if (found->family == models::Family::frames) {
+    const auto plan = generation::plan_frames(*found, windows.at(window), sources, guidance, before);
+    result["changes"] = plan.changes;
+    result["channels"] = plan.channels;
+    result["steps"] = generation::step_count(*found, windows.at(window));
+    return result;
+  }
+  const auto plan = generation::plan_sequence(*found, windows.at(window), sources, before, unconditional);
   result["grid"] = plan.grid;
   result["known"] = plan.known;
   result["ranges"] = plan.ranges;
@@ -156,8 +169,9 @@ void bind_generation(py::module_& core) {
           py::arg("codes"), py::arg("start"), py::arg("stop"), "Sound of the frames from start to stop.")
       .def_property_readonly("samples_a_frame", &Codec::samples_a_frame);
   room.def("lay_out", &lay_out, py::arg("manifest"), py::arg("stage"), py::arg("seconds"), py::arg("window"),
-           py::arg("codes"), py::arg("before"), py::arg("unconditional") = false,
-           "One sequence of a stage as the manifest lays it out: ids, what is known, what may be drawn.");
+           py::arg("codes"), py::arg("before"), py::arg("unconditional") = false, py::arg("guidance") = 1.0,
+           "One sequence of a stage as the manifest lays it out: ids, what is known, what may be drawn; of the family "
+           "frames the codes of its channels (changes, B, channels), and the frames at which they change.");
   py::class_<Blocks>(room, "Blocks", "Music that is made block by block.").def("next", &next_block);
   py::class_<MusicGenerator>(room, "MusicGenerator", "Stages and codec of a bundle.")
       .def(py::init<const models::Bundle&, at::Device, Dtype>(), py::arg("bundle"), py::arg("device"),

@@ -184,6 +184,7 @@ class Stages(SchemaTables):
     def tables(self):
         token, codes = self.named["parts"]["items"]["oneOf"]
         given = self.named["delayed_layout"]["properties"]["given"]["items"]
+        read, constant, guidance = self.named["frames_layout"]["properties"]["channels"]["items"]["oneOf"]
         condition, sampling = (self.named["stage"]["properties"][name] for name in ("condition", "sampling"))
         return [
             *self.titled("A stage, beside what every role has", self.named["stage"]),
@@ -194,6 +195,11 @@ class Stages(SchemaTables):
             *self.titled("Codes in a prefix", codes),
             *self.titled("layout of the family parallel", self.named["delayed_layout"]),
             *self.titled("Given levels", given),
+            *self.titled("layout of the family frames", self.named["frames_layout"]),
+            *self.titled("Channels that are read", read),
+            *self.titled("Channels that never change", constant),
+            *self.titled("The channel of guidance", guidance),
+            *self.titled("guidance of a channel", guidance["properties"]["guidance"]),
         ]
 
 

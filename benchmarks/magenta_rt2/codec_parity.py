@@ -32,13 +32,13 @@ METHODS = ["embed", "encode", "decode", "init_stream", "decode_next"]
 
 
 def read_codec(folder, full):
-    """The codec, read as the exporter reads a checkpoint."""
+    """The parts of the codec, read as the exporter reads a checkpoint."""
     parts = []
     for part, file in (("soundstream", "checkpoint"), ("encoder", "encoder")):
         path = folder / f"{file}.safetensors"
         made = {name: tuple(tensor.shape) for name, tensor in _core.io.load_safetensors(path)[0].items()}
         parts.append(read_part(path, part, table_of(part) if full else made))
-    return codec(*parts)
+    return parts
 
 
 def streamed(script, codes, piece):
@@ -74,11 +74,11 @@ def compare(script, oracle):
     return figures
 
 
-def in_the_library(network, oracle):
+def in_the_library(parts, oracle):
     """Largest difference of sound that a bundle's codec decodes, in C++; and how many of its codes are others."""
     with tempfile.TemporaryDirectory() as folder:
         path = write(
-            f"{folder}/bundle", name="SpectroStream", description="Parity.", roles={"codec": codec_role(network)}
+            f"{folder}/bundle", name="SpectroStream", description="Parity.", roles={"codec": codec_role(*parts)}
         )
         opened = Codec(Bundle(path))
         decoded = oracle["decoded"].t()[None]
@@ -93,10 +93,11 @@ def main():
     parser.add_argument("--keep", action="store_true")
     options = parser.parse_args()
     oracle, said = _core.io.load_safetensors(options.folder / "oracle.safetensors")
-    network = read_codec(options.folder, said["size"] == "full")
+    parts = read_codec(options.folder, said["size"] == "full")
+    network = codec(*parts)
     with torch.inference_mode():
         figures = compare(opened(network, METHODS), oracle)
-        figures["in a bundle"], figures["other_codes in a bundle"] = in_the_library(network, oracle)
+        figures["in a bundle"], figures["other_codes in a bundle"] = in_the_library(parts, oracle)
     about = {**machine.describe([]), **{name: said[name] for name in ("magenta-rt", "jax")}}
     about |= {"weights": sum(weight.numel() for weight in network.parameters()), "frames": len(oracle["codes"])}
     about |= {"tolerance": TOLERANCE, "dtype": "float32", "seed": 0}

@@ -3,14 +3,16 @@
     python -m benchmarks.magenta_rt2.parity FOLDER [--keep]
 
 FOLDER is what ``benchmarks.magenta_rt2.oracle`` wrote. The weights are read as the exporter reads a checkpoint, and run
-as a bundle runs them: scripted, saved, opened, frozen, one frame a call. ``--keep`` adds the figures to
-``parity.json`` beside this file. Exits 1 where the two differ.
+in Python, and in C++ out of a bundle: opened, tried, frozen, its products replaced, one frame a call. What bfloat16
+costs stands beside it. ``--keep`` adds the figures to ``parity.json`` beside this file. Exits 1 where the two differ.
 """
 
 import argparse
 import json
 import sys
+import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 
@@ -18,8 +20,13 @@ from benchmarks import machine
 from benchmarks.kept import keep
 from benchmarks.magenta_rt2.opening import opened
 from brain2music import _core
+from brain2music.bundles import write
 from brain2music.exporters.magenta_rt2.checkpoint import read_part, table_of
+from brain2music.exporters.magenta_rt2.conditioner import CODEBOOKS
 from brain2music.exporters.magenta_rt2.language_model import language_model
+from brain2music.exporters.magenta_rt2.roles import conditioner_role
+from brain2music.exporters.magenta_rt2.roles import stage as stage_entry
+from brain2music.exporters.script import scripted
 
 KEPT = Path(__file__).with_name("parity.json")
 #: What logits may differ by, and by what the two best must differ for the choice to be the same.
@@ -63,6 +70,25 @@ def in_pieces(stage, codes, given, piece):
     return torch.stack(out, 1)
 
 
+def in_the_library(stage, tensors, codes, given, dtype=None):
+    """The same logits, run in C++ out of a bundle."""
+    checkpoint = SimpleNamespace(size="small", model=tensors)
+    entry = {**stage_entry(checkpoint), "module": scripted(stage)}
+    del entry["codec_levels"]  # there is no codec here
+    with tempfile.TemporaryDirectory() as folder:
+        path = write(
+            f"{folder}/bundle",
+            name="Magenta RealTime 2",
+            description="Parity.",
+            roles={"conditioner": conditioner_role(tensors, "small")},
+            stages=[entry],
+            space={"dimension": tensors[CODEBOOKS].size(1), "roles": []},
+        )
+        bundle = _core.models.Bundle(path)
+        arguments = (codes.t()[None], given.t()[None], torch.device("cpu"), dtype)
+        return _core.models.frame_logits(bundle, "music", *arguments)[0]
+
+
 def compare(ours, theirs):
     """The largest difference, and choices that differ although the two best logits are far apart."""
     best = theirs.topk(2, -1)
@@ -88,7 +114,6 @@ def main():
     tensors = read_part(path, "small", table_of("small") if size == "small" else made)
     stage = language_model(tensors, int(said["past"]) + 1)
     weights = sum(tensor.numel() for tensor in tensors.values())
-    del tensors
     codes, target, drawn = (oracle[name].long() for name in ("codes", "target", "drawn"))
     given, alone = codes[: len(target)], codes[: len(drawn)]
     with torch.inference_mode():
@@ -98,10 +123,14 @@ def main():
         script = opened(stage, METHODS)
         figures["one frame a call, scripted"] = compare(frame_by_frame(script, given, target), oracle["logits"])
         figures["codes that JAX drew"] = compare(frame_by_frame(script, alone, drawn), oracle["drawn_logits"])
+        del script
+        logits = in_the_library(stage, tensors, given, target)
+        figures["in a bundle, in C++"] = compare(logits, oracle["logits"])
+        narrow = compare(in_the_library(stage, tensors, given, target, torch.bfloat16), oracle["logits"])
     rivals = {name: said[name] for name in ("magenta-rt", "jax")}
     about = {**machine.describe([]), **rivals, "weights": weights, "frames": len(target), "drawn_frames": len(drawn)}
     about |= {"window": int(said["past"]) + 1, "tolerance": TOLERANCE, "dtype": "float32", "seed": 0}
-    result = {**about, "parity": figures}
+    result = {**about, "parity": figures, "in a bundle, in C++, bfloat16": narrow}
     print(json.dumps(result, indent=2))
     if options.keep:
         keep(KEPT, f"language model, {size}", result)

@@ -183,6 +183,15 @@ TEST_CASE("networks are loaded when first used, and do what is declared", "[mode
   CHECK_NOTHROW(tiny("frames").verify());
 }
 
+TEST_CASE("a network that was let go is loaded again", "[models]") {
+  const Bundle bundle = tiny("good");
+  const auto first = bundle.script("music_embedder");
+  bundle.release("codec");  // there is none
+  CHECK(bundle.script("music_embedder") == first);
+  bundle.release("music_embedder");
+  CHECK(bundle.script("music_embedder") != first);
+}
+
 TEST_CASE("a file that is no module, a role or a type that is not there", "[models]") {
   const fs::path folder = copied("good");
   std::ofstream(folder / "network.pt") << "abc";

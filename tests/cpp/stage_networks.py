@@ -64,6 +64,7 @@ NETWORKS = {
         "    hidden", "    state[0] = keys\n    hidden")),
     "counts": (INIT, changed("    keys, values", "    state[3].add_(1)\n    keys, values").replace(
         "flat.view_as(h)", "flat.view_as(h) * (state[3] > 0)")),
+    "rows": (INIT, changed("self.table[tokens]", "self.table[tokens + self.first_row]")),
     # Wrong.
     "forgets": (INIT, changed("    keys.index_copy_(", "    keys = keys.index_copy(")),
     "ignores_position": (INIT, changed("position + torch", "torch")),
@@ -79,6 +80,59 @@ NETWORKS = {
     "no_list": (INIT.replace("List[Tensor]", "Tensor").replace("[keys, torch.zeros_like(keys), bias, torch.zeros(1)]",
                                                               "keys"), EXTEND),
     "no_condition": (INIT.replace("Optional[Tensor]", "Tensor").replace("is not None", ".numel() > 0"), EXTEND),
+}  # fmt: skip
+
+FRAMES_INIT = """
+def init_state(self, batch: int, length: int, condition: Optional[Tensor]) -> List[Tensor]:
+    heard = torch.zeros(batch, 8, dtype=self.table.dtype)
+    return [heard, torch.zeros_like(heard), torch.zeros(batch, 2, 8, dtype=self.table.dtype)]
+"""
+SOURCE = """
+def source(self, codes: Tensor, position: Tensor, state: List[Tensor]) -> None:
+    state[0].copy_(self.table[codes + 1].sum(1))
+"""
+TEMPORAL = """
+def temporal(self, previous: Tensor, position: Tensor, state: List[Tensor]) -> Tensor:
+    told = self.table[previous + 1].sum(1) + state[0] + self.place[position]
+    state[1].mul_(0.5).add_(told)
+    return torch.nn.functional.linear(state[1], self.key)
+"""
+DEPTH_FIRST = """
+def depth_first(self, h: Tensor, state: List[Tensor]) -> Tensor:
+    state[2].select(1, 0).copy_(h)
+    return torch.nn.functional.linear(h, self.table)
+"""
+DEPTH_NEXT = """
+def depth_next(self, code: Tensor, level: int, state: List[Tensor]) -> Tensor:
+    state[2].select(1, level).copy_(self.table[code + 1])
+    return torch.nn.functional.linear(state[2].narrow(1, 0, level + 1).sum(1), self.table)
+"""
+
+
+def frames(init=FRAMES_INIT, source=SOURCE, temporal=TEMPORAL, first=DEPTH_FIRST, following=DEPTH_NEXT):
+    return init, source, temporal, first, following
+
+
+NETWORKS |= {
+    "frames": frames(),
+    "frames_mix_rows": frames(temporal=changed("state[0] +", "state[0].mean(0, True) +", TEMPORAL)),
+    "frames_read_position": frames(temporal=changed("self.place[position]", "self.place[int(position)]", TEMPORAL)),
+    "frames_replace_state": frames(
+        temporal=changed("    state[1].mul_(0.5).add_(told)", "    state[1] = state[1] * 0.5 + told", TEMPORAL)),
+    "frames_add_sources": frames(source=changed("copy_(", "add_(", SOURCE)),
+    "frames_return_a_source": frames(source=changed(
+        "    state[0].copy_(", "    return state[0].copy_(", SOURCE).replace("-> None", "-> Tensor")),
+    "frames_remember_levels": frames(following=changed(
+        "    return", "    state[1].add_(self.table[code + 1])\n    return", DEPTH_NEXT)),
+    "frames_need_levels": frames(temporal=changed("state[0] +", "state[0] + state[2].sum(1) +", TEMPORAL)),
+    "frames_remember": frames(source=SOURCE + "    self.pieces.add_(1)\n"),
+    "frames_of_one_vector": frames(temporal=changed("state[1], self.key)", "state[1], self.key)[0]", TEMPORAL)),
+    "frames_without_numbers": frames(temporal=changed("state[1], self.key)", "state[1], self.key).log()", TEMPORAL)),
+    "frames_of_short_logits": frames(following=changed("self.table)", "self.table[:9])", DEPTH_NEXT)),
+    "frames_of_whole_logits": frames(first=changed("self.table)", "self.table).long()", DEPTH_FIRST)),
+    "frames_change_inputs": frames(temporal=changed(
+        "    told", "    previous.add_(1).sub_(2)\n    told", TEMPORAL).replace("previous + 1", "previous + 2")),
+    "frames_grow": frames(following=changed("    return", "    state.append(code)\n    return", DEPTH_NEXT)),
 }  # fmt: skip
 
 
@@ -97,6 +151,7 @@ def write(folder: Path) -> None:
                     setattr(self, parameter, torch.nn.Parameter(torch.randn(rows, columns)))
                 self.bias = torch.nn.Parameter(torch.randn(8))
                 self.register_buffer("pieces", torch.zeros(1))
+                self.register_buffer("first_row", torch.zeros(1, dtype=torch.int64))
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)

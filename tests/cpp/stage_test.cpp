@@ -13,8 +13,10 @@
 #include <cmath>
 #include <fstream>
 #include <iterator>
+#include <limits>
 #include <map>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -30,11 +32,14 @@ using brain2music::generation::StepGraph;
 
 namespace {
 
+const std::vector<std::string> sequence_methods{"init_state", "extend"};
+const std::vector<std::string> frame_methods{"init_state", "source", "temporal", "depth_first", "depth_next"};
+
 std::unique_ptr<Script> network(const std::string& name, at::ScalarType dtype = at::kFloat,
                                 Operations operations = Operations::own) {
   std::ifstream file(oracle_path("stages/" + name + ".pt"), std::ios::binary);
   const std::string bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  const std::vector<std::string> methods{"init_state", "extend"};
+  const std::vector<std::string> methods = name.starts_with("frames") ? frame_methods : sequence_methods;
   return std::make_unique<Script>(bytes, methods, at::kCPU, dtype, "stage 'tiny' (tiny.pt)", operations);
 }
 
@@ -48,7 +53,24 @@ Stage tiny(Family family = Family::tokens) {
   return stage;
 }
 
-StageFacts checked(const std::string& name) { return check_stage(tiny(), *network(name), 0, 0); }
+StageFacts checked(const std::string& name) { return check_stage(tiny(), *network(name), 0, {}); }
+
+/// A stage of the family frames: two levels, and channels of every kind.
+Stage framed() {
+  Stage stage = tiny();
+  stage.family = Family::frames;
+  stage.codes = {9, 6};
+  stage.max_length = std::numeric_limits<int64_t>::max();
+  stage.channels.resize(4);
+  stage.channels[0].from = "conditioner";
+  stage.channels[1].count = 3;
+  stage.channels[2].guidance = GuidanceCodes{-1, 0.5, 9};
+  stage.channels[3].code = 2;
+  stage.sampling.guidance = 3;
+  return stage;
+}
+
+StageFacts checked_frames(const std::string& name) { return check_stage(framed(), *network(name), 0, {2}); }
 
 /// How often this thread has called operations, by name.
 class Calls {
@@ -167,15 +189,15 @@ TEST_CASE("good stages are told apart", "[models]") {
 }
 
 TEST_CASE("stages of every kind pass", "[models]") {
-  CHECK(check_stage(tiny(Family::parallel), *network("parallel"), 0, 3).rows_independent);
-  CHECK_NOTHROW(check_stage(tiny(), *network("attention", at::kBFloat16), 0, 0));
+  CHECK(check_stage(tiny(Family::parallel), *network("parallel"), 0, {3}).rows_independent);
+  CHECK_NOTHROW(check_stage(tiny(), *network("attention", at::kBFloat16), 0, {}));
   Stage stage = tiny();
   stage.condition = StageCondition{};
-  CHECK(check_stage(stage, *network("attention"), 5, 0).rows_independent);
+  CHECK(check_stage(stage, *network("attention"), 5, {}).rows_independent);
   stage.condition->codes = true;
-  CHECK(check_stage(stage, *network("attention"), 5, 0).rows_independent);
+  CHECK(check_stage(stage, *network("attention"), 5, {}).rows_independent);
   stage.max_length = 1;
-  CHECK_NOTHROW(check_stage(stage, *network("attention"), 5, 0));
+  CHECK_NOTHROW(check_stage(stage, *network("attention"), 5, {}));
 }
 
 TEST_CASE("bad stages are refused, with what is wrong", "[models]") {
@@ -200,6 +222,64 @@ TEST_CASE("bad stages are refused, with what is wrong", "[models]") {
     INFO(name);
     CHECK_THROWS_WITH(checked(name), ContainsSubstring(message) && ContainsSubstring("[models.bundle] stage 'tiny'"));
   }
+}
+
+TEST_CASE("stages of the family frames are told apart", "[models]") {
+  const StageFacts plain = checked_frames("frames");
+  CHECK(plain.rows_independent);
+  CHECK(plain.capturable);
+  CHECK(!checked_frames("frames_mix_rows").rows_independent);
+  CHECK(checked_frames("frames_read_position").obstacle == "aten::item");
+  CHECK(checked_frames("frames_replace_state").obstacle == "state[1], which temporal replaces");
+  CHECK_NOTHROW(check_stage(framed(), *network("frames", at::kBFloat16), 0, {2}));
+  Stage stage = framed();
+  stage.max_length = 1;
+  CHECK(check_stage(stage, *network("frames"), 0, {2}).rows_independent);
+  stage.codes = {9};
+  CHECK(check_stage(stage, *network("frames"), 0, {2}).rows_independent);
+}
+
+TEST_CASE("bad stages of the family frames are refused, with what is wrong", "[models]") {
+  const std::string levels = "whether the levels of the frame before were gone through or not";
+  const std::map<std::string, std::string> messages{
+      {"frames_add_sources", "must give the same logits whether source is called before every frame, twice, or once"},
+      {"frames_return_a_source", "must return nothing from source; got Tensor"},
+      {"frames_remember_levels", levels},
+      {"frames_need_levels", levels},
+      {"frames_remember", "must keep nothing from one call to the next; got pieces, which a piece changes"},
+      {"frames_of_one_vector", "must return (batch, d) from temporal, 3 rows; got [8]"},
+      {"frames_without_numbers", "must return finite logits from temporal; got NaN or Inf at frame 0"},
+      {"frames_of_short_logits",
+       "must return shape [3, 10] from depth_next, the batch and field 'vocabulary'; got "
+       "[3, 9] at level 1"},
+      {"frames_of_whole_logits", "must return a floating type from depth_first; got Long"},
+      {"frames_change_inputs", "must leave its inputs as they are in temporal"},
+      {"frames_grow", "must keep the 3 tensors of its state in depth_next; got 4"},
+  };
+  for (const auto& [name, message] : messages) {
+    INFO(name);
+    CHECK_THROWS_WITH(checked_frames(name),
+                      ContainsSubstring(message) && ContainsSubstring("[models.bundle] stage 'tiny'"));
+  }
+}
+
+TEST_CASE("guidance is told by the nearest code", "[models]") {
+  const GuidanceCodes codes{-1, 0.2, 41};
+  CHECK(codes.code(-1) == 0);
+  CHECK(codes.code(3) == 20);
+  CHECK(codes.code(3.05) == 20);
+  CHECK(codes.code(3.15) == 21);
+  CHECK(codes.code(7) == 40);
+  CHECK(codes.code(7.01) == std::nullopt);
+  CHECK(codes.code(-1.01) == std::nullopt);
+  CHECK(codes.code(std::nan("")) == std::nullopt);
+  CHECK(std::abs(codes.highest() - 7) < 1e-9);
+}
+
+TEST_CASE("whole numbers that a network holds stay whole in any type", "[models]") {
+  const auto script = network("rows", at::kBFloat16);
+  const StageState state = script->init_state(2, 5, std::nullopt);
+  CHECK(script->extend(oracle("stages/tokens"), at_position(0), state).scalar_type() == at::kBFloat16);
 }
 
 TEST_CASE("a step is made as often as it is asked for, on any device", "[generation]") {

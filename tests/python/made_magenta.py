@@ -1,5 +1,9 @@
 """Shapes of Magenta RealTime 2 made small: those of the models that magenta-rt's logits and sound were kept of."""
 
+import torch
+from safetensors.torch import save_file
+
+from benchmarks.magenta_rt2.weights import random_tensors
 from brain2music.exporters.magenta_rt2.checkpoint import table_of
 
 #: Sizes of the kept language model in place of the small one's: 24 codes a level.
@@ -11,15 +15,19 @@ _SIZES = {
 }
 
 
-def language_model_table(layers=2):
-    """Names and shapes of the small language model's first layers, narrowed."""
+def language_model_table(layers=2, style=768, hidden=40):
+    """Names and shapes of the small language model's first layers, narrowed.
+
+    ``style`` is the size of embeddings, ``hidden`` the width of the depth network's feed-forward networks. Where that
+    is no multiple of 16, torch rounds GELU otherwise in a tensor's last elements, and rows depend on those beside them.
+    """
     table = {}
     for name, shape in table_of("small").items():
         layer = name.partition("x_layers_")[2].partition("/")[0]
         if not layer or int(layer) < layers:
             inside = name.removeprefix("params/depthformer/")
             sizes = next(sizes for prefix, sizes in _SIZES.items() if inside.startswith(prefix))
-            table[name] = tuple(sizes.get(size, size) for size in shape)
+            table[name] = tuple({768: style, **sizes, 3072: hidden}.get(size, size) for size in shape)
     return table
 
 
@@ -33,3 +41,29 @@ def codec_table(part):
             kernel, channels = shape[:-2], shape[-2:]
             table[name] = (*kernel, *(size if size == 2 else size // 16 for size in channels))
     return table
+
+
+#: Shapes of every part, in place of the published ones.
+TABLES = {
+    "small": language_model_table(style=32, hidden=48),
+    **{part: codec_table(part) for part in ("soundstream", "encoder")},
+}
+
+
+def write_checkpoint(home):
+    """Random weights in the checkpoints' own format, where magenta-rt puts its files.
+
+    The mean of 132 random rows is next to nothing: these are large, so that guidance is heard.
+    """
+    for name, parts in (
+        ("checkpoints/mrt2_small", ("small", "soundstream")),
+        ("resources/spectrostream/encoder", ("encoder",)),
+    ):
+        numbers = random_tensors({key: shape for part in parts for key, shape in TABLES[part].items()})
+        for key in numbers:
+            if key.endswith("regular_embedder/embedding"):
+                numbers[key] = 40 * numbers[key]
+        path = home / f"{name}.safetensors"
+        path.parent.mkdir(parents=True)
+        save_file({key: torch.from_numpy(array) for key, array in numbers.items()}, path)
+    return home

@@ -400,8 +400,9 @@ def test_the_same_network_gives_the_same_bytes_wherever_its_source_lies(tmp_path
     code = "import torch\n\n\n" + source[start : source.index("class Texts")]
     program = (
         "import sys, warnings; warnings.simplefilter('ignore'); sys.path[0] = sys.argv[1]; import network, "
-        "torch\nfrom brain2music.bundles.writer import _saved\nimport hashlib; "
-        "print(hashlib.sha256(_saved(torch.jit.script(network.Frames().eval()))).hexdigest())"
+        "torch\nfrom pathlib import Path\nfrom brain2music.bundles.writer import _save\nimport hashlib; "
+        "path = Path(sys.argv[1]) / 'saved.pt'; _save(torch.jit.script(network.Frames().eval()), path); "
+        "print(hashlib.sha256(path.read_bytes()).hexdigest())"
     )
     printed = set()
     for name in ("here", "elsewhere"):

@@ -102,6 +102,7 @@ CHANGES = {
     "twice": lambda value: value * 2 if isinstance(value, list) else value,
 }
 EVERY_ROLE = json.loads((MANIFESTS / "good" / "every_role.json").read_text(encoding="utf-8"))
+EVERY_ROLE["stages"] += json.loads((MANIFESTS / "good" / "frames.json").read_text(encoding="utf-8"))["stages"]
 
 
 PARTS = ["", "space", *EVERY_ROLE["roles"], *(stage["name"] for stage in EVERY_ROLE["stages"])]
@@ -158,11 +159,11 @@ BEYOND = (
     "whole frames at every frame rate that the stage reads and makes is expected",
     "positions of a window is expected",
     "1 where nothing says what is unconditional is expected",
+    "a guidance that the layout has a code for is expected",
     "at most the vocabulary is expected",
     "a code of the conditioner, or the id behind its codes is expected",
     "a name that no role and no other stage has is expected",
     "a level of the role 'codec' is expected",
-    "a role, or a hash in 'hashes' is expected",
     "a role of this bundle that embeds into as many dimensions is expected",
     "the dimension of 'space' is expected",
 )

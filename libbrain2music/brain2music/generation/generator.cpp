@@ -33,6 +33,16 @@ void check_sampling(const models::Stage& stage, const GenerationOptions& options
           " for stage '", stage.name, "'");
   require(sampling.top_p > 0 && sampling.top_p <= 1, where, "top_p must lie above 0 and be at most 1; got ",
           sampling.top_p, " for stage '", stage.name, "'");
+  for (const models::Channel& channel : stage.channels) {
+    if (const auto& codes = channel.guidance) {
+      require(codes->code(sampling.guidance).has_value(), where, "guidance must be a number from ", codes->lowest,
+              " to ", codes->highest(), ", of which the stage has codes; got ", sampling.guidance, " for stage '",
+              stage.name, "'");
+    }
+  }
+  if (stage.guided_by_codes()) {
+    return;
+  }
   const bool unconditional = stage.unconditional || (stage.condition && stage.condition->unconditional);
   require(std::isfinite(sampling.guidance) && sampling.guidance >= 0 && (sampling.guidance == 1 || unconditional),
           where, "guidance must be a number from 0, and 1 where the manifest tells nothing unconditional; got ",
@@ -55,7 +65,9 @@ int64_t state_bytes(const models::Script& script, int64_t length, const std::opt
   const int64_t some = length / parts;  // a state grows with the length in a straight line, or not beyond its window
   const int64_t half = measured(some / 2);
   const int64_t all = measured(some);
-  return all + (all - half) * (length - some) / std::max<int64_t>(some - some / 2, 1);
+  const int64_t grown = all + (all - half) * (length - some) / std::max<int64_t>(some - some / 2, 1);
+  constexpr int64_t small = int64_t{1} << 27;
+  return half == all || grown > small ? grown : measured(length);  // a window may lie between `some` and `length`
 }
 
 /// A request that was checked.
@@ -96,7 +108,9 @@ int64_t MusicGenerator::State::positions(std::size_t stage, double seconds) cons
   for (const StageWindow& window : stage_windows(about, seconds)) {
     int64_t positions = step_count(about, window);
     const int64_t known = window.fresh - window.first;
-    if (about.family == models::Family::parallel) {
+    if (about.family == models::Family::frames) {
+      positions += known;
+    } else if (about.family == models::Family::parallel) {
       positions += 1 + known + std::ranges::min(about.delays);
     } else {
       positions += known * (about.order == models::CodeOrder::frames ? about.levels() : 1);
@@ -126,7 +140,7 @@ int64_t MusicGenerator::State::bytes_a_row(const GenerationOptions& options, con
     if (about.condition) {
       condition = about.condition->codes ? networks.conditioner->call("quantize", {embedding}) : embedding;
     }
-    const int64_t halves = sampling_of(about, options).guidance == 1 ? 1 : 2;
+    const int64_t halves = about.guided_by_codes() || sampling_of(about, options).guidance == 1 ? 1 : 2;
     bytes += halves * state_bytes(*networks.stages[i].script, positions(i, options.seconds), condition);
   }
   return bytes;
@@ -249,9 +263,7 @@ MusicGenerator::MusicGenerator(const models::Bundle& bundle, at::Device device, 
     if (!about.codec_levels.empty()) {
       state->acoustic.push_back(i);
     }
-    const auto reads = [](const auto& each) { return each.from == "conditioner"; };
-    conditioned = conditioned || (about.condition && about.condition->codes) ||
-                  std::ranges::any_of(about.prefix, reads) || std::ranges::any_of(about.given, reads);
+    conditioned = conditioned || (about.condition && about.condition->codes) || reads_conditioner(about);
   }
   require(!state->acoustic.empty(), where, "a stage must make the codec's codes (field 'codec_levels'); got none in ",
           bundle.path().string());
@@ -268,6 +280,9 @@ int64_t MusicGenerator::dimension() const { return state_->dimension; }
 void MusicGenerator::check_space(std::string_view hash) const {
   const std::vector<std::string> known = state_->bundle.manifest().space.value_or(models::GenerationSpace{}).hashes;
   constexpr std::size_t shown = 12;
+  require(!known.empty(), where, "embeddings must state no network, as the bundle '", state_->bundle.manifest().name,
+          "' names none that embeds into its space; got those of network ", std::string(hash.substr(0, shown)),
+          "...: if they are of its space, give them by Embeddings.from_arrays");
   require(std::ranges::find(known, hash) != known.end(), where, "embeddings must be of the space that the bundle '",
           state_->bundle.manifest().name, "' makes music from (network ", known.front().substr(0, shown),
           "...); got those of network ", std::string(hash.substr(0, shown)),

@@ -131,16 +131,7 @@ SequencePlan plan_levels(const models::Stage& stage, const StageWindow& window,
   plan.ranges.select(2, 1).copy_(at::tensor(stage.codes, at::kLong).to(options.device()));
   int64_t row = 0;
   for (const models::GivenLevels& given : stage.given) {
-    const CodeSource& source = sources.at(given.from);
-    at::Tensor codes = source.codes;
-    if (source.frame_rate > 0) {
-      // The source's frame in which a frame of this stage begins.
-      const at::Tensor time = (frame.view(-1) + window.first).to(at::kDouble) / stage.frame_rate;
-      const at::Tensor of_source = (time * source.frame_rate + tolerance).floor().to(at::kLong);
-      codes = codes.index_select(2, of_source);
-    } else if (codes.size(2) != frames) {
-      codes = codes.expand({-1, -1, frames});
-    }
+    const at::Tensor codes = codes_by_frame(stage, window, sources.at(given.from)).expand({-1, -1, frames});
     const int64_t shown = std::clamp<int64_t>(length - given.delay, 0, frames);
     plan.grid.narrow(1, row, codes.size(1))
         .narrow(2, std::min(given.delay, length), shown)
@@ -173,6 +164,9 @@ std::vector<StageWindow> stage_windows(const models::Stage& stage, double second
 int64_t step_count(const models::Stage& stage, const StageWindow& window) {
   const int64_t frames = window.end - window.first;
   const int64_t known = window.fresh - window.first;
+  if (stage.family == models::Family::frames) {
+    return frames - known;
+  }
   if (stage.family == models::Family::parallel) {
     const auto [least, most] = std::ranges::minmax(stage.delays);
     return frames - known + most - least;
@@ -184,6 +178,15 @@ FrameSpan source_frames(const models::Stage& stage, const StageWindow& window, d
   const double from = static_cast<double>(window.first) / stage.frame_rate;
   const double to = static_cast<double>(window.end) / stage.frame_rate;
   return {static_cast<int64_t>(std::floor(from * source_rate + tolerance)), frame_count(to, source_rate)};
+}
+
+at::Tensor codes_by_frame(const models::Stage& stage, const StageWindow& window, const CodeSource& source) {
+  if (source.frame_rate == 0) {
+    return source.codes;
+  }
+  const at::Tensor frame = at::arange(window.first, window.end, whole_numbers(source.codes));
+  const at::Tensor time = frame.to(at::kDouble) / stage.frame_rate;
+  return source.codes.index_select(2, (time * source.frame_rate + tolerance).floor().to(at::kLong));
 }
 
 SequencePlan plan_sequence(const models::Stage& stage, const StageWindow& window,

@@ -42,6 +42,11 @@ struct FrameSpan {
 };
 B2M_API FrameSpan source_frames(const models::Stage& stage, const StageWindow& window, double source_rate);
 
+/// The codes of a source for each frame of a window, of a stage that reads them frame by frame: those of the source's
+/// frame in which a frame of the stage begins.
+/// @return (B, levels, frames of the window), or (B, levels, 1) where one frame of the conditioner holds for all.
+B2M_API at::Tensor codes_by_frame(const models::Stage& stage, const StageWindow& window, const CodeSource& source);
+
 /// One sequence, laid out as the manifest says. `rows` are 1 for the family tokens and the stage's levels for the
 /// family parallel; `given` rows stand above them.
 struct SequencePlan {
@@ -56,7 +61,7 @@ struct SequencePlan {
   int64_t lead = 0;      ///< positions from the beginning in which every cell is known
 };
 
-/// Lays out one sequence.
+/// Lays out one sequence of a stage of the families tokens and parallel.
 /// @param stage         what the manifest says
 /// @param window        its frames
 /// @param sources       what it reads, by name ("conditioner" or a stage), on one device

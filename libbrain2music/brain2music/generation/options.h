@@ -13,7 +13,9 @@ struct Sampling {
   std::optional<double> temperature;  ///< 0 takes the most probable code
   std::optional<int64_t> top_k;       ///< draw among so many of the most probable codes; 0 among all
   std::optional<double> top_p;        ///< draw among the most probable codes that hold this probability together
-  std::optional<double> guidance;     ///< logits = unconditional + guidance (conditional - unconditional); 1 for none
+  /// logits = unconditional + guidance (conditional - unconditional), 1 for none; or the number that a stage is told as
+  /// a code of its input, which computes nothing twice
+  std::optional<double> guidance;
 };
 
 /// Options of generation.

@@ -4,22 +4,21 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/full_like.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
+#include "brain2music/generation/frame_sequence.h"
+#include "brain2music/generation/sequence.h"
+
 namespace brain2music::generation {
-namespace {
-
 bool reads_conditioner(const models::Stage& stage) {
-  const auto is_conditioner = [](const auto& each) { return each.from == "conditioner"; };
-  return std::ranges::any_of(stage.prefix, is_conditioner) || std::ranges::any_of(stage.given, is_conditioner);
+  const std::vector<std::string> names = stage.sources();
+  return std::ranges::find(names, "conditioner") != names.end();
 }
-
-}  // namespace
 
 at::Tensor StyleTrack::over(int64_t first, int64_t end, double frame_rate, bool each_frame) const {
   const int64_t r = values.size(1);
@@ -70,7 +69,7 @@ Piece::Piece(const Networks& networks, StyleTrack track, const std::vector<int64
 
 std::optional<std::size_t> Piece::missing_source(std::size_t stage) const {
   const Writing& writing = writings_[stage];
-  if (writing.sequence) {
+  if (writing.writer) {
     return std::nullopt;
   }
   const models::Stage& about = *networks_.stages[stage].about;
@@ -89,38 +88,29 @@ void Piece::advance(std::size_t stage) {
     stage = *source;
   }
   Writing& writing = writings_[stage];
-  if (!writing.sequence) {
+  if (!writing.writer) {
     begin(stage);
   }
-  writing.sequence->step();
+  writing.writer->step();
   ++done_;
   const StageWindow& window = writing.windows[writing.window];
-  const int64_t ready = window.first + writing.sequence->frames_ready();
+  const int64_t ready = window.first + writing.writer->frames_ready();
   if (ready > writing.ready) {
-    const at::Tensor codes = writing.sequence->codes(writing.ready - window.first, ready - window.first);
+    const at::Tensor codes = writing.writer->codes(writing.ready - window.first, ready - window.first);
     writing.codes.narrow(2, writing.ready, ready - writing.ready).copy_(codes);
     writing.ready = ready;
   }
-  if (writing.sequence->done()) {
-    writing.sequence.reset();
+  if (writing.writer->done()) {
+    writing.writer.reset();
     ++writing.window;
   }
 }
 
 std::vector<std::size_t> Piece::stages_read(const models::Stage& stage) const {
-  std::set<std::string> names;
-  for (const models::PrefixPart& part : stage.prefix) {
-    names.insert(part.from);
-  }
-  for (const models::PrefixPart& part : stage.unconditional.value_or(stage.prefix)) {
-    names.insert(part.from);
-  }
-  for (const models::GivenLevels& given : stage.given) {
-    names.insert(given.from);
-  }
+  const std::vector<std::string> names = stage.sources();
   std::vector<std::size_t> stages;
   for (std::size_t i = 0; i < networks_.stages.size(); ++i) {
-    if (names.contains(networks_.stages[i].about->name)) {
+    if (std::ranges::find(names, networks_.stages[i].about->name) != names.end()) {
       stages.push_back(i);
     }
   }
@@ -140,6 +130,23 @@ at::Tensor Piece::quantized(const at::Tensor& embeddings) const {
   return at::cat(codes);
 }
 
+/// The codes (B, levels, frames) of a style track at each frame of a window. Products of matrices may round otherwise
+/// for another number of rows. The conditioner is therefore given one track at a time, so that a code does not depend
+/// on the tracks beside it, and always as many frames, so that it does not depend on the length of the piece.
+at::Tensor Piece::quantized_by_frame(const StageWindow& window, double frame_rate) const {
+  constexpr int64_t at_once = 64;
+  std::vector<at::Tensor> blocks;
+  for (int64_t first = window.first; first < window.end; first += at_once) {
+    const at::Tensor embeddings = track_.over(first, first + at_once, frame_rate, /*each_frame=*/true);
+    std::vector<at::Tensor> tracks;
+    for (int64_t row = 0; row < embeddings.size(0); ++row) {
+      tracks.push_back(networks_.conditioner->call("quantize", {embeddings[row].contiguous()}).t());
+    }
+    blocks.push_back(at::stack(tracks));
+  }
+  return at::cat(blocks, 2).narrow(2, 0, window.end - window.first);
+}
+
 std::map<std::string, CodeSource> Piece::sources_of(const models::Stage& stage, const StageWindow& window) const {
   std::map<std::string, CodeSource> sources;
   for (const std::size_t source : stages_read(stage)) {
@@ -147,40 +154,73 @@ std::map<std::string, CodeSource> Piece::sources_of(const models::Stage& stage, 
     sources[about.name] = {codes(source), about.frame_rate};
   }
   if (reads_conditioner(stage)) {
-    const bool each_frame = stage.family == models::Family::parallel && track_.values.size(1) > 1;
-    const at::Tensor embeddings = track_.over(window.first, window.end, stage.frame_rate, each_frame);
-    if (each_frame) {
-      const int64_t frames = embeddings.size(1);
-      const at::Tensor codes = quantized(embeddings.flatten(0, 1));
-      sources["conditioner"] = {codes.view({-1, frames, codes.size(1)}).transpose(1, 2).contiguous(), 0};
+    if (stage.family != models::Family::tokens && track_.values.size(1) > 1) {
+      sources["conditioner"] = {quantized_by_frame(window, stage.frame_rate), 0};
     } else {
-      sources["conditioner"] = {quantized(embeddings).unsqueeze(2), 0};
+      const at::Tensor embedding = track_.over(window.first, window.end, stage.frame_rate, /*each_frame=*/false);
+      sources["conditioner"] = {quantized(embedding).unsqueeze(2), 0};
     }
   }
   return sources;
 }
 
+std::optional<at::Tensor> Piece::condition_of(const models::Stage& stage, const StageWindow& window) const {
+  if (!stage.condition) {
+    return std::nullopt;
+  }
+  const at::Tensor embedding = track_.over(window.first, window.end, stage.frame_rate, /*each_frame=*/false);
+  return stage.condition->codes ? quantized(embedding) : embedding.contiguous();
+}
+
+std::vector<int64_t> Piece::streams_of(std::size_t stage, int64_t sample, int64_t rows) const {
+  std::vector<int64_t> streams;
+  for (int64_t row = 0; row < rows; ++row) {
+    streams.push_back((sample * most_numbered + static_cast<int64_t>(stage)) * most_numbered + row);
+  }
+  return streams;
+}
+
 void Piece::begin(std::size_t stage) {
+  Writing& writing = writings_[stage];
+  const StageWindow& window = writing.windows[writing.window];
+  const bool frames = networks_.stages[stage].about->family == models::Family::frames;
+  writing.writer = frames ? frame_sequence(stage, window) : sequence(stage, window);
+}
+
+std::unique_ptr<CodeWriter> Piece::frame_sequence(std::size_t stage, const StageWindow& window) const {
+  const LoadedStage& loaded = networks_.stages[stage];
+  const models::Stage& about = *loaded.about;
+  const models::SamplingDefaults sampling = sampling_of(about, options_);
+  const at::Tensor before = writings_[stage].codes.narrow(2, window.first, window.fresh - window.first);
+  FramePlan plan = plan_frames(about, window, sources_of(about, window), sampling.guidance, before);
+  FrameDraw draw;
+  draw.options = {sampling.temperature, sampling.top_k, sampling.top_p};
+  draw.seed = options_.seed;
+  std::vector<at::Tensor> streams;
+  for (const int64_t sample : samples_) {
+    streams.push_back(at::tensor(streams_of(stage, sample, about.levels()), at::kLong));
+  }
+  draw.streams = at::stack(streams, 1).to(networks_.device);
+  return std::make_unique<FrameSequence>(
+      loaded, FrameStart{window, std::move(plan), before, condition_of(about, window)}, std::move(draw));
+}
+
+std::unique_ptr<CodeWriter> Piece::sequence(std::size_t stage, const StageWindow& window) {
   Writing& writing = writings_[stage];
   const LoadedStage& loaded = networks_.stages[stage];
   const models::Stage& about = *loaded.about;
-  const StageWindow& window = writing.windows[writing.window];
   const models::SamplingDefaults sampling = sampling_of(about, options_);
   const auto sources = sources_of(about, window);
   const at::Tensor before = writing.codes.narrow(2, window.first, window.fresh - window.first);
 
-  SequenceStart start{plan_sequence(about, window, sources, before), std::nullopt};
+  SequenceStart start{plan_sequence(about, window, sources, before), condition_of(about, window)};
   std::optional<SequenceStart> other;
   if (sampling.guidance != 1) {
     other = SequenceStart{plan_sequence(about, window, sources, before, /*unconditional=*/true), std::nullopt};
   }
-  if (about.condition) {
-    const at::Tensor embedding = track_.over(window.first, window.end, about.frame_rate, /*each_frame=*/false);
-    start.condition = about.condition->codes ? quantized(embedding) : embedding.contiguous();
-    if (other) {
-      const auto fill = about.condition->unconditional;
-      other->condition = fill ? at::full_like(*start.condition, *fill) : *start.condition;
-    }
+  if (start.condition && other) {
+    const auto fill = about.condition.value_or(models::StageCondition{}).unconditional;
+    other->condition = fill ? at::full_like(*start.condition, *fill) : *start.condition;
   }
 
   Draw draw;
@@ -191,13 +231,12 @@ void Piece::begin(std::size_t stage) {
   std::vector<int64_t> streams;
   const int64_t rows = start.plan.known.size(0);
   for (const int64_t sample : samples_) {
-    for (int64_t row = 0; row < rows; ++row) {
-      streams.push_back((sample * most_numbered + static_cast<int64_t>(stage)) * most_numbered + row);
-    }
+    const std::vector<int64_t> own = streams_of(stage, sample, rows);
+    streams.insert(streams.end(), own.begin(), own.end());
   }
   draw.streams = at::tensor(streams, at::kLong).to(networks_.device);
   writing.positions += start.plan.grid.size(2);
-  writing.sequence = std::make_unique<Sequence>(loaded, std::move(start), std::move(other), std::move(draw));
+  return std::make_unique<Sequence>(loaded, std::move(start), std::move(other), std::move(draw));
 }
 
 }  // namespace brain2music::generation

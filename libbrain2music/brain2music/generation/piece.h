@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "brain2music/generation/code_writer.h"
 #include "brain2music/generation/layout.h"
 #include "brain2music/generation/options.h"
-#include "brain2music/generation/sequence.h"
 #include "brain2music/models/bundle.h"
 
 namespace brain2music::generation {
@@ -36,6 +36,9 @@ struct StyleTrack {
   /// @return (B, d), or (B, end - first, d) with `each_frame`
   at::Tensor over(int64_t first, int64_t end, double frame_rate, bool each_frame) const;
 };
+
+/// Whether a stage reads the conditioner's codes, in its sequence or channels.
+bool reads_conditioner(const models::Stage& stage);
 
 /// How the codes of a stage are drawn: its defaults, then what all stages were given, then what it was given itself.
 models::SamplingDefaults sampling_of(const models::Stage& stage, const GenerationOptions& options);
@@ -68,7 +71,7 @@ class Piece {
     int64_t positions = 0;   // of the sequences before
     at::Tensor codes;        // (B, levels, frames)
     int64_t ready = 0;
-    std::unique_ptr<Sequence> sequence;
+    std::unique_ptr<CodeWriter> writer;
   };
 
   std::map<std::string, CodeSource> sources_of(const models::Stage& stage, const StageWindow& window) const;
@@ -76,7 +79,14 @@ class Piece {
   /// A stage whose codes must be written before this one's next sequence can begin.
   std::optional<std::size_t> missing_source(std::size_t stage) const;
   void begin(std::size_t stage);
+  std::unique_ptr<CodeWriter> sequence(std::size_t stage, const StageWindow& window);
+  std::unique_ptr<CodeWriter> frame_sequence(std::size_t stage, const StageWindow& window) const;
+  /// What init_state is given; none where the stage has no condition.
+  std::optional<at::Tensor> condition_of(const models::Stage& stage, const StageWindow& window) const;
+  /// Numbers of the random numbers' streams: one for each row of a sample.
+  std::vector<int64_t> streams_of(std::size_t stage, int64_t sample, int64_t rows) const;
   at::Tensor quantized(const at::Tensor& embeddings) const;
+  at::Tensor quantized_by_frame(const StageWindow& window, double frame_rate) const;
 
   const Networks& networks_;
   StyleTrack track_;

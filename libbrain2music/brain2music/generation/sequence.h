@@ -7,19 +7,13 @@
 #include <optional>
 #include <vector>
 
+#include "brain2music/generation/code_writer.h"
 #include "brain2music/generation/layout.h"
 #include "brain2music/generation/step_graph.h"
 #include "brain2music/kernels/sample_tokens.h"
 #include "brain2music/models/script.h"
 
 namespace brain2music::generation {
-
-/// A stage's network.
-struct LoadedStage {
-  const models::Stage* about;
-  std::shared_ptr<const models::Script> script;
-  bool capturable = false;  ///< a CUDA graph may hold its step
-};
 
 /// How the codes of a sequence are drawn.
 struct Draw {
@@ -36,8 +30,8 @@ struct SequenceStart {
   std::optional<at::Tensor> condition;
 };
 
-/// One sequence of a stage while it is written, all rows of a batch together.
-class Sequence {
+/// One sequence of a stage of the families tokens and parallel while it is written. A step is a position.
+class Sequence final : public CodeWriter {
  public:
   /// Makes the network's state and feeds it what is known.
   /// @param stage the network
@@ -45,21 +39,12 @@ class Sequence {
   /// @param other guidance's other half; none where guidance is 1
   /// @param draw  how codes are drawn
   Sequence(LoadedStage stage, SequenceStart start, std::optional<SequenceStart> other, Draw draw);
-  ~Sequence();
-  Sequence(const Sequence&) = delete;
-  Sequence& operator=(const Sequence&) = delete;
+  ~Sequence() override;
 
-  /// Frames of the window whose codes all stand, from the first on.
-  int64_t frames_ready() const;
-
-  bool done() const { return next_ >= length_; }
-
-  /// Writes the cells of the next position.
-  /// @throws std::runtime_error when no code of a row can be drawn.
-  void step();
-
-  /// Codes of the window's frames [from, to): (B, levels, to - from).
-  at::Tensor codes(int64_t from, int64_t to) const;
+  int64_t frames_ready() const override;
+  bool done() const override { return next_ >= length_; }
+  void step() override;
+  at::Tensor codes(int64_t from, int64_t to) const override;
 
  private:
   struct Pass;

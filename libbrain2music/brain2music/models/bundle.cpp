@@ -74,18 +74,20 @@ const Entry& named(const std::vector<Entry>& entries, std::string_view name, con
   return *found;
 }
 
-/// Levels of codes that a stage is given from others.
-int64_t given_levels(const Manifest& manifest, const Stage& stage) {
-  int64_t levels = 0;
-  for (const GivenLevels& given : stage.given) {
-    for (const Role& role : manifest.roles) {
-      levels += role.name == given.from ? role.levels.value_or(0) : 0;
-    }
-    for (const Stage& other : manifest.stages) {
-      levels += other.name == given.from ? other.levels() : 0;
-    }
+/// Levels of each of what a stage reads.
+std::vector<int64_t> levels_read(const Manifest& manifest, const Stage& stage) {
+  std::map<std::string, int64_t> levels;
+  for (const Role& role : manifest.roles) {
+    levels[role.name] = role.levels.value_or(0);
   }
-  return levels;
+  for (const Stage& other : manifest.stages) {
+    levels[other.name] = other.levels();
+  }
+  std::vector<int64_t> result;
+  for (const std::string& name : stage.sources()) {
+    result.push_back(levels.at(name));
+  }
+  return result;
 }
 
 /// Numbers that a stage's condition has for a piece.
@@ -204,11 +206,10 @@ const Bundle::LoadedStage& Bundle::loaded(std::string_view name, at::Device devi
   const std::scoped_lock locked(state_->mutex);
   LoadedStage& held = state_->stages[{about.name, device.str(), type}];
   if (!held.script) {
-    auto script = std::make_shared<Script>(state_->files.at(about.file.name)->bytes(),
-                                           std::vector<std::string>{"init_state", "extend"}, device, type,
+    auto script = std::make_shared<Script>(state_->files.at(about.file.name)->bytes(), about.methods, device, type,
                                            owner + " (" + about.file.name + ")", Operations::own);
     held.facts =
-        check_stage(about, *script, condition_size(state_->manifest, about), given_levels(state_->manifest, about));
+        check_stage(about, *script, condition_size(state_->manifest, about), levels_read(state_->manifest, about));
     held.script = std::move(script);
   }
   return held;
@@ -222,6 +223,13 @@ std::shared_ptr<const Script> Bundle::stage_script(std::string_view name, at::De
 const StageFacts& Bundle::stage_facts(std::string_view name, at::Device device,
                                       std::optional<at::ScalarType> dtype) const {
   return loaded(name, device, dtype).facts;
+}
+
+void Bundle::release(std::string_view name) const {
+  const std::scoped_lock locked(state_->mutex);
+  const auto is_named = [&](const auto& held) { return std::get<0>(held.first) == name; };
+  std::erase_if(state_->scripts, is_named);
+  std::erase_if(state_->stages, is_named);
 }
 
 void Bundle::verify(at::Device device) const {

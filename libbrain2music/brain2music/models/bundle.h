@@ -77,6 +77,11 @@ class B2M_API Bundle {
   const StageFacts& stage_facts(std::string_view name, at::Device device = at::kCPU,
                                 std::optional<at::ScalarType> dtype = std::nullopt) const;
 
+  /// Lets go of the networks of a role or a stage that were loaded; whoever holds one keeps it. What stage_facts()
+  /// returned of it is no longer there.
+  /// @param name a role or a stage; nothing happens where none of its networks is loaded.
+  void release(std::string_view name) const;
+
   /// Loads every role and stage, in every type that it declares.
   /// @param device where to.
   /// @throws std::runtime_error as script() does.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <limits>
 #include <utility>
 
 #include "brain2music/check.h"
@@ -103,17 +105,38 @@ std::vector<PrefixPart> parts_of(const Json& parts, const Json& special) {
   return result;
 }
 
+Family family_of(const Json& entry) {
+  const auto& name = entry.at("family").get_ref<const std::string&>();
+  return name == "frames" ? Family::frames : name == "parallel" ? Family::parallel : Family::tokens;
+}
+
+std::vector<Channel> channels_of(const Json& channels) {
+  std::vector<Channel> result;
+  for (const Json& each : channels) {
+    Channel channel;
+    channel.from = each.value("from", "");
+    channel.code = each.value("code", channel.code);
+    channel.count = each.value("count", channel.count);
+    if (const auto guidance = each.find("guidance"); guidance != each.end()) {
+      channel.guidance = GuidanceCodes{guidance->at("lowest"), guidance->at("step"), guidance->at("codes")};
+    }
+    result.push_back(std::move(channel));
+  }
+  return result;
+}
+
 Stage stage_of(const Json& entry) {
   Stage stage;
   stage.name = entry.at("name");
   stage.file = file_of(entry);
+  stage.methods = entry.at("methods").get<std::vector<std::string>>();
   stage.dtypes = dtypes_of(entry);
   stage.card = card_of(entry);
-  stage.family = entry.at("family") == "parallel" ? Family::parallel : Family::tokens;
+  stage.family = family_of(entry);
   stage.frame_rate = entry.at("frame_rate");
   stage.codes = entry.at("codes").get<std::vector<int64_t>>();
   stage.vocabulary = entry.at("vocabulary");
-  stage.max_length = entry.at("max_length");
+  stage.max_length = entry.value("max_length", std::numeric_limits<int64_t>::max());
   stage.window = optional_value<double>(entry, "window");
   stage.overlap = entry.value("overlap", 0.0);
   stage.codec_levels = entry.value("codec_levels", std::vector<int64_t>());
@@ -135,6 +158,11 @@ Stage stage_of(const Json& entry) {
     stage.offsets = layout.at("offsets").get<std::vector<int64_t>>();
     return stage;
   }
+  if (stage.family == Family::frames) {
+    stage.channels = channels_of(layout.at("channels"));
+    stage.start = layout.at("start");
+    return stage;
+  }
   for (const Json& each : layout.value("given", Json::array())) {
     stage.given.push_back({each.at("from"), each.value("delay", int64_t{0})});
   }
@@ -154,6 +182,35 @@ GenerationSpace space_of(const Json& space, const Json& roles) {
 }  // namespace
 
 bool Role::has(std::string_view method) const { return std::ranges::find(methods, method) != methods.end(); }
+
+double GuidanceCodes::highest() const { return lowest + (step * static_cast<double>(codes - 1)); }
+
+std::optional<int64_t> GuidanceCodes::code(double guidance) const {
+  constexpr double tolerance = 1e-9;  // of a step: -1 + 40 x 0.2 is a little more than 7
+  const double place = (guidance - lowest) / step;
+  const bool inside = place >= -tolerance && place <= static_cast<double>(codes - 1) + tolerance;
+  return inside ? std::optional(static_cast<int64_t>(std::nearbyint(place))) : std::nullopt;
+}
+
+bool Stage::guided_by_codes() const {
+  return std::ranges::any_of(channels, [](const Channel& channel) { return channel.guidance.has_value(); });
+}
+
+std::vector<std::string> Stage::sources() const {
+  std::vector<std::string> names;
+  const auto add = [&](const auto& parts) {
+    for (const auto& part : parts) {
+      if (!part.from.empty()) {
+        names.push_back(part.from);
+      }
+    }
+  };
+  add(prefix);
+  add(unconditional.value_or(std::vector<PrefixPart>()));
+  add(given);
+  add(channels);
+  return names;
+}
 
 std::string dtype_name(at::ScalarType dtype) {
   const auto* const known = std::ranges::find(dtypes, dtype, [](const auto& each) { return each.second; });

@@ -78,6 +78,7 @@ struct Role {
 enum class Family : std::uint8_t {
   tokens,    ///< one token after another
   parallel,  ///< all levels at once, each delayed by its own number of frames
+  frames,    ///< a temporal network once a frame, then a depth network level by level
 };
 
 /// How codes of several levels follow each other in a sequence of tokens.
@@ -101,6 +102,29 @@ struct GivenLevels {
   int64_t delay = 0;  ///< frame f stands at position f + delay
 };
 
+/// Guidance told to a network as a code of its input: code c stands for lowest + c step.
+struct GuidanceCodes {
+  double lowest = 0;
+  double step = 1;
+  int64_t codes = 1;
+
+  /// The strongest guidance that a code stands for.
+  B2M_API double highest() const;
+
+  /// The code that is nearest to a guidance, the even one of two that are as near.
+  /// @return it, or nothing for a guidance below `lowest` or above highest().
+  B2M_API std::optional<int64_t> code(double guidance) const;
+};
+
+/// Columns of the codes that the family `frames` gives to its method `source`: those of a source, one for each of its
+/// levels; the code of guidance; or one code that never changes.
+struct Channel {
+  std::string from;                       ///< "conditioner" or the name of an earlier stage; empty for the others
+  std::optional<GuidanceCodes> guidance;  ///< one column
+  int64_t code = -1;                      ///< where the two above are empty; -1: the channel is masked
+  int64_t count = 1;                      ///< columns of `code`
+};
+
 /// What a stage's networks are conditioned on beside tokens.
 struct StageCondition {
   bool codes = false;                   ///< codes of the conditioner (B, levels) int64; else the embedding (B, d)
@@ -119,13 +143,14 @@ struct SamplingDefaults {
 struct Stage {
   std::string name;  ///< e.g. "semantic"
   BundleFile file;
+  std::vector<std::string> methods;  ///< those of its family
   std::vector<at::ScalarType> dtypes;  ///< of the weights of its products, the default first; int8 on a CPU alone
   ModelCard card;
   Family family = Family::tokens;
   double frame_rate = 0;         ///< frames a second
   std::vector<int64_t> codes;    ///< codes of each of its levels
   int64_t vocabulary = 0;        ///< length of the logits
-  int64_t max_length = 0;        ///< positions of a sequence, at most
+  int64_t max_length = 0;        ///< positions of a sequence, at most; the largest int64 where there is no bound
   std::optional<double> window;  ///< seconds of music of one sequence; none: the whole piece is one
   double overlap = 0;            ///< seconds that the next sequence begins with
   std::optional<StageCondition> condition;
@@ -141,8 +166,17 @@ struct Stage {
   std::vector<int64_t> delays;     ///< of each level: frame f stands at position f + 1 + delay
   int64_t pad = 0;                 ///< id that stands wherever no code does
 
+  std::vector<Channel> channels;  ///< of the family frames
+  int64_t start = -1;             ///< stands in place of the codes before a sequence's first frame
+
   /// Levels of codes of a frame.
   int64_t levels() const { return static_cast<int64_t>(codes.size()); }
+
+  /// Whether a code of the input says how strong guidance is: nothing is then computed twice.
+  B2M_API bool guided_by_codes() const;
+
+  /// The names of what the stage reads, in the order of its layout: "conditioner" or earlier stages, some twice.
+  B2M_API std::vector<std::string> sources() const;
 };
 
 /// The space of the embeddings that a bundle makes music from.

@@ -71,6 +71,20 @@ double allowed(const at::Tensor& answer) {
   }
 }
 
+/// Moves weights and buffers, one after another; numbers of other types than floating ones keep theirs, where
+/// Module::to() would make weights of them.
+void move(const torch::jit::Module& module, at::Device device, at::ScalarType dtype) {
+  const auto each = [&](const at::Tensor& tensor) {
+    tensor.set_data(tensor.to(device, at::isFloatingType(tensor.scalar_type()) ? dtype : tensor.scalar_type()));
+  };
+  for (const at::Tensor& weight : module.parameters()) {
+    each(weight);
+  }
+  for (const at::Tensor& buffer : module.buffers()) {
+    each(buffer);
+  }
+}
+
 }  // namespace
 
 Script::Script(std::string_view bytes, const std::vector<std::string>& methods, at::Device device, at::ScalarType dtype,
@@ -102,7 +116,7 @@ Script::Script(std::string_view bytes, const std::vector<std::string>& methods, 
   }
   try {
     module.eval();
-    module.to(device, working_dtype_);
+    move(module, device, working_dtype_);
     module_ = std::make_unique<torch::jit::Module>(torch::jit::freeze_module(module, methods));
   } catch (const std::exception& error) {
     fail(where, named_, " must go to ", device.str(), " in ", dtype_name(dtype), "; got '", words_of(error), "'");
@@ -165,6 +179,29 @@ StageState Script::init_state(int64_t batch, int64_t length, const std::optional
 at::Tensor Script::extend(const at::Tensor& tokens, const at::Tensor& position, const StageState& state) const {
   const torch::jit::GraphOptimizerEnabledGuard as_it_is(false);
   return run("extend", {tokens, position, state});
+}
+
+void Script::source(const at::Tensor& codes, const at::Tensor& position, const StageState& state) const {
+  const torch::jit::GraphOptimizerEnabledGuard as_it_is(false);
+  const c10::IValue returned = result("source", {codes, position, state});
+  if (!returned.isNone()) {
+    fail(where, named_, " must return nothing from source; got ", returned.tagKind());
+  }
+}
+
+at::Tensor Script::temporal(const at::Tensor& previous, const at::Tensor& position, const StageState& state) const {
+  const torch::jit::GraphOptimizerEnabledGuard as_it_is(false);
+  return run("temporal", {previous, position, state});
+}
+
+at::Tensor Script::depth_first(const at::Tensor& h, const StageState& state) const {
+  const torch::jit::GraphOptimizerEnabledGuard as_it_is(false);
+  return run("depth_first", {h, state});
+}
+
+at::Tensor Script::depth_next(const at::Tensor& code, int64_t level, const StageState& state) const {
+  const torch::jit::GraphOptimizerEnabledGuard as_it_is(false);
+  return run("depth_next", {code, level, state});
 }
 
 std::string Script::changed_by(const std::function<void()>& calls) const {

@@ -87,6 +87,37 @@ class B2M_API Script {
   /// @throws ScriptError when it throws; std::runtime_error when it returns something else than a tensor.
   at::Tensor extend(const at::Tensor& tokens, const at::Tensor& position, const StageState& state) const;
 
+  /// Calls `source` of a stage of the family frames, as extend() calls its method: the network takes the codes of its
+  /// channels, for this frame and all that follow until the next call.
+  /// @param codes    (batch, channels) int64; -1 where a channel is masked.
+  /// @param position the frame, 0-dimensional int64 on the network's device.
+  /// @param state    of these sequences.
+  /// @throws ScriptError when it throws; std::runtime_error when it returns a value.
+  void source(const at::Tensor& codes, const at::Tensor& position, const StageState& state) const;
+
+  /// Calls `temporal` of a stage of the family frames, as extend() calls its method.
+  /// @param previous (batch, levels) int64: the codes of the frame before.
+  /// @param position the frame, 0-dimensional int64 on the network's device.
+  /// @param state    of these sequences.
+  /// @return (batch, d): what depth_first() takes.
+  /// @throws ScriptError when it throws; std::runtime_error when it returns something else than a tensor.
+  at::Tensor temporal(const at::Tensor& previous, const at::Tensor& position, const StageState& state) const;
+
+  /// Calls `depth_first` of a stage of the family frames, as extend() calls its method.
+  /// @param h     (batch, d), from temporal().
+  /// @param state of these sequences.
+  /// @return the logits of level 0.
+  /// @throws as temporal() does.
+  at::Tensor depth_first(const at::Tensor& h, const StageState& state) const;
+
+  /// Calls `depth_next` of a stage of the family frames, as extend() calls its method.
+  /// @param code  (batch,) int64: the codes of the level before.
+  /// @param level from 1 on.
+  /// @param state of these sequences.
+  /// @return the logits of the level.
+  /// @throws as temporal() does.
+  at::Tensor depth_next(const at::Tensor& code, int64_t level, const StageState& state) const;
+
   /// What of the module's own tensors and numbers `calls` changes.
   /// @return the name of the first, e.g. "encoder.cache"; empty where nothing is changed.
   std::string changed_by(const std::function<void()>& calls) const;

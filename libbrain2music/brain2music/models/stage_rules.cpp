@@ -6,6 +6,8 @@
 #include <string>
 #include <utility>
 
+#include "brain2music/models/manifest.h"
+
 namespace brain2music::models {
 namespace {
 
@@ -22,6 +24,24 @@ void part(const Json& value, const Place& place) {
   }
 }
 
+const Rule code_or_mask = whole(-1, largest_number);
+
+/// Columns of what the family frames gives to `source`.
+void channel(const Json& value, const Place& place) {
+  constexpr int64_t most_columns = 65536;
+  constexpr double most = 100;
+  const auto has = [&](const char* key) { return value.is_object() && value.contains(key); };
+  if (has("code")) {
+    check_fields(value, place, {{"code", code_or_mask}, {"count", whole(1, most_columns), Field::optional}});
+  } else if (has("guidance")) {
+    const Rule codes =
+        object({{"lowest", number(-most, true, most)}, {"step", number(0, false, most)}, {"codes", count}});
+    check_fields(value, place, {{"guidance", codes}});
+  } else {
+    check_fields(value, place, {{"from", text}});
+  }
+}
+
 void stage_name(const Json& value, const Place& place) {
   constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyz";
   constexpr std::size_t longest = 50;
@@ -35,24 +55,29 @@ std::vector<Field> fields_of(const std::string& family) {
   const Rule parts = list_of(part);
   const Rule given = list_of(object({{"from", text}, {"delay", id, Field::optional}}), 0);
   const bool tokens = family == "tokens";
-  const Rule layout = tokens ? object({{"prefix", parts},
-                                       {"unconditional", parts, Field::optional},
-                                       {"order", order},
-                                       {"offsets", list_of(id)}})
-                             : object({{"given", given, Field::optional}, {"delays", list_of(id)}, {"pad", id}});
-  const Rule condition = object(
-      {{"from", one_of({"embedding", "conditioner"})}, {"unconditional", number(-1e6, true, 1e6), Field::optional}});
+  const bool frames = family == "frames";
+  const Rule layout = tokens   ? object({{"prefix", parts},
+                                         {"unconditional", parts, Field::optional},
+                                         {"order", order},
+                                         {"offsets", list_of(id)}})
+                      : frames ? object({{"channels", list_of(channel)}, {"start", code_or_mask}})
+                               : object({{"given", given, Field::optional}, {"delays", list_of(id)}, {"pad", id}});
+  std::vector<Field> of_condition{{"from", one_of({"embedding", "conditioner"})}};
+  if (!frames) {
+    of_condition.emplace_back("unconditional", number(-1e6, true, 1e6), Field::optional);
+  }
+  const Rule condition = object(of_condition);
   const Rule sampling = object({{"temperature", number(0, true, 100)},
                                 {"top_k", count, Field::optional},
                                 {"top_p", number(0, false, 1), Field::optional},
                                 {"guidance", number(0, true, 100), Field::optional}});
-  std::vector<Field> fields = network_fields({"init_state", "extend"},
+  std::vector<Field> fields = network_fields(stage_methods(family),
                                              {{"name", stage_name},
-                                              {"family", one_of({"tokens", "parallel"})},
+                                              {"family", one_of({"tokens", "parallel", "frames"})},
                                               {"frame_rate", frames_a_second},
                                               {"codes", list_of(count)},
                                               {"vocabulary", count},
-                                              {"max_length", count},
+                                              {"max_length", count, frames ? Field::optional : Field::required},
                                               {"window", seconds, Field::optional},
                                               {"overlap", seconds, Field::optional},
                                               {"condition", condition, Field::optional},
@@ -109,10 +134,14 @@ class StageFit {
         check_parts(*other, inside.inside("unconditional"));
         unconditional = true;
       }
+    } else if (stage_.at("family") == "frames") {
+      positions = window_frames(rate_);
+      check_codes();
+      check_channels(layout.at("channels"), inside.inside("channels"));
     } else {
       positions = window_frames(rate_) + 1 + check_delays(layout, inside);
     }
-    if (stage_.contains("window")) {
+    if (stage_.contains("window") && stage_.contains("max_length")) {
       place_.inside("max_length")
           .expect(stage_.at("max_length") >= positions,
                   "room for the " + std::to_string(positions) + " positions of a window", stage_.at("max_length"));
@@ -179,14 +208,28 @@ class StageFit {
     return tokens;
   }
 
+  void check_codes() const {
+    for (const int64_t codes : codes_) {
+      place_.inside("codes").expect(codes <= vocabulary_, "codes below the vocabulary", codes);
+    }
+  }
+
+  void check_channels(const Json& channels, const Place& place) {
+    for (std::size_t i = 0; i < channels.size(); ++i) {
+      if (const auto from = channels[i].find("from"); from != channels[i].end()) {
+        (void)source(*from, place.item(i).inside("from"));
+      } else if (const auto guidance = channels[i].find("guidance"); guidance != channels[i].end()) {
+        guided_.push_back({guidance->at("lowest"), guidance->at("step"), guidance->at("codes")});
+      }
+    }
+  }
+
   /// @return the largest delay of an own level
   int64_t check_delays(const Json& layout, const Place& place) const {
     const auto delays = layout.at("delays").get<Numbers>();
     place.inside("delays").expect(delays.size() == codes_.size(), "as many delays as there are levels in 'codes'",
                                   layout.at("delays"));
-    for (const int64_t codes : codes_) {
-      place_.inside("codes").expect(codes <= vocabulary_, "codes below the vocabulary", codes);
-    }
+    check_codes();
     const Json given = layout.value("given", Json::array());
     for (std::size_t i = 0; i < given.size(); ++i) {
       (void)source(given[i].at("from"), place.inside("given").item(i).inside("from"));
@@ -218,10 +261,15 @@ class StageFit {
   void check_sampling(bool unconditional) const {
     const Json& sampling = stage_.at("sampling");
     const Place place = place_.inside("sampling");
-    if (const auto guidance = sampling.find("guidance"); guidance != sampling.end()) {
+    const Json guidance = sampling.value("guidance", Json(1));
+    for (const GuidanceCodes& codes : guided_) {
       place.inside("guidance")
-          .expect(unconditional || *guidance == 1, "1 where nothing says what is unconditional", *guidance);
+          .expect(codes.code(guidance.get<double>()).has_value(), "a guidance that the layout has a code for",
+                  guidance);
     }
+    place.inside("guidance")
+        .expect(unconditional || !guided_.empty() || guidance == 1, "1 where nothing says what is unconditional",
+                guidance);
     if (const auto top_k = sampling.find("top_k"); top_k != sampling.end()) {
       place.inside("top_k").expect(*top_k <= vocabulary_, "at most the vocabulary", *top_k);
     }
@@ -234,6 +282,7 @@ class StageFit {
   int64_t vocabulary_;
   double rate_;
   Json special_ = Json::object();
+  std::vector<GuidanceCodes> guided_;
 };
 
 /// Checks that the stages fill every level of the codec once.
@@ -285,20 +334,29 @@ class CodecFit {
 
 }  // namespace
 
+std::vector<std::string> stage_methods(const std::string& family) {
+  if (family == "frames") {
+    return {"init_state", "source", "temporal", "depth_first", "depth_next"};
+  }
+  return {"init_state", "extend"};
+}
+
 std::vector<int64_t> numbers_of_levels(const Json& value, int64_t levels) {
   return value.is_array() ? value.get<Numbers>() : Numbers(static_cast<std::size_t>(levels), value.get<int64_t>());
 }
 
 void check_stages(const Json& stages, const Place& place) {
-  static const auto of_tokens = fields_of("tokens");
-  static const auto of_parallel = fields_of("parallel");
+  static const std::map<std::string, std::vector<Field>> fields{
+      {"tokens", fields_of("tokens")}, {"parallel", fields_of("parallel")}, {"frames", fields_of("frames")}};
   list_of([](const Json& value, const Place& here) {
     const bool named = value.is_object() && value.contains("name");
     if (named) {
       stage_name(value.at("name"), here.inside("name"));
     }
-    const bool parallel = value.is_object() && value.contains("family") && value.at("family") == "parallel";
-    check_fields(value, named ? Place{owner_of(value), "", here.file} : here, parallel ? of_parallel : of_tokens);
+    const Json family = value.is_object() ? value.value("family", Json()) : Json();
+    const auto known = fields.find(family.is_string() ? family.get<std::string>() : "");
+    check_fields(value, named ? Place{owner_of(value), "", here.file} : here,
+                 known == fields.end() ? fields.at("tokens") : known->second);
   })(stages, place);
 }
 

@@ -57,7 +57,7 @@ class MusicGenerator:
     @property
     def rate(self) -> int:
         ...
-def lay_out(manifest: os.PathLike | str | bytes, stage: str, seconds: typing.SupportsFloat, window: typing.SupportsInt, codes: collections.abc.Mapping[str, torch.Tensor], before: torch.Tensor, unconditional: bool = False) -> dict:
+def lay_out(manifest: os.PathLike | str | bytes, stage: str, seconds: typing.SupportsFloat, window: typing.SupportsInt, codes: collections.abc.Mapping[str, torch.Tensor], before: torch.Tensor, unconditional: bool = False, guidance: typing.SupportsFloat = 1.0) -> dict:
     """
-    One sequence of a stage as the manifest lays it out: ids, what is known, what may be drawn.
+    One sequence of a stage as the manifest lays it out: ids, what is known, what may be drawn; of the family frames the codes of its channels (changes, B, channels), and the frames at which they change.
     """

@@ -6,7 +6,7 @@ import os
 import pathlib
 import torch
 import typing
-__all__: list[str] = ['Bundle', 'check_manifest']
+__all__: list[str] = ['Bundle', 'check_manifest', 'frame_logits']
 class Bundle:
     """
     Trained networks in a folder; loaded role by role.
@@ -16,6 +16,10 @@ class Bundle:
     def load(self, role: str, device: torch.device, dtype: torch.dtype | None = None) -> None:
         """
         Load the network of a role or a stage and try it on a tiny input.
+        """
+    def release(self, role: str) -> None:
+        """
+        Let go of the loaded networks of a role or a stage.
         """
     def tokenizer(self, role: str) -> bytes:
         """
@@ -35,4 +39,8 @@ class Bundle:
 def check_manifest(file: os.PathLike | str | bytes) -> None:
     """
     Check that a bundle.json keeps to the schema; files that it names are not looked at.
+    """
+def frame_logits(bundle: Bundle, stage: str, channels: torch.Tensor, codes: torch.Tensor, device: torch.device, dtype: torch.dtype | None = None) -> torch.Tensor:
+    """
+    Logits (B, frames, levels, V) of codes (B, levels, frames) that are given, of a stage of the family frames whose channels have the codes (B, channels, frames).
     """

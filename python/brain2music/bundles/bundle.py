@@ -177,6 +177,16 @@ class Bundle:
         """
         return self._core.load(role, self._device, _dtype(dtype) or self._dtype)
 
+    def release(self, role: str) -> None:
+        """Let go of what :meth:`load` holds of a role or a stage: it is loaded again when it is next used.
+
+        Parameters
+        ----------
+        role : str
+            A role or a stage. Networks that an embedder or a generator works with stay.
+        """
+        self._core.release(role)
+
     def embed(
         self,
         role: str,

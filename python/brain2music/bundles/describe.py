@@ -83,6 +83,7 @@ def verified(path: str | os.PathLike[str], device: str | torch.device = "cpu") -
             for dtype in entry["dtypes"]:
                 if dtype != "int8" or bundle._device.type == "cpu":
                     left = bundle.load(name, getattr(torch, dtype))
+                    bundle.release(name)  # of several large networks one at a time is in memory
             yield f"{kind}{name}: {', '.join(entry['methods'])}, in {', '.join(entry['dtypes'])}"
             if left:
                 yield f"  not packed, since the weights are no constants: {', '.join(left)}"
@@ -136,7 +137,8 @@ def _number(value: float | list[float]) -> str:
 def _layout(bundle: Bundle, entry: dict[str, Any]) -> list[str]:
     """Describe what a stage reads, writes and draws with."""
     layout = entry["layout"]
-    read = [part["from"] for part in layout.get("prefix", []) + layout.get("given", []) if "from" in part]
+    parts = layout.get("prefix", []) + layout.get("given", []) + layout.get("channels", [])
+    read = [part["from"] for part in parts if "from" in part]
     if "condition" in entry:
         read.append(f"{entry['condition']['from']} (init_state)")
     codec = entry.get("codec_levels")

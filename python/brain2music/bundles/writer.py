@@ -1,7 +1,5 @@
 """Writes bundles: networks in, a folder that is whole or not there out."""
 
-import hashlib
-import io
 import json
 import os
 import re
@@ -16,13 +14,18 @@ from typing import Any
 import torch
 
 from brain2music.bundles.describe import verify
-from brain2music.files import not_fetched
+from brain2music.files import digest_file, not_fetched
 
 __all__ = ["write"]
 
 _WHERE = "bundles.write"
 
 _PICKLED = "weights or a module pickled by torch.save"
+
+_FRAME_METHODS = ["init_state", "source", "temporal", "depth_first", "depth_next"]
+
+#: Bytes from which on a network's file is not compressed.
+_LARGE = 1 << 28
 
 #: Constants of a class in TorchScript's own source, a line each.
 _CONSTANTS = re.compile(rb"(?:^  \w+ : Final\[.*\n)+", re.MULTILINE)
@@ -51,9 +54,11 @@ def write(
         What people read in ``brain2music bundle info``.
     roles : mapping
         From role ("music_embedder", ...) to its entry in the manifest, as ``schema.json`` beside this file has it, with
-        ``module`` (a ``torch.jit.ScriptModule``, or the path of a saved one) in place of ``file`` and ``sha256``, and
-        ``tokenizer``, where there is one, the path of a ``tokenizer.json``. ``methods`` and ``card`` say what the
-        network does and where it comes from; ``dtypes`` is ``["float32"]`` if left out.
+        ``module`` (a ``torch.jit.ScriptModule``, a function that makes one, or the path of a saved one) in place of
+        ``file`` and ``sha256``, and ``tokenizer``, where there is one, the path of a ``tokenizer.json``. A function is
+        called when its turn comes, and what it makes is let go once it is written: of several large networks one at a
+        time is in memory. ``methods`` and ``card`` say what the network does and where it comes from; ``dtypes`` is
+        ``["float32"]`` if left out.
     stages : sequence of mappings, optional
         The stages of generation, in the order in which they run: entries as the roles', with ``name``. ``methods`` may
         be left out.
@@ -121,37 +126,47 @@ def write(
 def _entry(role: str, given: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Write a role's files; its entry in the manifest."""
     module = given.pop("module", None)
+    if callable(module) and not isinstance(module, torch.nn.Module):
+        module = module()
     if not isinstance(module, torch.jit.ScriptModule | str | os.PathLike):
         raise ValueError(
             f"[{_WHERE}] module must be a torch.jit.ScriptModule or a path; got {type(module).__name__} for {role!r}"
         )
-    content = _saved(module) if isinstance(module, torch.jit.ScriptModule) else _of_file(Path(module), role)
-    entry = {**_file(folder / f"{role}.pt", content), "dtypes": ["float32"], **given}
+    path = folder / f"{role}.pt"
+    if isinstance(module, torch.jit.ScriptModule):
+        _save(module, path)
+    else:
+        _check_file(Path(module), role)
+        shutil.copyfile(module, path)
+    entry = {"file": path.name, "sha256": digest_file(path), "dtypes": ["float32"], **given}
     if "tokenizer" in given:
-        entry["tokenizer"] = _file(folder / f"{role}.tokenizer.json", Path(given["tokenizer"]).read_bytes())
+        tokenizer = folder / f"{role}.tokenizer.json"
+        shutil.copyfile(given["tokenizer"], tokenizer)
+        entry["tokenizer"] = {"file": tokenizer.name, "sha256": digest_file(tokenizer)}
     return entry
 
 
-def _of_file(path: Path, role: str) -> bytes:
-    """Read a network's file; what is often taken for TorchScript is told by its name."""
-    content = path.read_bytes()
+def _check_file(path: Path, role: str) -> None:
+    """Refuse what is often taken for TorchScript, and tell what it is."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        begin = file.read(10)
     problem = not_fetched(path)
-    if not content:
+    if not begin:
         problem = "an empty file"
-    elif content.startswith(b"\x80"):
+    elif begin.startswith(b"\x80"):
         problem = _PICKLED
-    elif content.startswith(b"PK") and zipfile.is_zipfile(io.BytesIO(content)):
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+    elif begin.startswith(b"PK") and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
             if not any(name.endswith("constants.pkl") for name in archive.namelist()):
                 problem = _PICKLED
-    elif content[8:10] == b'{"' and int.from_bytes(content[:8], "little") < len(content):
+    elif begin[8:10] == b'{"' and int.from_bytes(begin[:8], "little") < size:
         problem = "weights without code (safetensors)"
     if problem is not None:
         raise ValueError(
             f"[{_WHERE}] a network's file must be TorchScript, as torch.jit.save writes it; got {problem} for {role!r} "
             f"in {path}: give torch.jit.script(network)"
         )
-    return content
 
 
 def _stage(number: int, given: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -160,33 +175,31 @@ def _stage(number: int, given: dict[str, Any], folder: Path) -> dict[str, Any]:
         raise ValueError(
             f"[{_WHERE}] a stage must have a name of letters, digits and '_'; got {name!r} for stage {number}"
         )
-    return _entry(name, {"methods": ["init_state", "extend"], **given}, folder)
+    methods = _FRAME_METHODS if given.get("family") == "frames" else ["init_state", "extend"]
+    return _entry(name, {"methods": methods, **given}, folder)
 
 
-def _file(path: Path, content: bytes) -> dict[str, Any]:
-    path.write_bytes(content)
-    return {"file": path.name, "sha256": hashlib.sha256(content).hexdigest()}
-
-
-def _saved(module: torch.jit.ScriptModule) -> bytes:
-    """Serialise without what depends on the machine: the same network gives the same bytes.
+def _save(module: torch.jit.ScriptModule, path: Path) -> None:
+    """Write a network without what depends on the machine: the same network gives the same bytes.
 
     What torch saves beside the network are the paths and lines of its source, and an id made of these. The constants of
-    a class come in the order of a Python set, which differs from process to process.
+    a class come in the order of a Python set, which differs from process to process. Nothing but one tensor at a time
+    is held in memory.
     """
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="`torch.jit", category=DeprecationWarning)
-        torch.jit.save(module, buffer)
-    result = io.BytesIO()
-    with zipfile.ZipFile(buffer) as archive, zipfile.ZipFile(result, "w", zipfile.ZIP_DEFLATED) as kept:
-        for item in archive.infolist():
-            if not item.filename.endswith((".debug_pkl", "/serialization_id")):
-                content = archive.read(item)
-                if item.filename.endswith(".py"):
-                    content = _CONSTANTS.sub(lambda found: b"".join(sorted(found[0].splitlines(True))), content)
-                kept.writestr(zipfile.ZipInfo(item.filename), content, zipfile.ZIP_DEFLATED)
-    return result.getvalue()
+    with tempfile.TemporaryDirectory(prefix=".saving-", dir=path.parent) as folder:
+        whole = Path(folder) / "archive.pt"  # its name is that of the folder inside
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="`torch.jit", category=DeprecationWarning)
+            torch.jit.save(module, str(whole))
+        # Weights hardly shrink; large ones are stored as they are, which opens faster.
+        kind = zipfile.ZIP_DEFLATED if whole.stat().st_size < _LARGE else zipfile.ZIP_STORED
+        with zipfile.ZipFile(whole) as archive, zipfile.ZipFile(path, "w", kind) as kept:
+            for item in archive.infolist():
+                if not item.filename.endswith((".debug_pkl", "/serialization_id")):
+                    content = archive.read(item)
+                    if item.filename.endswith(".py"):
+                        content = _CONSTANTS.sub(lambda found: b"".join(sorted(found[0].splitlines(True))), content)
+                    kept.writestr(zipfile.ZipInfo(item.filename), content, kind)
 
 
 def _put(building: Path, target: Path) -> None:

@@ -1,8 +1,9 @@
-"""From networks to bundles: stages of public models and of one's own, and bundles of public taggers.
+"""From networks to bundles: stages of public models and of one's own, and bundles of whole public systems.
 
-:func:`export_yamnet` and :func:`export_musicnn` write whole bundles. All else on this page makes stages.
+:func:`export_magenta_rt2`, :func:`export_yamnet` and :func:`export_musicnn` write whole bundles. All else on this page
+makes stages.
 
-A stage is a TorchScript module with two methods. Both families have them:
+A stage is a TorchScript module. In the families ``tokens`` and ``parallel`` it has two methods:
 
 ``init_state(batch: int, length: int, condition: Optional[Tensor]) -> List[Tensor]``
     The state of ``batch`` new sequences of at most ``length`` positions. The condition is an embedding (B, d) float, or
@@ -24,6 +25,23 @@ family         tokens                            logits
 
 In the family ``parallel`` the code of frame f and level l stands at position f + 1 + delay of l, and the logits at a
 position tell of the codes at the next. Positions without a code hold the manifest's ``pad``.
+
+In the family ``frames`` it has ``init_state`` and, in place of ``extend``, four methods, called frame by frame:
+
+``source(codes: Tensor, position: Tensor, state: List[Tensor]) -> None``
+    The codes (B, channels) int64 of the manifest's channels, for this frame and all that follow until the next call. It
+    is called before the first frame, and where a code changes.
+
+``temporal(previous: Tensor, position: Tensor, state: List[Tensor]) -> Tensor``
+    The codes (B, L) int64 of the frame before; before the first frame, the manifest's ``start`` in place of each. It
+    gives (B, d), whatever the next method takes.
+
+``depth_first(h: Tensor, state: List[Tensor]) -> Tensor``
+    The logits (B, V) of the first level.
+
+``depth_next(code: Tensor, level: int, state: List[Tensor]) -> Tensor``
+    The logits (B, V) of a level, 1 or more, from the code (B,) int64 of the level before. What both write into the
+    state is of no use to the next frame: a frame whose codes are known is told to ``temporal`` alone.
 
 **What a network must keep to**
 
@@ -69,6 +87,7 @@ from brain2music.exporters.cached_attention import Places, Rotary, SelfAttention
 from brain2music.exporters.condition import CodesCondition, ConditionTerm, CrossAttention, EmbeddingCondition
 from brain2music.exporters.gpt2 import export_gpt2
 from brain2music.exporters.llama import export_llama
+from brain2music.exporters.magenta_rt2.export import export_magenta_rt2
 from brain2music.exporters.musicgen import export_musicgen, musicgen_layout
 from brain2music.exporters.musicnn import export_musicnn
 from brain2music.exporters.script import script_stage, value_reads
@@ -92,6 +111,7 @@ __all__ = [
     "cache_places",
     "export_gpt2",
     "export_llama",
+    "export_magenta_rt2",
     "export_musicgen",
     "export_musicnn",
     "export_yamnet",

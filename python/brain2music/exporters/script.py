@@ -9,9 +9,18 @@ from torch import nn
 
 __all__ = ["script_stage", "scripted", "value_reads"]
 
-_ARGUMENTS = {
-    "init_state": ("int batch, int length, Tensor? condition", "Tensor[]"),
+_INIT_STATE = ("int batch, int length, Tensor? condition", "Tensor[]")
+#: Arguments and result of each method: of the families ``tokens`` and ``parallel``, and of the family ``frames``.
+_SEQUENCE = {
+    "init_state": _INIT_STATE,
     "extend": ("Tensor tokens, Tensor position, Tensor[] state", "Tensor"),
+}
+_FRAMES = {
+    "init_state": _INIT_STATE,
+    "source": ("Tensor codes, Tensor position, Tensor[] state", "NoneType"),
+    "temporal": ("Tensor previous, Tensor position, Tensor[] state", "Tensor"),
+    "depth_first": ("Tensor h, Tensor[] state", "Tensor"),
+    "depth_next": ("Tensor code, int level, Tensor[] state", "Tensor"),
 }
 
 #: Operations that wait for the device and read a tensor's value, where their first input is a tensor.
@@ -34,15 +43,16 @@ def scripted(module: nn.Module) -> torch.jit.ScriptModule:
 
 
 def script_stage(module: nn.Module) -> torch.jit.ScriptModule:
-    """Script a stage, in evaluation mode, and check that it has the two methods of a stage.
+    """Script a stage, in evaluation mode, and check that it has the methods of its family.
 
     Parameters
     ----------
     module : Module
         A network with the methods ``init_state(batch: int, length: int, condition: Optional[Tensor]) -> List[Tensor]``
-        and ``extend(tokens: Tensor, position: Tensor, state: List[Tensor]) -> Tensor``, both marked with
-        ``torch.jit.export``. A ``forward`` for training is left out where it is marked with ``torch.jit.ignore``. The
-        module itself is not changed; it shares its weights with the script.
+        and ``extend(tokens: Tensor, position: Tensor, state: List[Tensor]) -> Tensor``, or with ``init_state`` and the
+        four methods of the family ``frames``, all marked with ``torch.jit.export``. A ``forward`` for training is left
+        out where it is marked with ``torch.jit.ignore``. The module itself is not changed; it shares its weights with
+        the script.
 
     Returns
     -------
@@ -55,7 +65,7 @@ def script_stage(module: nn.Module) -> torch.jit.ScriptModule:
         If a method is missing, or takes or gives something else.
     """
     script = scripted(module)
-    for method, (arguments, result) in _ARGUMENTS.items():
+    for method, (arguments, result) in (_FRAMES if hasattr(script, "temporal") else _SEQUENCE).items():
         if not hasattr(script, method):
             raise ValueError(
                 f"[exporters.script_stage] a stage must have a method {method}, marked with torch.jit.export; got "

@@ -12,7 +12,7 @@ from benchmarks.magenta_rt2.parity import METHODS, frame_by_frame, in_pieces
 from benchmarks.magenta_rt2.weights import random_tensors
 from brain2music import _core
 from brain2music.exporters import value_reads
-from brain2music.exporters.magenta_rt2.channels import other_channels
+from brain2music.exporters.magenta_rt2.channels import channel_layout
 from brain2music.exporters.magenta_rt2.checkpoint import read_part, table_of
 from brain2music.exporters.magenta_rt2.language_model import WINDOWS, language_model
 from brain2music.exporters.script import scripted
@@ -226,18 +226,29 @@ def test_a_cuda_graph_can_hold_a_step(stage, method):
     assert value_reads(scripted(stage), method) == []
 
 
+def channels(**scales):
+    """The codes of the channels behind the style's, at a guidance of 3."""
+    codes = []
+    for channel in channel_layout(**scales)[1:]:
+        guidance = channel.get("guidance")
+        code = channel["code"] if guidance is None else round((3 - guidance["lowest"]) / guidance["step"])
+        codes += [code] * channel.get("count", 1)
+    return codes
+
+
 def test_guidance_is_three_codes():
     """Those of ``discretize_cfg`` in magenta-rt's ``jax/system.py``."""
-    assert other_channels() == [-1] * 129 + [20, 10, 2]
-    assert other_channels(-1, 7, 0.4)[-3:] == [0, 40, 1]
-    assert other_channels(2.9, 0, 7)[-3:] == [20, 5, 8]
+    assert channels() == [-1] * 129 + [20, 10, 2]
+    assert channels(notes=7, drums=0.4)[-3:] == [20, 40, 1]
+    assert channels(notes=2.9, drums=7)[-3:] == [20, 20, 8]
+    assert channel_layout()[2] == {"guidance": {"lowest": -1.0, "step": 0.2, "codes": 41}}
 
 
 @pytest.mark.parametrize("scale", [-1.1, 7.1, float("nan")])
 def test_guidance_out_of_range(scale):
     with pytest.raises(ValueError, match=r"guidance must be -1 to 7; got .* for notes"):
-        other_channels(notes=scale)
+        channel_layout(notes=scale)
 
 
 def test_the_source_has_a_channel_for_each_code(stage):
-    assert stage.source_network.channels == 12 + len(other_channels()) == 144
+    assert stage.source_network.channels == 12 + len(channels()) == 144

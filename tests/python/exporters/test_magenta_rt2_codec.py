@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from made_magenta import codec_table, language_model_table
+from made_magenta import TABLES, write_checkpoint
 from safetensors.torch import save_file
 
 from benchmarks.magenta_rt2.codec_parity import METHODS, compare, streamed
@@ -23,7 +23,6 @@ ORACLE = Path(__file__).parents[2] / "data" / "magenta_rt2_codec_tiny.safetensor
 HOP = 1920
 #: Frames of codes before its own that a frame of sound depends on.
 PAST = 13
-TABLES = {"small": language_model_table(), **{part: codec_table(part) for part in ("soundstream", "encoder")}}
 DEQUANTIZER = (
     "params/depthformer/encoder/body/layers_1/branched_mulan_embedder/mulan_embedder/mulan_dequantizer/embedding"
 )
@@ -125,16 +124,7 @@ def test_two_streams_share_nothing(network):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """The files where magenta-rt puts them."""
-    home = tmp_path_factory.mktemp("magenta-rt-v2")
-    for name, parts in (
-        ("checkpoints/mrt2_small", ("small", "soundstream")),
-        ("resources/spectrostream/encoder", ("encoder",)),
-    ):
-        numbers = random_tensors({key: shape for part in parts for key, shape in TABLES[part].items()})
-        path = home / f"{name}.safetensors"
-        path.parent.mkdir(parents=True)
-        save_file({key: torch.from_numpy(array) for key, array in numbers.items()}, path)
-    return home
+    return write_checkpoint(tmp_path_factory.mktemp("magenta-rt-v2"))
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +151,7 @@ def test_the_conditioner_quantises_what_is_left():
             for name, array in random_tensors({DEQUANTIZER: TABLES["small"][DEQUANTIZER]}).items()
         }
     )
-    assert quantizer.codebooks.shape == (12 * 1024, 768)
+    assert quantizer.codebooks.shape == (12 * 1024, 32)
     codes = torch.randint(1024, (5, 12), generator=torch.Generator().manual_seed(0))
     embedding = quantizer.dequantize(codes)
     expected = sum(quantizer.codebooks[1024 * level + codes[:, level]] for level in range(12))

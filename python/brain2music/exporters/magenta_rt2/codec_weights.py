@@ -16,9 +16,10 @@ from brain2music.exporters.magenta_rt2.spectrostream_decoder import (
 from brain2music.exporters.magenta_rt2.spectrostream_encoder import ENCODER_STRIDES, SpectrogramEncoder
 from brain2music.exporters.public_model import filled
 
-__all__ = ["codec"]
+__all__ = ["LEVELS", "TABLE", "codec"]
 
-_TABLE = "quantizer/embedding"
+#: The quantiser's codewords, (levels, codes, d).
+TABLE = "quantizer/embedding"
 _INPUT = "decoder/input_layer/"
 _UNIT = "decoder/input_layers_residual_unit/"
 _OUTPUT = "decoder/output_layer/base_conv_last"
@@ -41,7 +42,7 @@ def codec(tensors: Mapping[str, Tensor], encoder: Mapping[str, Tensor]) -> Spect
     -------
     SpectroStream
     """
-    levels, codes, embedding = tensors[_TABLE].shape
+    levels, codes, embedding = tensors[TABLE].shape
     with torch.device("meta"):
         network = SpectroStream(
             _empty_encoder(encoder),
@@ -53,7 +54,7 @@ def codec(tensors: Mapping[str, Tensor], encoder: Mapping[str, Tensor]) -> Spect
         )
     network.decoder.inverse.window = InverseTransform(network.decoder.inverse.step).window
     network.encoder.window = torch.hann_window(2 * network.encoder.step)
-    weights = {"quantizer.weight": _copied(tensors[_TABLE].flatten(0, 1))}
+    weights = {"quantizer.weight": _copied(tensors[TABLE].flatten(0, 1))}
     filled(network, weights | _decoder_weights(tensors) | _encoder_weights(encoder))
     return network
 
@@ -62,7 +63,7 @@ def _empty_decoder(tensors: Mapping[str, Tensor]) -> SpectrogramDecoder:
     channels = [_channels(tensors, _UNIT + "conv2d_3x3")]
     for i in range(len(STRIDES)):
         channels.append(_channels(tensors, f"decoder/decoder_{i}/conv2d_3x3") * (GROUPS if i else 1))
-    embedding = tensors[_TABLE].size(2)
+    embedding = tensors[TABLE].size(2)
     bins = _channels(tensors, _INPUT + "conv1x1_first") // channels[0]
     return SpectrogramDecoder(embedding, channels, [_kernel(step) for step in STRIDES], _size(tensors, _OUTPUT), bins)
 

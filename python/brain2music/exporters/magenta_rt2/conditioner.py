@@ -8,9 +8,10 @@ from torch.nn import functional
 
 from brain2music.exporters.magenta_rt2.source import MASKED, STYLE_CODES, STYLES
 
-__all__ = ["StyleQuantizer", "style_quantizer"]
+__all__ = ["CODEBOOKS", "StyleQuantizer", "style_quantizer"]
 
-_CODEBOOKS = "encoder/body/layers_1/branched_mulan_embedder/mulan_embedder/mulan_dequantizer/embedding"
+#: The codewords, with seven rows before those of each level.
+CODEBOOKS = "encoder/body/layers_1/branched_mulan_embedder/mulan_embedder/mulan_dequantizer/embedding"
 
 
 class StyleQuantizer(nn.Module):
@@ -62,5 +63,5 @@ def style_quantizer(tensors: Mapping[str, Tensor]) -> StyleQuantizer:
     -------
     StyleQuantizer
     """
-    tables = tensors[_CODEBOOKS].view(STYLES, STYLE_CODES + MASKED, -1)[:, MASKED:]
+    tables = tensors[CODEBOOKS].view(STYLES, STYLE_CODES + MASKED, -1)[:, MASKED:]
     return StyleQuantizer(tables.to(torch.float32, copy=True))

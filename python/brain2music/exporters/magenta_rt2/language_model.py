@@ -12,7 +12,7 @@ from brain2music.exporters.magenta_rt2.source import SourceNetwork
 from brain2music.exporters.magenta_rt2.temporal import TemporalNetwork
 from brain2music.exporters.public_model import filled
 
-__all__ = ["WINDOWS", "language_model"]
+__all__ = ["WINDOWS", "language_model", "level_codes"]
 
 #: How many frames each layer sees, the present one included: the one setting that no shape tells.
 WINDOWS = {"small": 42, "base": 26}
@@ -60,41 +60,46 @@ def language_model(tensors: Mapping[str, Tensor], window: int) -> FramesStage:
     return stage
 
 
+def level_codes(tensors: Mapping[str, Tensor]) -> int:
+    """Return how many codes each level has, from a checkpoint's language model."""
+    return (tensors[_EMBEDDING].size(0) - RESERVED) // LEVELS
+
+
 class _Tensors:
     """The checkpoint's tensors as PyTorch lays them out, float32."""
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
-        self._tensors = tensors
+        self.tensors = tensors
 
     def shape(self, name: str) -> torch.Size:
-        return self._tensors[name].shape
+        return self.tensors[name].shape
 
     def layers(self, prefix: str) -> int:
-        return len({name.removeprefix(prefix).partition("/")[0] for name in self._tensors if name.startswith(prefix)})
+        return len({name.removeprefix(prefix).partition("/")[0] for name in self.tensors if name.startswith(prefix)})
 
     def has(self, name: str) -> bool:
-        return name in self._tensors
+        return name in self.tensors
 
     def plain(self, name: str) -> Tensor:
-        return self._tensors[name].to(torch.float32, copy=True)
+        return self.tensors[name].to(torch.float32, copy=True)
 
     def linear(self, name: str) -> Tensor:
         """(in, out, ...) to (out ..., in)."""
-        return self._tensors[name].flatten(1).t().to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+        return self.tensors[name].flatten(1).t().to(torch.float32, copy=True, memory_format=torch.contiguous_format)
 
     def output(self, name: str) -> Tensor:
         """(out, heads, D) to (out, heads * D)."""
-        return self._tensors[name].flatten(1).to(torch.float32, copy=True)
+        return self.tensors[name].flatten(1).to(torch.float32, copy=True)
 
     def scale(self, name: str) -> Tensor:
         """Return the factor of each dimension of a head's queries (D,), float64."""
-        raw = self._tensors[name].double()
+        raw = self.tensors[name].double()
         return nn.functional.softplus(raw) * (1.442695041 / math.sqrt(raw.numel()))
 
 
 def _empty(theirs: _Tensors, window: int) -> FramesStage:
-    vocabulary, dimension = theirs.shape(_EMBEDDING)
-    codes = (vocabulary - RESERVED) // LEVELS
+    dimension = theirs.shape(_EMBEDDING)[1]
+    codes = level_codes(theirs.tensors)
     size = theirs.shape(_OTHER)[1]
     of_temporal = _body(theirs, _TEMPORAL)
     of_depth = _body(theirs, _DEPTH + "transformer/")

@@ -7,14 +7,15 @@ from typing import Any
 
 from torch import Tensor
 
+from brain2music.exporters.magenta_rt2.channels import channel_layout
 from brain2music.exporters.magenta_rt2.checkpoint import Table, read_part
-from brain2music.exporters.magenta_rt2.codec_weights import LEVELS, codec
-from brain2music.exporters.magenta_rt2.conditioner import StyleQuantizer, style_quantizer
-from brain2music.exporters.magenta_rt2.language_model import WINDOWS
-from brain2music.exporters.magenta_rt2.spectrostream import SpectroStream
-from brain2music.exporters.script import scripted
+from brain2music.exporters.magenta_rt2.codec_weights import LEVELS, TABLE, codec
+from brain2music.exporters.magenta_rt2.conditioner import CODEBOOKS, style_quantizer
+from brain2music.exporters.magenta_rt2.language_model import WINDOWS, language_model, level_codes
+from brain2music.exporters.magenta_rt2.source import STYLE_CODES, STYLES
+from brain2music.exporters.script import script_stage, scripted
 
-__all__ = ["Checkpoint", "codec_role", "conditioner_role", "roles"]
+__all__ = ["Checkpoint", "codec_role", "conditioner_role", "roles", "stage"]
 
 _WHERE = "exporters.magenta_rt2"
 RATE, FRAME_RATE = 48000, 25.0
@@ -73,38 +74,81 @@ def roles(checkpoint: Checkpoint) -> dict[str, dict[str, Any]]:
     Returns
     -------
     dict from str to dict
+        Networks are made when they are written.
     """
     return {
-        "codec": codec_role(codec(checkpoint.soundstream, checkpoint.encoder)),
-        "conditioner": conditioner_role(style_quantizer(checkpoint.model), checkpoint.size),
+        "codec": codec_role(checkpoint.soundstream, checkpoint.encoder),
+        "conditioner": conditioner_role(checkpoint.model, checkpoint.size),
     }
 
 
-def codec_role(network: SpectroStream) -> dict[str, Any]:
-    """Return the entry of a codec. Both sizes of the model have the same one."""
+def stage(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return the stage ``music``, the language model, as :func:`brain2music.bundles.write` takes it.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        The checkpoint.
+
+    Returns
+    -------
+    dict
+        The network is made when it is written.
+    """
+    size, tensors = checkpoint.size, checkpoint.model
+    codes = level_codes(tensors)
     return {
-        "module": scripted(network),
+        "name": "music",
+        "module": lambda: script_stage(language_model(tensors, WINDOWS[size])),
+        "family": "frames",
+        "dtypes": ["float32", "bfloat16", "int8"],
+        "frame_rate": FRAME_RATE,
+        "codes": [codes] * LEVELS,
+        "vocabulary": codes,
+        "codec_levels": list(range(LEVELS)),
+        "layout": {"channels": channel_layout(), "start": -1},
+        "sampling": {"temperature": 1.3, "top_k": min(40, codes), "guidance": 3.0},
+        "card": {
+            "name": f"Magenta RealTime 2, {size}",
+            "replaces": "MusicLM's semantic, coarse and fine stages",
+            "notes": f"Each layer sees {WINDOWS[size]} frames, the present one included. Notes and drums are masked.",
+            **_SOURCE,
+        },
+    }
+
+
+def codec_role(soundstream: Mapping[str, Tensor], encoder: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Return the entry of the codec, from two parts of a checkpoint. Both sizes of the model have the same one."""
+    _, codes, embedding = soundstream[TABLE].shape
+    return {
+        "module": lambda: scripted(codec(soundstream, encoder)),
         "methods": ["embed", "encode", "decode"],
         "sample_rate": RATE,
         "frame_rate": FRAME_RATE,
         "window": 1.5,
-        "dimension": network.quantizer.embedding_dim,
+        "dimension": embedding,
         "levels": LEVELS,
-        "vocabulary": network.codes,
+        "vocabulary": codes,
         "channels": 2,
         "context": CONTEXT,
-        "card": {"name": "SpectroStream", "replaces": "SoundStream", **_SOURCE},
+        "card": {
+            "name": "SpectroStream",
+            "replaces": "SoundStream",
+            "notes": "Sound is as the decoder gives it. magenta-rt halves it before it is rounded to 16 bits, so that "
+            "less is clipped; brain2music makes a piece that exceeds full scale quieter as a whole when it is saved.",
+            **_SOURCE,
+        },
     }
 
 
-def conditioner_role(network: StyleQuantizer, size: str) -> dict[str, Any]:
-    """Return the entry of a conditioner."""
+def conditioner_role(tensors: Mapping[str, Tensor], size: str) -> dict[str, Any]:
+    """Return the entry of the conditioner, from the language model of a checkpoint."""
     return {
-        "module": scripted(network),
+        "module": lambda: scripted(style_quantizer(tensors)),
         "methods": ["quantize", "dequantize"],
-        "dimension": network.codebooks.size(1),
-        "levels": network.levels,
-        "vocabulary": network.codes,
+        "dimension": tensors[CODEBOOKS].size(1),
+        "levels": STYLES,
+        "vocabulary": STYLE_CODES,
         "card": {
             "name": "MusicCoCa's residual quantiser",
             "replaces": "MuLan's residual quantiser",
