@@ -1,4 +1,4 @@
-"""Tokens of a language model of 24 layers, d 1,024, with Llama's shapes; embeddings of 1,000 clips."""
+"""Steps of language models, frames of Magenta RealTime 2, embeddings of 1,000 clips."""
 
 import warnings
 from collections.abc import Callable
@@ -8,16 +8,20 @@ import numpy as np
 import torch
 
 import brain2music as b2m
-from benchmarks import steps
+from benchmarks import frames, steps
 from benchmarks.case import Case, Contender
 from brain2music import _core
 from brain2music.exporters import TransformerStage
+from brain2music.exporters.magenta_rt2.checkpoint import Table
 
 
 def cases(
-    device: torch.device, sizes: steps.Sizes = steps.Sizes(), clips: int = 1000
+    device: torch.device, sizes: steps.Sizes | None = None, table: Table | None = None, clips: int = 1000
 ) -> dict[str, Callable[[], Case]]:
-    return {**steps.cases(device, sizes), f"embedding {clips:,} clips": partial(_embedding, clips, device)}
+    """``table`` are shapes of the frames' network in place of the published ones, for a few frames."""
+    count = frames.FRAMES if table is None else 3
+    made = {**steps.cases(device, sizes or steps.Sizes()), **frames.cases(device, table, count)}
+    return {**made, f"embedding {clips:,} clips": partial(_embedding, clips, device)}
 
 
 def dry_run(device: torch.device) -> None:

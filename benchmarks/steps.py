@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -49,7 +50,9 @@ class Sizes:
     @property
     def weights(self) -> int:
         """How many weights the products of a step have."""
-        return self.layers * self.dimension * (4 * self.dimension + 3 * self.feed_forward) + self.dimension * (CODES + 1)
+        return self.layers * self.dimension * (4 * self.dimension + 3 * self.feed_forward) + self.dimension * (
+            CODES + 1
+        )
 
 
 def cases(device: torch.device, sizes: Sizes) -> dict[str, Callable[[], Case]]:
@@ -97,7 +100,7 @@ def _llama(sizes: Sizes) -> Any:
 
 
 @torch.no_grad()
-def _round(model: Any, dtype: str) -> None:
+def round_weights(model: nn.Module, dtype: str) -> None:
     """Round the weights of all products to what the type keeps of them: what ours is compared with."""
     for module in model.modules():
         if isinstance(module, nn.Linear):
@@ -145,7 +148,7 @@ def _written(folder: Path, model: Any, dimension: int, dtype: str) -> Path:
     )
 
 
-class _Apart:
+class Apart:
     """A rival in a process of its own: it says "ready", then "done" for each line that it is given."""
 
     def __init__(self, command: list[str]) -> None:
@@ -168,19 +171,28 @@ class _Apart:
             raise RuntimeError(f"a rival must say {word!r}; got {said!r} and status {self.process.poll()}")
 
 
-def _llama_cpp(sizes: Sizes, batch: int, kind: str) -> _Apart:
+def _llama_cpp(sizes: Sizes, batch: int, kind: str) -> Apart:
     """llama.cpp at the same sizes; its weights are others, which is no matter for speed."""
     numbers = (sizes.layers, sizes.dimension, sizes.heads, sizes.feed_forward, CODES + 1, batch, sizes.steps)
-    return _Apart([os.environ[LLAMA_CPP], str(RIVALS / "llama_cpp_steps.py"), *map(str, numbers), kind])
+    return Apart([os.environ[LLAMA_CPP], str(RIVALS / "llama_cpp_steps.py"), *map(str, numbers), kind])
 
 
-def _reading(folder: Path, sizes: Sizes, dtype: str) -> _Apart:
+def _reading(folder: Path, sizes: Sizes, dtype: str) -> Apart:
     """Vector loads over as many bytes as the weights of all steps have, by as many threads, no arithmetic."""
     program = folder / "read_rate"
     command = [os.environ.get("CXX", "c++"), "-O3", "-march=native", "-fopenmp", "-std=c++20", "-o", str(program)]
     subprocess.run([*command, str(RIVALS / "read_rate.cpp")], check=True)
     size = {"float32": 4, "bfloat16": 2, "int8": 1}[dtype]
-    return _Apart([str(program), str(sizes.weights * size), str(sizes.steps), str(torch.get_num_threads())])
+    return Apart([str(program), str(sizes.weights * size), str(sizes.steps), str(torch.get_num_threads())])
+
+
+def _beside_a_busy_process(run: Callable[[], object]) -> None:
+    """Run it while another process keeps one core busy."""
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+        try:
+            run()
+        finally:
+            busy.kill()
 
 
 def _tokens(sizes: Sizes, dtype: str, batch: int, device: torch.device) -> Case:
@@ -192,7 +204,7 @@ def _tokens(sizes: Sizes, dtype: str, batch: int, device: torch.device) -> Case:
     embedding = np.ones((1, sizes.dimension), np.float32)
     on_gpu, steps = device.type == "cuda", sizes.steps
     begin = torch.full((batch, 1), CODES, device=device)
-    _round(model, dtype)
+    round_weights(model, dtype)
     # int8 has no products in LibTorch beside which ours could stand.
     script = None if dtype == "int8" else export_llama(model).to(device, getattr(torch, dtype))
     model = model.to(device)
@@ -233,7 +245,7 @@ def _tokens(sizes: Sizes, dtype: str, batch: int, device: torch.device) -> Case:
             best = found.scores[int(differ[0])].topk(2, dim=-1).values
             assert float((best[:, 0] - best[:, 1]).min()) < 1e-3, f"tokens differ from step {differ[0]} on"
 
-    apart: dict[str, _Apart] = {}
+    apart: dict[str, Apart] = {}
     required: dict[str, float] = {}
     if LLAMA_CPP in os.environ and not on_gpu:
         for kind, least in REQUIRED[dtype, batch].items():
@@ -248,6 +260,9 @@ def _tokens(sizes: Sizes, dtype: str, batch: int, device: torch.device) -> Case:
         within["transformers generate"] = transformers
     if script is not None:
         within["LibTorch: a bare loop over extend"] = bare_loop
+        if dtype == "bfloat16" and batch == 1 and not on_gpu:
+            within["b2m, beside a busy process"] = partial(_beside_a_busy_process, ours)
+            within["LibTorch, beside a busy process"] = partial(_beside_a_busy_process, bare_loop)
         if dtype == "bfloat16" and batch > 1:
             required["LibTorch: a bare loop over extend"] = 1.0
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from made_magenta import TABLES
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from benchmarks import __main__ as command
@@ -38,7 +39,7 @@ def small_cases():
     made["banded"] = lambda: ridge.banded(SMALL, CPU, draws=3)
     made["draws"] = lambda: ridge.by_draws(SMALL, CPU, (2, 4))
     made |= encoding.cases(CPU, SMALL, permutations=50)
-    return {**made, **generation.cases(CPU, steps.Sizes(2, 64, 4, 176, 6), clips=3)}
+    return {**made, **generation.cases(CPU, steps.Sizes(2, 64, 4, 176, 6), TABLES["small"], clips=3)}
 
 
 @pytest.mark.parametrize("name", small_cases())

@@ -60,15 +60,25 @@ def test_meta_agrees_with_what_is_computed(operation):
     assert shape_only.stride() == real.stride()
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_row_linear_stays_on_the_device(dtype):
-    row_linear = torch.ops.brain2music.row_linear
+def test_operations_of_a_stage_stay_on_the_device():
+    own = torch.ops.brain2music
     with FakeTensorMode():
-        x, weight, bias = (torch.empty(shape, dtype=dtype, device="cuda:1") for shape in [(3, 5, 7), (4, 7), (4,)])
-        result = row_linear(x, weight, bias)
+        query, keys = (torch.empty(shape, device="cuda:1") for shape in [(3, 4, 1, 8), (3, 2, 5, 8)])
+        attended = own.attend(query, keys, keys, enable_gqa=True)
+        normalised = own.rms_norm(query, [8], torch.empty(8, device="cuda:1"), 1e-5)
         with pytest.raises(RuntimeError, match="devices"):
-            row_linear(x, torch.empty(4, 7, dtype=dtype), bias)
-    assert (result.device, result.shape, result.dtype) == (torch.device("cuda:1"), (3, 5, 4), dtype)
+            own.attend(query, keys.cpu(), keys, enable_gqa=True)
+    for result in (attended, normalised):
+        assert (result.device, result.shape, result.dtype) == (torch.device("cuda:1"), (3, 4, 1, 8), torch.float32)
+
+
+def test_products_with_packed_weights_are_for_cpus():
+    x, values = torch.empty(3, 20, device="meta"), torch.empty(2, 20, 16, device="meta")
+    assert torch.ops.brain2music.packed_linear(x, values, None, None, 17).shape == (3, 17)
+    with FakeTensorMode():
+        x, values = (torch.empty(shape, device="cuda:1") for shape in [(3, 20), (2, 20, 16)])
+        with pytest.raises(NotImplementedError, match="packed_linear"):
+            torch.ops.brain2music.packed_linear(x, values, None, None, 17)
 
 
 def test_fold_scores_stay_on_the_device():
