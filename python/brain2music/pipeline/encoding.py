@@ -202,13 +202,13 @@ def encode_all(context: Context) -> tuple[list[Encoded], Path]:
 
     What the columns mean stands in a JSON file beside each.
     """
-    begun = time.monotonic()
+    begun = time.time()
     found = [encode(context, subject, features) for features in features_of(context) for subject in context.subjects]
-    spent = time.monotonic() - begun
-    if spent >= 1:  # otherwise all was there already
+    made = sum(one.folder.stat().st_mtime >= begun for one in found)
+    if made:
         context.tell(
-            f"{len(found)} encoding models, one for each subject and feature space, took {duration(spent)}, reading "
-            "included."
+            f"{made} encoding models, one for each subject and feature space, took {duration(time.time() - begun)}, "
+            f"reading included; {len(found) - made} were there already."
         )
     regions = [
         {
