@@ -22,6 +22,9 @@ from brain2music import _core
 
 TEST_CLIPS, WINDOWS = 60, 4
 
+#: The figure of the paper: music, the semantic encoder's average, text and genre, in each of its subjects' brains.
+SUBJECTS, SPACES = 5, {"music": 128, "semantic encoder": 1024, "text": 128, "genre": 10}
+
 #: What is returned for each voxel beside its weights, in numbers of four bytes: scores, P and q of eight.
 RESULTS = ("score", "score", "p", "p", "q", "q")
 
@@ -44,9 +47,11 @@ class Problem:
 
 def cases(device: torch.device, shape: Shape | None = None, permutations: int = 1000) -> dict[str, Callable[[], Case]]:
     shape = shape or Shape()
+    whole = f"figure of the paper, {SUBJECTS} subjects x {len(SPACES)} spaces"
     return {
         f"significance, {shape.targets:,} voxels": partial(significance, shape, permutations, device),
         f"significance, {shape.targets:,} voxels, memory": partial(memory, shape, permutations, device),
+        whole: partial(figure, shape, permutations, device),
     }
 
 
@@ -127,6 +132,32 @@ def memory(shape: Shape, permutations: int, device: torch.device) -> Case:
         packages=["himalaya", "scipy"],
         shape={**vars(shape), "permutations": permutations},
         most_rounds=2,
+    )
+
+
+def figure(shape: Shape, permutations: int, device: torch.device) -> Case:
+    """All encoding models of the paper's figure, tails included; no rival: what counts is how long a user waits."""
+    problem = _problem(shape, permutations)
+    rng = np.random.default_rng(1)
+    # Each space mixes the features that the voxels follow: voxels that are predicted take the time of a tail.
+    mixes = [rng.standard_normal((shape.features, width), dtype=np.float32) for width in SPACES.values()]
+    spaces = [replace(problem, X=problem.X @ mix, X_test=problem.X_test @ mix) for mix in mixes]
+
+    def run() -> None:
+        for _ in range(SUBJECTS):  # of equal size, so that the voxels of one stand for all
+            for space in spaces:
+                _ours(space, device, True)
+
+    models = SUBJECTS * len(SPACES)
+    return Case(
+        unit="models",
+        ours={"brain2music, tails": Contender(run, models, device.type == "cuda")},
+        rivals={},
+        required={},
+        compare=lambda: None,  # the case of one model does
+        packages=["scipy"],
+        shape={**vars(shape), "permutations": permutations},
+        most_rounds=1,
     )
 
 

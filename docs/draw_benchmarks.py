@@ -41,6 +41,9 @@ def table(name: str, case: dict) -> list[str]:
             cells += ratio(memory, case["required_memory"], contender)
         lines += row(cells)
     lines.append("")
+    if not case["times_as_fast_as"]:  # without a rival, what counts is how long it takes
+        ours = next(iter(case["contenders"].values()))
+        lines += [f"{ours['items']:,} {case['unit']} in {statistics.median(ours['seconds']):,.0f} s.", ""]
     if "memory_within_mib" in case:
         most = max(next(iter(case["contenders"].values()))["peak_private_mib"])
         lines += [f"At most {case['memory_within_mib']:,} MiB are allowed; {most:,.0f} MiB were taken.", ""]

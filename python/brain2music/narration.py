@@ -2,7 +2,7 @@
 
 import sys
 
-__all__ = ["tell"]
+__all__ = ["duration", "tell"]
 
 
 def tell(sentence: str, shown: bool) -> None:
@@ -11,3 +11,12 @@ def tell(sentence: str, shown: bool) -> None:
         from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
         tqdm.write(sentence, file=sys.stderr)
+
+
+def duration(seconds: float) -> str:
+    """Write a time for people: 48 s, 3 min 12 s, 2 h 5 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

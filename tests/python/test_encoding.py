@@ -67,6 +67,22 @@ def test_scores_are_those_of_scipy_and_scikit_learn(rng):
     assert np.isnan(r2[7])
 
 
+@pytest.mark.parametrize("value", [0.1, 0.3, -0.7, 1e6 / 3])
+def test_a_voxel_that_does_not_vary_has_no_score_whatever_rounding_leaves(rng, value):
+    music, brain, runs = (each.astype(float) for each in study(rng))
+    encoder = b2m.VoxelwiseEncoder().fit(music, brain, groups=runs)
+    brain[..., 3] = value
+    others = np.arange(40) != 3
+    for metric in ("correlation", "r2"):
+        scores = encoder.score(music, brain, metric=metric)
+        assert np.isnan(scores[3])
+        assert np.isfinite(scores[others]).all()
+    for null in ("clips", "paper"):
+        tested = encoder.significance(music, brain, null=null, permutations=50, random_state=0)
+        assert np.isnan([tested.score[3], tested.p[3], tested.q[3]]).all()
+        assert np.isfinite(tested.p[others]).all()
+
+
 def test_scans_are_averaged_in_the_windows_of_embeddings(rng):
     values = rng.standard_normal((12, 4, 5)).astype(np.float32)
     music = b2m.Embeddings.from_arrays(values, [f"c{i}" for i in range(12)], window=10, hop=1.5)
@@ -86,6 +102,36 @@ def test_scans_are_averaged_in_the_windows_of_embeddings(rng):
     kept = np.arange(12) != 3
     plain.fit(values[kept], windows[kept], groups=runs[kept])
     np.testing.assert_allclose(encoder.coef_, plain.coef_, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["windows", "scans", "rows", "tensor"])
+def test_vertices_that_are_nan_throughout_keep_their_place_and_are_not_tested(rng, kind):
+    """A medial wall that is marked by NaN; clip 7 was not measured in any voxel."""
+    music, brain, runs = study(rng)
+    wall = [0, 3, 39]
+    if kind == "scans":
+        music = b2m.Embeddings.from_arrays(music, [f"c{i}" for i in range(60)], window=10, hop=1.5)
+        brain = np.repeat(brain, 3, axis=1)[:, :10]
+    elif kind == "rows":
+        music, brain, runs = music[:, 0], brain[:, 0], np.arange(60) // 10
+    elif kind == "tensor":
+        music, brain = torch.from_numpy(music), torch.from_numpy(brain)
+    brain[7] = float("nan")
+    plain = b2m.VoxelwiseEncoder(device="cpu").fit(music, brain, groups=runs)
+    marked = brain.clone() if kind == "tensor" else brain.copy()
+    marked[..., wall] = float("nan")
+    encoder = b2m.VoxelwiseEncoder(device="cpu").fit(music, marked, groups=runs)
+    others = np.delete(np.arange(40), wall)
+    np.testing.assert_allclose(encoder.coef_[:, others], plain.coef_[:, others], rtol=1e-5, atol=1e-6)
+    assert not np.asarray(encoder.coef_[:, wall]).any()
+    assert "3 voxels are NaN throughout: 0 there." in encoder.notes_
+    tested = encoder.significance(music, marked, permutations=50, random_state=0)
+    expected = plain.significance(music, brain, permutations=50, random_state=0)
+    np.testing.assert_allclose(np.asarray(tested.p)[others], np.asarray(expected.p)[others], rtol=1e-2)
+    assert np.isnan(np.asarray(tested.q)[wall]).all()
+    assert any("left out" in note for note in tested.notes)
+    assert any(note.startswith("3 voxels do not vary") for note in tested.notes)
+    assert np.isnan(np.asarray(marked[..., wall])).all()  # the caller's own array is as it was
 
 
 def test_delays_reach_no_other_run(rng):
@@ -144,6 +190,29 @@ def test_the_noise_ceiling_is_what_a_perfect_model_scores(rng):
     assert windows.shape == (7,)
     with pytest.raises(ValueError, match=r"two repeats or more; got shape \(5, 1, 3\)"):
         noise_ceiling(np.zeros((5, 1, 3)))
+
+
+def test_the_noise_ceiling_of_an_encoder_is_that_of_its_windows(rng):
+    values = rng.standard_normal((12, 4, 5)).astype(np.float32)
+    music = b2m.Embeddings.from_arrays(values, [f"c{i}" for i in range(12)], window=10, hop=1.5)
+    scans = (rng.standard_normal((12, 1, 10, 9)) + rng.standard_normal((12, 3, 10, 9))).astype(np.float32)
+    scans[4, 2] = np.nan  # not measured
+    windows = np.stack([scans[:, :, i : i + 7].mean(axis=2) for i in range(4)], axis=2)
+    encoder = b2m.VoxelwiseEncoder()
+    ceiling = encoder.noise_ceiling(music, scans)
+    np.testing.assert_allclose(ceiling, noise_ceiling(windows), rtol=1e-6)
+    assert not np.allclose(ceiling, noise_ceiling(scans), rtol=1e-3)  # single scans are noisier than windows
+    np.testing.assert_allclose(encoder.noise_ceiling(values, windows), ceiling, rtol=1e-6)
+    on_tensors = encoder.noise_ceiling(music, torch.from_numpy(scans))
+    np.testing.assert_allclose(on_tensors.numpy(), ceiling, rtol=1e-6)
+    short = values.copy()
+    short[3, 2:] = np.nan  # a shorter clip: its windows are left out of all clips, as in fit
+    music = b2m.Embeddings.from_arrays(short, music.clip_ids, window=10, hop=1.5)
+    np.testing.assert_allclose(encoder.noise_ceiling(music, scans), noise_ceiling(windows[:, :, :2]), rtol=1e-6)
+    with pytest.raises(ValueError, match="scans beside Embeddings, which know their windows; got 10 for 4 windows"):
+        encoder.noise_ceiling(values, scans)
+    with pytest.raises(ValueError, match=r"of equal clips; got shapes \(11, 4, 5\) and \(12, 3, 10, 9\)"):
+        encoder.noise_ceiling(values[:11], scans)
 
 
 def test_maps_are_images_that_nilearn_reads(rng, tmp_path):
@@ -213,6 +282,14 @@ def test_what_goes_in_comes_out(rng, kind, tmp_path):
         (lambda e, x, y, g: e.fit(x, y), r"cv='runs' needs groups, the run of each row or clip; got None"),
         (lambda e, x, y, g: e.fit(x, y, groups=g[:3]), r"one label for each of 60; got shape \(3,\)"),
         (lambda e, x, y, g: e.fit(x, y[:, :3], groups=g), r"equal clips and windows; got \(60, 4, 6\) and \(60, 3"),
+        (lambda e, x, y, g: e.fit(x, y, groups=[None, *g[1:]]), r"each of 60; got 1 without, number 0 the first"),
+        (
+            lambda e, x, y, g: e.fit(x, y, groups=g).significance(x, y, permutations=0),
+            r"number, 1 or more; got 0",
+        ),
+        (lambda e, x, y, g: e.fit(x, y, groups=g).significance(x, y, permutations=9.5), r"1 or more; got 9.5"),
+        (lambda e, x, y, g: e.set_params(delays=4, cv=2).fit(x[:, 0], y[:, 0]), r"whole numbers of scans.*; got 4"),
+        (lambda e, x, y, g: e.set_params(delays=[np.nan], cv=2).fit(x[:, 0], y[:, 0]), r"whole .* got \[nan\]"),
         (lambda e, x, y, g: e.fit(x[:, 0], y, groups=g), r"both be \(rows, ...\) or both"),
         (lambda e, x, y, g: e.fit(x, y, groups=g).predict(x[..., :2]), r"must have 6 columns, as in fit"),
         (lambda e, x, y, g: e.fit(x, y, groups=g).score(x, y[..., :2]), r"must have 40 voxels, as in fit; got 2"),

@@ -118,6 +118,7 @@ def test_density_counts_voxels_above_the_diagonal():
     assert axes.get_title() == "75% of 3,993 voxels above the diagonal\n7 without both scores left out"
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("r, genre", "r, music")
     assert axes.get_xlim() == axes.get_ylim()
+    np.testing.assert_array_equal(axes.get_xticks(), axes.get_yticks())
     counts = np.ma.filled(axes.images[0].get_array(), 0)
     assert counts.sum() == 3993  # none lies outside
     few = plotting.plot_density(x, y, np.arange(4000) < 20).axes

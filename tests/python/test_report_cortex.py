@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import shutil
 
 import numpy as np
@@ -156,6 +157,14 @@ def test_subject_features_and_threshold_change_what_is_drawn(tab):
     assert max(none) - min(none) < 5
     tab.get_by_role("button", name="Largest score").click()
     assert tab.locator("output tr").count() == 1
+
+
+@needs_browser
+def test_the_bar_has_all_colours_of_the_map(tab):
+    drawn = tab.locator(".bar").evaluate("bar => bar.style.background").replace(" ", "")
+    stops = re.findall(r"rgb\((\d+),(\d+),(\d+)\)", drawn)
+    assert [tuple(map(int, stop)) for stop in (stops[0], stops[-1])] == [tuple(COLOURS[place]) for place in (0, 255)]
+    assert tab.locator(".top").inner_text() == "0.50"
 
 
 @needs_browser

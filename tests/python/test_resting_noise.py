@@ -29,6 +29,15 @@ def test_the_script_measures_what_is_kept(monkeypatch, tmp_path):
     assert all(KEPT["nulls"][name]["beside three standard errors of 0.05"] != "too often" for name in script.CLAIMED)
 
 
+def test_null_studies_of_made_noise_are_rejected_as_often_as_they_should_be():
+    made = json.loads((ROOT / "examples" / "null_studies" / "results.json").read_text())
+    error = made["standard error of clips, between studies"]
+    assert made["studies"] == 200
+    assert abs(made["voxels rejected"]["clips"] - 0.05) <= 3 * error
+    assert 3 <= made["studies with a rejection"]["largest"] <= 19
+    assert made["calibrated"]
+
+
 def test_the_page_quotes_what_was_measured_on_made_noise():
     rejected = json.loads((ROOT / "examples" / "null_studies" / "results.json").read_text())["voxels rejected"]
     plain = [f"{100 * rejected[f'{folds} folds, taken as independent']:.0f} %" for folds in (2, 5)]

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <mutex>
 #include <span>
@@ -21,26 +22,121 @@ namespace {
 template <class Real>
 constexpr int64_t lanes = 64 / sizeof(Real);
 
+/// In one cache line, not across two.
 template <class Real>
-using Line = std::array<Real, lanes<Real>>;
+struct alignas(64) Line : std::array<Real, lanes<Real>> {};
 
 // A table of the products of all pairs of blocks pays while it stays in the second-level cache.
 constexpr int64_t table_bytes = 512 * 1024;
 
-// Orders summed at once: their additions do not wait for each other.
+// Orders summed at once: their additions do not wait for each other, and their sums fill half of the registers.
 constexpr int64_t together = 4;
+
+template <class Real>
+struct VectorOf {
+  static constexpr int64_t bytes = 32;
+  // NOLINTNEXTLINE(modernize-use-using): an alias cannot carry the attribute where Real is a parameter
+  typedef Real Type __attribute__((vector_size(bytes)));
+};
+
+/// Half a line in the vector extension of GCC and Clang. Sums in arrays go to memory at each addition: twice the time.
+template <class Real>
+using Half = typename VectorOf<Real>::Type;  // NOLINT(readability-redundant-typename): not before Clang 16
+
+template <class Real>
+Half<Real> load(const Real* from) {
+  Half<Real> half;
+  std::memcpy(&half, from, sizeof half);
+  return half;
+}
+
+template <class Real>
+void store(Real* to, const Half<Real>& half) {
+  std::memcpy(to, &half, sizeof half);
+}
+
+/// A whole number for each lane: of four bytes beside float, of eight beside double.
+template <class Real>
+struct Counts {
+  using Mask = decltype(Half<Real>{} >= Half<Real>{});
+  Mask low{};
+  Mask high{};
+};
+
+/// A sum of lines that stays in registers.
+template <class Real>
+struct Sum {
+  Half<Real> low{};
+  Half<Real> high{};
+
+  static Sum of(const Line<Real>& line) { return {load(line.data()), load(line.data() + lanes<Real> / 2)}; }
+
+  [[gnu::always_inline]] void add(const Line<Real>& line) {
+    low += load(line.data());
+    high += load(line.data() + lanes<Real> / 2);
+  }
+
+  /// Counts the lanes that reach a limit: a comparison that holds is -1.
+  [[gnu::always_inline]] void count(const Sum& limit, Counts<Real>& counts) const {
+    counts.low -= low >= limit.low;
+    counts.high -= high >= limit.high;
+  }
+
+  /// Raises a line to this sum where the sum is larger.
+  [[gnu::always_inline]] void raise(Line<Real>& line) const {
+    const Sum former = of(line);
+    store(line.data(), low > former.low ? low : former.low);
+    store(line.data() + lanes<Real> / 2, high > former.high ? high : former.high);
+  }
+
+  Line<Real> line() const {
+    Line<Real> made;
+    store(made.data(), low);
+    store(made.data() + lanes<Real> / 2, high);
+    return made;
+  }
+};
+
+/// Orders in groups of `together`, place by place: (groups, blocks, together). The last group is filled up with the
+/// first order.
+class Groups {
+ public:
+  Groups(std::span<const int64_t> orders, int64_t blocks)
+      : blocks_(blocks), permutations_(static_cast<int64_t>(orders.size()) / blocks) {
+    froms_.reserve(static_cast<std::size_t>(count() * together * blocks));
+    for (int64_t group = 0; group < count(); ++group) {
+      for (int64_t place = 0; place < blocks; ++place) {
+        for (int64_t m = group * together; m < (group + 1) * together; ++m) {
+          froms_.push_back(static_cast<int32_t>(orders[(m < permutations_ ? m : 0) * blocks + place]));
+        }
+      }
+    }
+  }
+
+  int64_t permutations() const { return permutations_; }
+  int64_t count() const { return (permutations_ + together - 1) / together; }
+  /// How many orders of a group are no fill.
+  int64_t size(int64_t group) const { return std::min(together, permutations_ - group * together); }
+  /// The blocks that a group's orders put in each place, (blocks, together).
+  const int32_t* operator[](int64_t group) const { return froms_.data() + group * blocks_ * together; }
+
+ private:
+  int64_t blocks_;
+  int64_t permutations_;
+  std::vector<int32_t> froms_;
+};
 
 template <class Real>
 struct Inputs {
   const Real* predicted;
   const Real* observed;
-  std::span<const int64_t> orders;  // (permutations, blocks)
+  const Groups& groups;
   int64_t blocks;
   int64_t rows;
   int64_t voxels;
   Real slack;
 
-  int64_t permutations() const { return static_cast<int64_t>(orders.size()) / blocks; }
+  int64_t permutations() const { return groups.permutations(); }
   bool tabled() const { return blocks * blocks * static_cast<int64_t>(sizeof(Line<Real>)) <= table_bytes; }
 };
 
@@ -53,7 +149,7 @@ class TileScorer {
         predicted_(static_cast<std::size_t>(in.blocks * in.rows)),
         observed_(predicted_.size()),
         table_(in.tabled() ? static_cast<std::size_t>(in.blocks * in.blocks) : 0),
-        largest_(static_cast<std::size_t>(in.permutations()), -std::numeric_limits<Real>::infinity()) {}
+        largest_(static_cast<std::size_t>(in.permutations()), lowest()) {}
 
   /// Scores the tile that begins with this voxel.
   void operator()(int64_t first, int64_t* at_least, Real* own) {
@@ -65,27 +161,41 @@ class TileScorer {
         table_[place * in_.blocks + from] = product(from, place);
       }
     }
-    Line<Real> limit{};
+    Sum<Real> whole;
     for (int64_t place = 0; place < in_.blocks; ++place) {
-      add(limit, product(place, place));
+      whole.add(product(place, place));
     }
-    std::copy_n(limit.begin(), width, own + first);
-    for (Real& value : limit) {
+    Line<Real> line = whole.line();
+    std::copy_n(line.begin(), width, own + first);
+    for (Real& value : line) {
       value -= in_.slack;
     }
-    std::array<int64_t, lanes<Real>> counts{};
-    if (table_.empty()) {
-      score_orders<false>(width, limit, counts);
-    } else {
-      score_orders<true>(width, limit, counts);
+    const Sum<Real> limit = Sum<Real>::of(line);
+    Counts<Real> counts;
+    for (int64_t group = 0; group < in_.groups.count(); ++group) {
+      if (table_.empty()) {
+        score<false>(group, limit, counts);
+      } else {
+        score<true>(group, limit, counts);
+      }
     }
-    std::copy_n(counts.begin(), width, at_least + first);
+    for (int64_t l = 0; l < width; ++l) {
+      constexpr int64_t half = lanes<Real> / 2;
+      at_least[first + l] = l < half ? counts.low[l] : counts.high[l - half];
+    }
   }
 
-  const std::vector<Real>& largest() const { return largest_; }
+  /// The largest score of an order, of all tiles.
+  Real largest(int64_t m) const { return *std::max_element(largest_[m].begin(), largest_[m].end()); }
 
  private:
-  /// Lanes beyond the last voxel repeat its first one; nobody reads them.
+  static Line<Real> lowest() {
+    Line<Real> line;
+    line.fill(-std::numeric_limits<Real>::infinity());
+    return line;
+  }
+
+  /// Lanes beyond the last voxel repeat the tile's first one, which changes no largest score.
   void gather(const Real* x, int64_t width, std::vector<Line<Real>>& lines) const {
     for (std::size_t row = 0; row < lines.size(); ++row) {
       const Real* line = x + static_cast<int64_t>(row) * in_.voxels;
@@ -107,54 +217,48 @@ class TileScorer {
     return sum;
   }
 
-  static void add(Line<Real>& sum, const Line<Real>& value) {
-    for (int64_t l = 0; l < lanes<Real>; ++l) {
-      sum[l] += value[l];
+  template <bool tabled>
+  [[gnu::always_inline]] void add(Sum<Real>& sum, int64_t from, int64_t place) const {
+    if constexpr (tabled) {
+      sum.add(table_[place * in_.blocks + from]);
+    } else {
+      sum.add(product(from, place));
     }
   }
 
   template <bool tabled>
-  void score_orders(int64_t width, const Line<Real>& limit, std::array<int64_t, lanes<Real>>& counts) {
-    int64_t m = 0;
-    for (; m + together <= in_.permutations(); m += together) {
-      score<together, tabled>(m, width, limit, counts);
+  void score(int64_t group, const Sum<Real>& limit, Counts<Real>& counts) {
+    // A variable each, not an array: compilers keep these in registers.
+    Sum<Real> first;
+    Sum<Real> second;
+    Sum<Real> third;
+    Sum<Real> fourth;
+    const int32_t* from = in_.groups[group];
+    for (int64_t place = 0; place < in_.blocks; ++place, from += together) {
+      add<tabled>(first, from[0], place);
+      add<tabled>(second, from[1], place);
+      add<tabled>(third, from[2], place);
+      add<tabled>(fourth, from[3], place);
     }
-    for (; m < in_.permutations(); ++m) {
-      score<1, tabled>(m, width, limit, counts);
-    }
-  }
-
-  template <int64_t count, bool tabled>
-  void score(int64_t m, int64_t width, const Line<Real>& limit, std::array<int64_t, lanes<Real>>& counts) {
-    std::array<Line<Real>, count> sums{};
-    const int64_t* orders = in_.orders.data() + m * in_.blocks;
-    for (int64_t place = 0; place < in_.blocks; ++place) {
-      for (int64_t k = 0; k < count; ++k) {
-        const int64_t from = orders[k * in_.blocks + place];
-        if constexpr (tabled) {
-          add(sums[k], table_[place * in_.blocks + from]);
-        } else {
-          add(sums[k], product(from, place));
-        }
+    const int64_t size = in_.groups.size(group);
+    Line<Real>* largest = largest_.data() + group * together;
+    const auto keep = [&](int64_t k, const Sum<Real>& sum) {
+      if (k < size) {
+        sum.count(limit, counts);
+        sum.raise(largest[k]);
       }
-    }
-    for (int64_t k = 0; k < count; ++k) {
-      Real most = largest_[m + k];
-      for (int64_t l = 0; l < lanes<Real>; ++l) {
-        counts[l] += sums[k][l] >= limit[l] ? 1 : 0;
-      }
-      for (int64_t l = 0; l < width; ++l) {
-        most = sums[k][l] > most ? sums[k][l] : most;
-      }
-      largest_[m + k] = most;
-    }
+    };
+    keep(0, first);
+    keep(1, second);
+    keep(2, third);
+    keep(3, fourth);
   }
 
   const Inputs<Real>& in_;
   std::vector<Line<Real>> predicted_;
   std::vector<Line<Real>> observed_;
-  std::vector<Line<Real>> table_;  // (places, blocks)
-  std::vector<Real> largest_;
+  std::vector<Line<Real>> table_;    // (places, blocks)
+  std::vector<Line<Real>> largest_;  // (permutations), lane by lane
 };
 
 template <class Real>
@@ -169,7 +273,7 @@ void score_all(const Inputs<Real>& in, int64_t* at_least, Real* largest, Real* o
     }
     const std::scoped_lock lock(merging);
     for (int64_t m = 0; m < in.permutations(); ++m) {
-      largest[m] = std::max(largest[m], scorer.largest()[m]);
+      largest[m] = std::max(largest[m], scorer.largest(m));
     }
   });
 }
@@ -187,8 +291,9 @@ PermutationNull permutation_null_cpu(const at::Tensor& predicted, const at::Tens
   PermutationNull null{at::empty({predicted.size(2)}, predicted.options().dtype(at::kLong)),
                        at::empty({permutations.size(0)}, predicted.options()),
                        at::empty({predicted.size(2)}, predicted.options())};
+  const Groups groups(orders, blocks);
   const auto run = [&]<class Real>(Real /*type*/) {
-    score_all(Inputs<Real>{predicted.const_data_ptr<Real>(), observed.const_data_ptr<Real>(), orders, blocks,
+    score_all(Inputs<Real>{predicted.const_data_ptr<Real>(), observed.const_data_ptr<Real>(), groups, blocks,
                            predicted.size(1), predicted.size(2), static_cast<Real>(slack)},
               null.at_least.mutable_data_ptr<int64_t>(), null.largest.mutable_data_ptr<Real>(),
               null.own.mutable_data_ptr<Real>());

@@ -5,7 +5,54 @@ from typing import Any
 import numpy as np
 import torch
 
-__all__ = ["noise_ceiling"]
+from brain2music.encoding.rows import values_of
+from brain2music.study.windows import average_windows, members_of
+
+__all__ = ["noise_ceiling", "repeats_in_windows"]
+
+
+def repeats_in_windows(features: Any, repeats: Any, tr: float, where: str) -> Any:
+    """Average the scans of each repeat in the windows of embeddings, as an encoder averages its responses.
+
+    Parameters
+    ----------
+    features : Embeddings, or array of shape (n, r, p)
+        Windows that a clip lacks (NaN) are left out of all clips.
+    repeats : array of shape (n, k, s, v), scans, with Embeddings; or (n, k, r, v), windows
+    tr : float
+        Seconds from scan to scan.
+    where : str
+        Who asks; signs errors.
+
+    Returns
+    -------
+    array of shape (n, k, r, v)
+    """
+    values = np.asarray(torch.as_tensor(values_of(features)).cpu())
+    if np.ndim(repeats) != 4 or values.ndim != 3 or len(values) != len(repeats):
+        raise ValueError(
+            f"[{where}] features must be (clips, windows, ...) and repeats (clips, repeats, scans or windows, voxels), "
+            f"of equal clips; got shapes {values.shape} and {tuple(np.shape(repeats))}"
+        )
+    tensor = isinstance(repeats, torch.Tensor)
+    made: Any = repeats if tensor else np.asarray(repeats)
+    clips, count, scans, voxels = made.shape
+    windows = values.shape[1]
+    length: Any = getattr(features, "window", None)
+    hop: Any = getattr(features, "hop", None)
+    if scans != windows and (length is None or hop is None):
+        raise ValueError(
+            f"[{where}] repeats must hold the windows of features, or scans beside Embeddings, which know their "
+            f"windows; got {scans} for {windows} windows"
+        )
+    if scans != windows:
+        members = members_of(length, hop, windows, scans, tr, "features", where)
+        each = made.reshape(clips * count, scans, voxels)
+        averaged = average_windows(each.cpu().numpy() if tensor else each, members)
+        averaged = averaged.reshape(clips, count, windows, voxels)
+        made = torch.from_numpy(averaged).to(repeats.device) if tensor else averaged
+    kept = np.flatnonzero(~np.isnan(values).all(axis=2).any(axis=0))
+    return made[:, :, kept]
 
 
 def noise_ceiling(repeats: Any) -> Any:

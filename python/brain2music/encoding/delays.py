@@ -34,14 +34,16 @@ def delayed(features: Any, delays: Sequence[int], groups: npt.ArrayLike | None =
         If a delay is negative or no whole number, or if rows of a run do not follow each other.
     """
     where = "encoding.delayed"
-    if not len(delays) or any(int(delay) != delay or delay < 0 for delay in delays):
-        raise ValueError(f"[{where}] delays must be whole numbers of scans, 0 or more; got {list(delays)}")
+    scans = np.asarray(delays)
+    whole = scans.ndim == 1 and len(scans) > 0 and scans.dtype.kind in "iuf"
+    if not whole or not ((scans >= 0) & (scans == np.floor(scans)) & np.isfinite(scans)).all():
+        raise ValueError(f"[{where}] delays must be whole numbers of scans, 0 or more; got {delays!r}")
     if features.ndim != 2:
         raise ValueError(f"[{where}] features must be (scans, features); got shape {tuple(features.shape)}")
     spans = runs_of(groups, len(features), where)
     zeros = torch.zeros_like if isinstance(features, torch.Tensor) else np.zeros_like
     copies = []
-    for delay in map(int, delays):
+    for delay in scans.astype(int).tolist():
         copy = zeros(features)
         for first, last in spans:
             if delay < last - first:

@@ -66,7 +66,8 @@ def as_rows(
         Embeddings average the scans of their windows, where responses hold scans.
     responses : array of shape (m, t), (n, r, t), or with Embeddings (n, s, t); or None
         A clip with a window that holds NaN in all voxels, or scans that were not measured, is left out; so is a row
-        that is a scan. Windows that a shorter clip lacks (NaN in its features) are left out of all clips.
+        that is a scan. Windows that a shorter clip lacks (NaN in its features) are left out of all clips. Voxels that
+        are NaN throughout are taken as 0.
     groups : array-like of shape (m,) or (n,), optional
     delays : sequence of int, optional
         For rows that are scans.
@@ -83,6 +84,7 @@ def as_rows(
             f"[{where}] features and responses must both be (rows, ...) or both (clips, windows, ...); got shapes "
             f"{tuple(x.shape)} and {None if y is None else tuple(y.shape)}"
         )
+    y, notes = (None, ()) if y is None else _without_empty(y)
     if isinstance(x, torch.Tensor) != isinstance(y, torch.Tensor) and y is not None:  # of one kind, that of responses
         x = torch.as_tensor(x, device=y.device) if isinstance(y, torch.Tensor) else x.cpu().numpy()
     if x.ndim == 2:
@@ -91,7 +93,7 @@ def as_rows(
         labels = _labels(groups, len(x), where)
         if delays is not None:
             x = delayed(x, delays, labels)
-        return _measured_scans(x, y, labels)
+        return _measured_scans(x, y, labels, notes)
     if delays is not None:
         raise ValueError(
             f"[{where}] delays are for rows that are scans, (m, p); got clips of windows, {tuple(x.shape)}"
@@ -106,10 +108,10 @@ def as_rows(
             f"{tuple(y.shape)}"
         )
     labels = _labels(groups, len(x), where)
-    notes: tuple[str, ...] = ()
     whole = np.ones(len(x), bool)
     if y is not None:
-        x, y, notes = _common_windows(x, y, where)
+        x, y, left_out = _common_windows(x, y, where)
+        notes += left_out
         whole = ~torch.as_tensor(y).isnan().all(dim=2).any(dim=1).cpu().numpy()
         if not whole.all():
             missing = np.flatnonzero(~whole)
@@ -124,13 +126,38 @@ def as_rows(
     return Rows(x.reshape(-1, x.shape[2]), flat, rows, len(x), x.shape[1], notes, whole)
 
 
-def _measured_scans(x: Any, y: Any, labels: npt.NDArray[Any] | None) -> Rows:
+def _without_empty(y: Any) -> tuple[Any, tuple[str, ...]]:
+    """Take voxels that are NaN throughout as 0, and say so: some programs mark the medial wall's vertices so.
+
+    A voxel that is 0 does not vary. It is not tested, and keeps its place.
+    """
+    tensor = isinstance(y, torch.Tensor)
+    isnan: Any = torch.isnan if tensor else np.isnan
+    rows = (row for part in y for row in part.reshape(-1, y.shape[-1]))
+    first = next((missing for missing in map(isnan, rows) if not missing.all()), None)
+    if first is None or not first.any():
+        return y, ()
+    apart = tuple(range(y.ndim - 1))
+    empty = np.flatnonzero(first.cpu() if tensor else first)
+    empty = empty[np.asarray(isnan(y[..., empty]).all(apart).cpu() if tensor else isnan(y[..., empty]).all(apart))]
+    if not len(empty):
+        return y, ()
+    filled = y.clone() if tensor else y.copy()
+    measured = ~isnan(y).all(-1)  # what is NaN in all voxels stays so: it was not measured
+    for voxel in empty.tolist():
+        filled[..., voxel][measured] = 0
+    return filled, (f"{len(empty)} voxels are NaN throughout: 0 there.",)
+
+
+def _measured_scans(x: Any, y: Any, labels: npt.NDArray[Any] | None, notes: tuple[str, ...]) -> Rows:
     """Leave out scans that were not measured, NaN in all voxels; their features count in the delayed ones."""
     whole = np.ones(len(x), bool)
     if y is None or not np.isnan(_column(y)).any():
-        return Rows(x, y, labels, len(x), 1, (), whole)
+        return Rows(x, y, labels, len(x), 1, notes, whole)
     whole = ~torch.as_tensor(y).isnan().all(dim=1).cpu().numpy()
-    notes = (f"{int((~whole).sum())} of {len(whole)} scans were not measured and were left out.",)
+    if whole.all():  # that voxel alone has none
+        return Rows(x, y, labels, len(x), 1, notes, whole)
+    notes += (f"{int((~whole).sum())} of {len(whole)} scans were not measured and were left out.",)
     kept = torch.as_tensor(whole, device=y.device) if isinstance(y, torch.Tensor) else whole
     return Rows(x[kept], y[kept], None if labels is None else labels[whole], int(whole.sum()), 1, notes, whole)
 
@@ -181,4 +208,11 @@ def _labels(groups: npt.ArrayLike | None, rows: int, where: str) -> npt.NDArray[
     labels = np.asarray(groups)
     if labels.shape != (rows,):
         raise ValueError(f"[{where}] groups must hold one label for each of {rows}; got shape {labels.shape}")
+    if labels.dtype.kind in "fO":
+        missing = np.array([label is None or label != label for label in labels.tolist()], bool)
+        if missing.any():
+            raise ValueError(
+                f"[{where}] groups must hold one label for each of {rows}; got {int(missing.sum())} without, number "
+                f"{int(np.argmax(missing))} the first"
+            )
     return labels

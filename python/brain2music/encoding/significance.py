@@ -80,13 +80,21 @@ class Significance:
         return values <= level
 
 
-def found(test: dict[str, Any], null: str, permutations: int, what: str, least: float | None = None) -> Significance:
+def found(
+    test: dict[str, Any],
+    null: str,
+    permutations: int,
+    what: str,
+    least: float | None = None,
+    notes: tuple[str, ...] = (),
+) -> Significance:
     """Return what the compiled test found, with rates over the voxels that were tested.
 
-    ``least`` is the smallest P that the test can give, if all orders were compared.
+    ``least`` is the smallest P that the test can give, if all orders were compared. ``notes`` say what was left out.
     """
     untested = int(torch.as_tensor(test["score"]).isnan().sum())
-    notes = (f"{untested} voxels do not vary, in {what}, or are NaN there, and were not tested.",) if untested else ()
+    if untested:
+        notes = (*notes, f"{untested} voxels do not vary, in {what}, or are NaN there, and were not tested.")
     if least is not None and least > RARE:
         notes = (*notes, f"There are {permutations} orders alone: no P can be below {least:.2g}.")
     return Significance(

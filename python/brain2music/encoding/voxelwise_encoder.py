@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator  # type: ignore[import-untyped]
 from sklearn.utils.validation import check_is_fitted  # type: ignore[import-untyped]
 
 from brain2music import _core
+from brain2music.encoding.ceiling import noise_ceiling, repeats_in_windows
 from brain2music.encoding.delays import runs_of
 from brain2music.encoding.maps import to_gifti, to_nifti
 from brain2music.encoding.rows import Rows, as_rows, values_of
@@ -193,12 +194,14 @@ class VoxelwiseEncoder(BaseEstimator):  # type: ignore[misc]
             predicted = (x @ coef[:, tile]).double()
             around = true - true.mean(dim=0)
             squares = around.square().sum(dim=0)
+            varies = (true != true[:1]).any(dim=0)  # of a voxel that does not, rounding may leave squares
             if metric == "r2":
                 values = 1 - (true - predicted - intercept[tile]).square().sum(dim=0) / squares
             else:  # the intercept changes no correlation, but would drown what a large penalty left of a prediction
+                varies &= (predicted != predicted[:1]).any(dim=0)
                 predicted -= predicted.mean(dim=0)
                 values = (around * predicted).sum(dim=0) / (squares * predicted.square().sum(dim=0)).sqrt()
-            parts.append(torch.where(values.isfinite(), values, torch.nan))
+            parts.append(torch.where(varies & values.isfinite(), values, torch.nan))
         result = torch.cat(parts)
         return result if isinstance(self.coef_, torch.Tensor) else result.numpy()
 
@@ -252,12 +255,13 @@ class VoxelwiseEncoder(BaseEstimator):  # type: ignore[misc]
         where = "encoding.VoxelwiseEncoder.significance"
         if null not in ("clips", "shifts", "paper"):
             raise ValueError(f"[{where}] null must be 'clips', 'shifts' or 'paper'; got {null!r}")
-        if permutations < 1:
-            raise ValueError(f"[{where}] permutations must be 1 or more; got {permutations}")
+        if isinstance(permutations, bool) or not isinstance(permutations, int | np.integer) or permutations < 1:
+            raise ValueError(f"[{where}] permutations must be a whole number, 1 or more; got {permutations!r}")
         rows = self._rows(features, responses, groups, "encoding.VoxelwiseEncoder.significance")
         if null == "paper":
             score = self._scores(rows)
-            return found({"score": score, "p": independent_gaussian_p(score, len(rows.features))}, null, 0, "test data")
+            p = independent_gaussian_p(score, len(rows.features))
+            return found({"score": score, "p": p}, null, 0, "test data", notes=rows.notes)
         everything = False
         if null == "clips":
             if rows.clips < 3:
@@ -283,7 +287,24 @@ class VoxelwiseEncoder(BaseEstimator):  # type: ignore[misc]
             tail=tail and null == "clips",
         )
         least = 1 / len(orders) if everything else None
-        return found(test, null, len(orders), "predictions or test data", least)
+        return found(test, null, len(orders), "predictions or test data", least, rows.notes)
+
+    def noise_ceiling(self, features: Any, repeats: Any) -> Any:
+        """Estimate the largest score that any model can reach: :func:`brain2music.encoding.noise_ceiling`.
+
+        Parameters
+        ----------
+        features : Embeddings, or array of shape (n, r, p)
+            Of the test clips. Windows alone count: an encoder need not be fitted.
+        repeats : array of shape (n, k, s, v), such as ``brain.repeats``; or (n, k, r, v)
+            The n clips heard k times each. The scans of a window are averaged, as in :meth:`fit`.
+
+        Returns
+        -------
+        array of shape (v,), float64
+            Between 0 and 1, beside Pearson's r of :meth:`score` on the mean of the repeats.
+        """
+        return noise_ceiling(repeats_in_windows(features, repeats, self.tr, "encoding.VoxelwiseEncoder.noise_ceiling"))
 
     def to_nifti(self, values: Any, mask: Any) -> Any:
         """Lay a number for each voxel out as a volume: :func:`brain2music.encoding.to_nifti`.

@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,14 +23,15 @@ from brain2music.encoding import (
     one_hot,
     random_embedding,
 )
+from brain2music.encoding.ceiling import repeats_in_windows
 from brain2music.files import write_bytes, write_json
+from brain2music.narration import duration
 from brain2music.pipeline.context import Context
 from brain2music.pipeline.decoding import fitted, folds_of
 from brain2music.pipeline.embedding import embed
 from brain2music.pipeline.maps import save_map, surface_in
 from brain2music.plotting import RegionScore
 from brain2music.study import Responses, Surface
-from brain2music.study.windows import Windows, average_windows
 
 __all__ = ["CONTROLS", "LEVEL", "Encoded", "Tested", "encode", "encode_all", "features_of"]
 
@@ -151,7 +153,7 @@ def encode(context: Context, subject: str, features: str) -> Encoded:
         cv, groups = folds_of(brain.train_clips.run, chosen.cv)
         encoder = VoxelwiseEncoder(cv=cv, device=chosen.device, tr=brain.tr)
         encoder.fit(train, brain.train, groups=groups)
-        ceiling, few = _ceiling(context, brain, int(train.present.sum(axis=1).min()))
+        ceiling, few = _ceiling(brain, test)
         tests: dict[str, Significance] = {}
         few += _few(brain) if by_genre else []
         if test is not None:
@@ -200,7 +202,14 @@ def encode_all(context: Context) -> tuple[list[Encoded], Path]:
 
     What the columns mean stands in a JSON file beside each.
     """
+    begun = time.time()
     found = [encode(context, subject, features) for features in features_of(context) for subject in context.subjects]
+    made = sum(one.folder.stat().st_mtime >= begun for one in found)
+    if made:
+        context.tell(
+            f"{made} encoding models, one for each subject and feature space, took {duration(time.time() - begun)}, "
+            f"reading included; {len(found) - made} were there already."
+        )
     regions = [
         {
             "subject": one.subject,
@@ -346,16 +355,12 @@ def _regions(brain: Responses, tested: Significance, ceiling: Any) -> list[dict[
     return rows
 
 
-def _ceiling(context: Context, brain: Responses, count: int) -> tuple[Any, list[str]]:
-    """Return the noise ceiling of the first ``count`` windows; NaN where clips were not repeated, and a note why."""
+def _ceiling(brain: Responses, test: Embeddings | None) -> tuple[Any, list[str]]:
+    """Return the noise ceiling in the windows of the test clips; NaN where clips were not repeated, and a note why."""
     none = np.full(brain.train.shape[2], np.nan)
-    if brain.repeats is None:
+    if brain.repeats is None or test is None:
         return none, []
-    clips, repeats, scans, voxels = brain.repeats.shape
-    window, hop, clip = _grid(context, brain)
-    members = Windows(window, hop, clip=clip).scans(scans, brain.tr)[:count]
-    windows = average_windows(brain.repeats.reshape(clips * repeats, scans, voxels), members)
-    windows = windows.reshape(clips, repeats, len(members), voxels)
+    windows = repeats_in_windows(test, brain.repeats, brain.tr, "pipeline.encode")
     heard = (~np.isnan(windows).all(axis=3)).sum(axis=1)
     if (heard > 1).sum() < 2:
         return none, ["No noise ceiling: fewer than two test clips were heard twice."]

@@ -21,6 +21,9 @@ __all__ = ["encoding_section"]
 _CONTROL_NAMES = {"genre": "genre, a column each", "mean": "mean of all clips", "random": "random numbers"}
 _TESTS = {"test": "test clips", "all": "all clips, other runs", "genre": "all clips, other genres"}
 
+#: Subjects whose maps are drawn: as many as the paper has.
+_DRAWN = 5
+
 #: Subjects whose maps the page can turn: some 250 kB each with seven feature spaces.
 _TURNED = 12
 
@@ -66,9 +69,9 @@ def _name(context: Context, features: str) -> str:
 
 
 def _maps(draw: Writer, first: Sequence[Encoded], names: dict[str, str]) -> tuple[pages.Figure, ...]:
-    """Draw significant voxels of up to three subjects: by the test clips; of the first one by all clips, laid flat."""
+    """Draw significant voxels of up to five subjects: by the test clips; of the first one by all clips, laid flat."""
     figures = []
-    for one in first[:3]:
+    for one in first[:_DRAWN]:
         voxels = one.voxels
         ways = [("", "inflated", "test clips")]
         if one is first[0] and "r-all" in voxels:
@@ -167,7 +170,8 @@ def _cortex(found: Sequence[Encoded], names: dict[str, str]) -> pages.Cortex:
     return pages.Cortex(
         title="The cortex, to turn",
         caption="Pearson's r on test clips, or on all clips by cross-validation, on the inflated cortex of fsaverage5; "
-        f"furrows are dark grey. A click on the cortex shows the scores of all feature spaces there.{taken}{left_out}",
+        f"furrows are dark grey. Significant: at a false discovery rate of {LEVEL}. A click on the cortex shows the "
+        f"scores of all feature spaces there.{taken}{left_out}",
         mesh=pages.CortexMesh(
             coordinates=tuple(meshes[side].coordinates for side in sides),
             faces=tuple(meshes[side].faces for side in sides),

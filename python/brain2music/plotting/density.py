@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from brain2music.encoding.maps import real_numbers
 from brain2music.plotting.cortex import flags_of
@@ -81,6 +82,8 @@ def plot_density(
     for line in (axes.axhline, axes.axvline):
         line(0, color=CHANCE, linestyle=(0, (2.5, 1.5)), linewidth=0.6)
     above = float(np.mean(second > first))
+    ticks = MaxNLocator(5).tick_values(*limits)  # the same on both sides
+    axes.set(xticks=ticks, yticks=ticks)
     axes.set(xlim=limits, ylim=limits, xlabel=f"r, {labels[0]}", ylabel=f"r, {labels[1]}")
     left_out = int((chosen & ~kept).sum())
     axes.set_title(

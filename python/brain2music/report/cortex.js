@@ -277,7 +277,7 @@ for (const box of document.querySelectorAll(".cortex")) {
     });
   }
   const bar = box.querySelector(".bar");
-  const stops = [...Array(17).keys()].map((i) => `rgb(${[0, 1, 2].map((k) => colours[15 * i * 3 + k]).join()})`);
+  const stops = [...Array(18).keys()].map((i) => `rgb(${[0, 1, 2].map((k) => colours[15 * i * 3 + k]).join()})`);
   bar.style.background = `linear-gradient(to right, ${stops.join()})`;
   box.querySelector(".top").textContent = data.top.toFixed(2);
   new ResizeObserver(draw).observe(canvas);
