@@ -277,7 +277,7 @@ TEST_CASE("guidance is told by the nearest code", "[models]") {
 }
 
 TEST_CASE("whole numbers that a network holds stay whole in any type", "[models]") {
-  const auto script = network("rows", at::kBFloat16);
+  const auto script = network("rows", at::kBFloat16, Operations::libtorch);
   const StageState state = script->init_state(2, 5, std::nullopt);
   CHECK(script->extend(oracle("stages/tokens"), at_position(0), state).scalar_type() == at::kBFloat16);
 }

@@ -258,8 +258,10 @@ def test_bad_options_are_refused(tiny, music):
         bundle.embed("music_embedder", (music, RATE), seconds=-1)
     with pytest.raises(ValueError, match="role 'codec' runs in float32; got float16"):
         Bundle(tiny, dtype="float16").embed("codec", (music, RATE))
-    with pytest.raises(ValueError, match="dtype must be 'float32', 'bfloat16' or 'float16'; got 'int8'"):
-        Bundle(tiny, dtype="int8")
+    with pytest.raises(ValueError, match="role 'codec' runs in float32; got int8"):
+        Bundle(tiny, dtype="int8").embed("codec", (music, RATE))
+    with pytest.raises(ValueError, match="dtype must be 'float32', 'bfloat16', 'float16' or 'int8'; got 'int4'"):
+        Bundle(tiny, dtype="int4")
 
 
 def test_texts(tmp_path):

@@ -72,13 +72,9 @@ def test_operations_of_a_stage_stay_on_the_device():
         assert (result.device, result.shape, result.dtype) == (torch.device("cuda:1"), (3, 4, 1, 8), torch.float32)
 
 
-def test_products_with_packed_weights_are_for_cpus():
+def test_products_with_packed_weights_have_a_shape():
     x, values = torch.empty(3, 20, device="meta"), torch.empty(2, 20, 16, device="meta")
     assert torch.ops.brain2music.packed_linear(x, values, None, None, 17).shape == (3, 17)
-    with FakeTensorMode():
-        x, values = (torch.empty(shape, device="cuda:1") for shape in [(3, 20), (2, 20, 16)])
-        with pytest.raises(NotImplementedError, match="packed_linear"):
-            torch.ops.brain2music.packed_linear(x, values, None, None, 17)
 
 
 def test_fold_scores_stay_on_the_device():
