@@ -73,7 +73,7 @@ class Spelled(nn.Module):
         return codes.transpose(1, 2).reshape(codes.size(0), 1, -1) / 2048.0
 
 
-def _scripted(module: nn.Module) -> torch.jit.ScriptModule:
+def scripted(module: nn.Module) -> torch.jit.ScriptModule:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="`torch.jit", category=DeprecationWarning)
         return torch.jit.script(module.eval())
@@ -114,7 +114,7 @@ def round_weights(model: nn.Module, dtype: str) -> None:
 
 def _written(folder: Path, model: Any, dimension: int, dtype: str) -> Path:
     codec = {
-        "module": _scripted(Spelled()),
+        "module": scripted(Spelled()),
         "methods": ["decode"],
         "sample_rate": RATE,
         "frame_rate": RATE,

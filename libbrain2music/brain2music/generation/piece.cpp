@@ -139,6 +139,7 @@ at::Tensor Piece::quantized_by_frame(const StageWindow& window, double frame_rat
   for (int64_t first = window.first; first < window.end; first += at_once) {
     const at::Tensor embeddings = track_.over(first, first + at_once, frame_rate, /*each_frame=*/true);
     std::vector<at::Tensor> tracks;
+    tracks.reserve(static_cast<std::size_t>(embeddings.size(0)));
     for (int64_t row = 0; row < embeddings.size(0); ++row) {
       tracks.push_back(networks_.conditioner->call("quantize", {embeddings[row].contiguous()}).t());
     }
@@ -172,8 +173,9 @@ std::optional<at::Tensor> Piece::condition_of(const models::Stage& stage, const 
   return stage.condition->codes ? quantized(embedding) : embedding.contiguous();
 }
 
-std::vector<int64_t> Piece::streams_of(std::size_t stage, int64_t sample, int64_t rows) const {
+std::vector<int64_t> Piece::streams_of(std::size_t stage, int64_t sample, int64_t rows) {
   std::vector<int64_t> streams;
+  streams.reserve(static_cast<std::size_t>(rows));
   for (int64_t row = 0; row < rows; ++row) {
     streams.push_back((sample * most_numbered + static_cast<int64_t>(stage)) * most_numbered + row);
   }
@@ -197,6 +199,7 @@ std::unique_ptr<CodeWriter> Piece::frame_sequence(std::size_t stage, const Stage
   draw.options = {sampling.temperature, sampling.top_k, sampling.top_p};
   draw.seed = options_.seed;
   std::vector<at::Tensor> streams;
+  streams.reserve(samples_.size());
   for (const int64_t sample : samples_) {
     streams.push_back(at::tensor(streams_of(stage, sample, about.levels()), at::kLong));
   }

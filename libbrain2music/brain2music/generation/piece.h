@@ -84,7 +84,7 @@ class Piece {
   /// What init_state is given; none where the stage has no condition.
   std::optional<at::Tensor> condition_of(const models::Stage& stage, const StageWindow& window) const;
   /// Numbers of the random numbers' streams: one for each row of a sample.
-  std::vector<int64_t> streams_of(std::size_t stage, int64_t sample, int64_t rows) const;
+  static std::vector<int64_t> streams_of(std::size_t stage, int64_t sample, int64_t rows);
   at::Tensor quantized(const at::Tensor& embeddings) const;
   at::Tensor quantized_by_frame(const StageWindow& window, double frame_rate) const;
 

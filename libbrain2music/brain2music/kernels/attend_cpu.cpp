@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstring>
 #include <limits>
+#include <numbers>
 #include <vector>
 
 #include "brain2music/kernels/attend_impl.h"
@@ -31,20 +32,27 @@ void store(float* to, const Floats& values) { std::memcpy(to, &values, sizeof va
 
 float sum_of(const Floats& v) { return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7])); }
 
+/// Lanes of two vectors by their numbers, those of the second from 8 on.
+template <int... numbers>
+Floats picked(const Floats& a, const Floats& b) {
+#if defined(__clang__)
+  return __builtin_shufflevector(a, b, numbers...);
+#else
+  return __builtin_shuffle(a, b, Words{numbers...});
+#endif
+}
+
 /// Sums of eight vectors, one in each lane.
 Floats sums_of(const std::array<Floats, lanes>& v) {
   const auto pairs = [](const Floats& a, const Floats& b) {
-    return __builtin_shuffle(a, b, Words{0, 8, 2, 10, 4, 12, 6, 14}) +
-           __builtin_shuffle(a, b, Words{1, 9, 3, 11, 5, 13, 7, 15});
+    return picked<0, 8, 2, 10, 4, 12, 6, 14>(a, b) + picked<1, 9, 3, 11, 5, 13, 7, 15>(a, b);
   };
   const auto fours = [](const Floats& a, const Floats& b) {
-    return __builtin_shuffle(a, b, Words{0, 1, 8, 9, 4, 5, 12, 13}) +
-           __builtin_shuffle(a, b, Words{2, 3, 10, 11, 6, 7, 14, 15});
+    return picked<0, 1, 8, 9, 4, 5, 12, 13>(a, b) + picked<2, 3, 10, 11, 6, 7, 14, 15>(a, b);
   };
   const Floats low = fours(pairs(v[0], v[1]), pairs(v[2], v[3]));
   const Floats high = fours(pairs(v[4], v[5]), pairs(v[6], v[7]));
-  return __builtin_shuffle(low, high, Words{0, 1, 2, 3, 8, 9, 10, 11}) +
-         __builtin_shuffle(low, high, Words{4, 5, 6, 7, 12, 13, 14, 15});
+  return picked<0, 1, 2, 3, 8, 9, 10, 11>(low, high) + picked<4, 5, 6, 7, 12, 13, 14, 15>(low, high);
 }
 
 /// Products of a query with eight keys.
@@ -68,13 +76,12 @@ Floats dots(const float* query, const std::array<const float*, lanes>& keys, int
 
 /// exp(x) for x <= 0, within 2 units of the last place: x = k ln 2 + r, a polynomial of r, and k in the exponent.
 Floats exp_below_zero(Floats x) {
-  constexpr float least = -87.0F;  // below it exp is no normal number any more: 0
-  constexpr float log2_e = 1.442695041F;
-  constexpr float ln2 = 0.693359375F;
+  constexpr float least = -87.0F;      // below it exp is no normal number any more: 0
+  constexpr float ln2 = 0.693359375F;  // NOLINT(modernize-use-std-numbers): so few digits that k times it is exact
   constexpr float ln2_rest = -2.12194440e-4F;
   constexpr float round_off = 12582912.0F;  // 1.5 x 2^23: added to a small number, it leaves the nearest integer
   const Words small = x < least;
-  const Floats k = (x * log2_e + round_off) - round_off;
+  const Floats k = (x * std::numbers::log2e_v<float> + round_off) - round_off;
   const Floats r = (x - k * ln2) - k * ln2_rest;
   // Cephes' expf.
   Floats p = Floats{} + 1.9875691500e-4F;
@@ -171,13 +178,14 @@ class Attention {
     const std::size_t whole = (seen_.size() + lanes - 1) / lanes * lanes;
     scores_.resize(whole);
     for (std::size_t first = 0; first < whole; first += lanes) {
-      std::array<const float*, lanes> keys;  // NOLINT(cppcoreguidelines-pro-type-member-init): all are set
-      Floats added{};
+      std::array<const float*, lanes> keys{};
+      Floats added = Floats{} - infinity;  // behind the last key
       for (std::size_t i = 0; i < keys.size(); ++i) {
-        const bool is_there = first + i < seen_.size();
-        const int64_t key = is_there ? seen_[first + i] : seen_.back();
+        const int64_t key = seen_[std::min(first + i, seen_.size() - 1)];
         keys[i] = head.key + key * head.key_step;
-        added[i] = !is_there ? -infinity : head.mask == nullptr ? 0 : head.mask[key * head.mask_step];
+        if (first + i < seen_.size()) {
+          added[i] = head.mask == nullptr ? 0 : head.mask[key * head.mask_step];
+        }
       }
       store(scores_.data() + first, scale * dots(head.query, keys, head.size) + added);
     }

@@ -54,8 +54,8 @@ at::Tensor rms_norm_cpu(const at::Tensor& x, at::IntArrayRef normalized_shape, c
   at::Tensor y = at::empty(x.sizes(), x.options());
   const int64_t size = x.size(-1);
   const auto added = static_cast<float>(eps.value_or(std::numeric_limits<float>::epsilon()));
-  const float* const scale = weight ? weight->const_data_ptr<float>() : nullptr;
-  const float* from = x.const_data_ptr<float>();
+  const auto* const scale = weight ? weight->const_data_ptr<float>() : nullptr;
+  const auto* from = x.const_data_ptr<float>();
   auto* to = y.mutable_data_ptr<float>();
   for (int64_t row = 0; row < x.numel() / size; ++row, from += size, to += size) {
     const float factor = 1 / std::sqrt(squares(from, size) / static_cast<float>(size) + added);

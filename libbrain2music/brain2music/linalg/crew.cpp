@@ -47,6 +47,9 @@ struct Ticket {
 /// Whether this thread is doing a chunk: what it calls must not wait for the crew.
 thread_local bool at_work = false;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
 
+/// Threads that CrewOnly found; 0 where there is none.
+thread_local int of_crew = 0;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
+
 class Crew {
  public:
   explicit Crew(int helpers) {
@@ -150,12 +153,13 @@ Hired& hired_crew() {
   return *hired;
 }
 
+constexpr int64_t most_chunks = int64_t{1} << (Ticket::bits - 1);
+
 }  // namespace
 
 void share_out(int64_t chunks, c10::function_ref<void(int64_t chunk)> work) {
-  const int helpers = at::get_num_threads() - 1;
-  if (chunks > 1 && helpers > 0 && chunks <= static_cast<int64_t>(Ticket::mask / 2) && !at_work &&
-      !at::in_parallel_region()) {
+  const int helpers = (of_crew > 0 ? of_crew : at::get_num_threads()) - 1;
+  if (chunks > 1 && helpers > 0 && chunks <= most_chunks && !at_work && !at::in_parallel_region()) {
     Hired& here = hired_crew();
     const std::unique_lock mine(here.mutex, std::try_to_lock);
     if (mine.owns_lock()) {
@@ -169,6 +173,20 @@ void share_out(int64_t chunks, c10::function_ref<void(int64_t chunk)> work) {
   }
   for (int64_t chunk = 0; chunk < chunks; ++chunk) {
     work(chunk);
+  }
+}
+
+CrewOnly::CrewOnly() : before_(at::get_num_threads()) {
+  if (before_ > 1) {
+    of_crew = before_;
+    at::set_num_threads(1);
+  }
+}
+
+CrewOnly::~CrewOnly() {
+  if (before_ > 1) {
+    of_crew = 0;
+    at::set_num_threads(before_);
   }
 }
 

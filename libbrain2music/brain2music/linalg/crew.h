@@ -17,4 +17,18 @@ namespace brain2music::linalg {
 /// a parallel loop, do all chunks themselves.
 B2M_API void share_out(int64_t chunks, c10::function_ref<void(int64_t chunk)> work);
 
+/// While it lives, LibTorch's own operations run on one thread, and share_out() on as many as before. A step of
+/// generation asks for hundreds of small operations; in each loop of OpenMP two threads wait for each other, and where
+/// another process has one's core they wait for milliseconds.
+class B2M_API CrewOnly {
+ public:
+  CrewOnly();
+  ~CrewOnly();
+  CrewOnly(const CrewOnly&) = delete;
+  CrewOnly& operator=(const CrewOnly&) = delete;
+
+ private:
+  int before_;
+};
+
 }  // namespace brain2music::linalg

@@ -93,8 +93,8 @@ at::Tensor packed_linear_cpu(const at::Tensor& x, const at::Tensor& values, cons
   const PackedKernel kernel = widest();
   const int64_t blocks = values.size(0);
   const int64_t block = std::max<int64_t>(1, product.features * block_outputs);
-  const int64_t fit = std::min(bytes_of_a_chunk / (block * static_cast<int64_t>(values.element_size())),
-                               products_of_a_chunk / (block * product.rows));
+  const int64_t fit =
+      std::min(bytes_of_a_chunk / (block * values.element_size()), products_of_a_chunk / (block * product.rows));
   const int64_t share = std::max<int64_t>(1, fit / blocks_together) * blocks_together;
   share_out((blocks + share - 1) / share,
             [&](int64_t chunk) { kernel(product, chunk * share, std::min((chunk + 1) * share, blocks)); });

@@ -12,7 +12,7 @@
 /// Products with packed weights, written once for vectors of 8 and of 16 numbers. Included by one file for each
 /// instruction set; all of it has internal linkage, so that no file uses what was compiled for another.
 namespace brain2music::linalg {
-namespace {
+namespace {  // NOLINT(cert-dcl59-cpp,misc-anonymous-namespace-in-header): that is the point
 
 // NOLINTBEGIN(modernize-avoid-c-arrays,cppcoreguidelines-avoid-c-arrays): std::array's functions have external linkage
 
@@ -98,7 +98,7 @@ struct Weights<Stored::int8, lanes> {
 #if defined(__AVX512F__)
     to[0] = reinterpret_cast<Vector<float, lanes>>(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(load<__m128i>(from))));
 #elif defined(__AVX2__)
-    const __m128i all = load<__m128i>(from);
+    const auto all = load<__m128i>(from);
     const __m256 halves[2] = {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(all)),
                               _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(all, all)))};
     std::memcpy(to, halves, sizeof halves);
@@ -113,8 +113,12 @@ struct Weights<Stored::int8, lanes> {
 /// Blocks of a tile of so many rows, whose sums fill most registers: 12 of 16, or 24 of 32.
 template <int lanes>
 constexpr int blocks_beside(int rows) {
+  constexpr int most = 4;
   const int fit = (lanes == 8 ? 12 : 24) / (block / lanes * rows);
-  return fit < 1 ? 1 : (fit > 4 ? 4 : fit);
+  if (fit < 1) {
+    return 1;
+  }
+  return fit > most ? most : fit;
 }
 
 template <int lanes>
@@ -127,7 +131,7 @@ void tile(const PackedProduct& product, int64_t row, int64_t first_block) {
   const int64_t features = product.features;
   const int64_t block_bytes = features * block * Reader::bytes;
   const float* const x = product.x + row * features;
-  const char* weights = static_cast<const char*>(product.weights) + first_block * block_bytes;
+  const auto* const weights = static_cast<const char*>(product.weights) + first_block * block_bytes;
   Vector<float, lanes> total[blocks][rows][vectors] = {};
   for (int64_t from = 0; from < features; from += piece) {
     const int64_t to = from + piece < features ? from + piece : features;
@@ -210,7 +214,10 @@ int some_rows(int64_t rows, const PackedProduct& product, int64_t row, int64_t f
   if (rows >= 4) {
     return done(Count<4>{});
   }
-  return rows == 3 ? done(Count<3>{}) : rows == 2 ? done(Count<2>{}) : done(Count<1>{});
+  if (rows == 3) {
+    return done(Count<3>{});
+  }
+  return rows == 2 ? done(Count<2>{}) : done(Count<1>{});
 }
 
 template <Stored stored, int lanes>

@@ -3,7 +3,6 @@
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/from_blob.h>
-#include <ATen/ops/round.h>
 #include <c10/util/BFloat16.h>
 #include <c10/util/Half.h>
 
@@ -12,8 +11,10 @@
 #endif
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <new>
+#include <type_traits>
 
 #include "brain2music/check.h"
 
@@ -21,7 +22,7 @@ namespace brain2music::linalg {
 namespace {
 
 constexpr auto where = "linalg.pack";
-constexpr double largest_int8 = 127;
+constexpr float largest_int8 = 127;
 
 bool is_packable(at::ScalarType dtype) {
   return dtype == at::kFloat || dtype == at::kBFloat16 || dtype == at::kHalf || dtype == at::kChar;
@@ -45,7 +46,8 @@ at::Tensor large_pages(at::IntArrayRef shape, at::ScalarType dtype) {
     (void)madvise(memory, whole, MADV_HUGEPAGE);  // a wish: where it is not granted pages are small
   }
 #endif
-  return at::from_blob(memory, shape, [](void* held) { std::free(held); }, at::TensorOptions().dtype(dtype));
+  return at::from_blob(
+      memory, shape, [](void* held) { std::free(held); }, at::TensorOptions().dtype(dtype));
 }
 
 /// The place in a block's row where the output stands.
@@ -55,8 +57,37 @@ constexpr int64_t place_of(int64_t output) {
   return std::is_same_v<Stored, c10::BFloat16> ? output % half * 2 + output / half : output;
 }
 
+/// The unit of int8 for each output: its largest weight becomes 127.
+at::Tensor scale_of(const at::Tensor& weights) {
+  const int64_t features = weights.size(1);
+  at::Tensor scale = at::empty({weights.size(0)}, at::kFloat);
+  const auto* const from = weights.const_data_ptr<float>();
+  auto* const to = scale.mutable_data_ptr<float>();
+  at::parallel_for(0, weights.size(0), 1, [&](int64_t first, int64_t last) {
+    for (int64_t output = first; output < last; ++output) {
+      float most = 0;
+      for (int64_t k = 0; k < features; ++k) {
+        const float size = std::abs(from[output * features + k]);
+        most = size <= most ? most : size;  // NaN goes through
+      }
+      to[output] = most / largest_int8;
+    }
+  });
+  return scale;
+}
+
+/// A weight as it is stored, in int8 by the unit of its output.
 template <class Stored>
-void put(const at::Tensor& weights, const at::Tensor& values) {
+Stored stored(float weight, float unit) {
+  if constexpr (std::is_same_v<Stored, int8_t>) {
+    return unit == 0 ? int8_t{0} : static_cast<int8_t>(std::nearbyint(weight / unit));
+  } else {
+    return static_cast<Stored>(weight);
+  }
+}
+
+template <class Stored>
+void put(const at::Tensor& weights, const at::Tensor& values, const float* scale = nullptr) {
   const int64_t outputs = weights.size(0);
   const int64_t features = weights.size(1);
   const auto* const from = weights.const_data_ptr<float>();
@@ -69,7 +100,8 @@ void put(const at::Tensor& weights, const at::Tensor& values) {
         const int64_t place = place_of<Stored>(lane);
         for (int64_t k = 0; k < features; ++k) {
           rows[k * block_outputs + place] =
-              output < outputs ? static_cast<Stored>(from[output * features + k]) : Stored{};
+              output < outputs ? stored<Stored>(from[output * features + k], scale == nullptr ? 0 : scale[output])
+                               : Stored{};
         }
       }
     }
@@ -98,14 +130,11 @@ PackedWeights pack(const at::Tensor& weights, at::ScalarType dtype) {
   require(weights.dim() == 2 && weights.is_cpu() && at::isFloatingType(weights.scalar_type()), where,
           "weights must be a matrix of real numbers on the CPU; got ", weights.scalar_type(), " of shape ",
           weights.sizes(), " on ", weights.device().str());
-  at::Tensor plain = weights.detach().to(at::kFloat).contiguous();
+  const at::Tensor plain = weights.detach().to(at::kFloat).contiguous();
   PackedWeights packed;
   if (dtype == at::kChar) {
-    const at::Tensor most =
-        plain.numel() == 0 ? at::zeros({plain.size(0)}, plain.options()) : plain.abs().amax(1);  // of each output
-    require(most.isfinite().all().item<bool>(), where, "weights must be finite; got NaN or Inf");
-    packed.scale = (most / largest_int8).contiguous();
-    plain = at::round(plain / packed.scale->masked_fill(most == 0, 1).unsqueeze(1));
+    packed.scale = scale_of(plain);
+    require(packed.scale->isfinite().all().item<bool>(), where, "weights must be finite; got NaN or Inf");
   }
   const int64_t blocks = (plain.size(0) + block_outputs - 1) / block_outputs;
   packed.values = large_pages({blocks, plain.size(1), block_outputs}, dtype);
@@ -120,7 +149,7 @@ PackedWeights pack(const at::Tensor& weights, at::ScalarType dtype) {
       put<c10::Half>(plain, packed.values);
       break;
     default:
-      put<int8_t>(plain, packed.values);
+      put<int8_t>(plain, packed.values, packed.scale->const_data_ptr<float>());
   }
   return packed;
 }

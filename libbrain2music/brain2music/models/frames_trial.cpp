@@ -82,7 +82,7 @@ class FramesTrial final : public StageTrial {
     return at::cat(columns, 1);
   }
 
-  at::Tensor of_row(const at::Tensor& all, const Way& way) const {
+  static at::Tensor of_row(const at::Tensor& all, const Way& way) {
     return way.row ? all.narrow(0, *way.row, 1).clone() : all.clone();
   }
 

@@ -107,7 +107,10 @@ std::vector<PrefixPart> parts_of(const Json& parts, const Json& special) {
 
 Family family_of(const Json& entry) {
   const auto& name = entry.at("family").get_ref<const std::string&>();
-  return name == "frames" ? Family::frames : name == "parallel" ? Family::parallel : Family::tokens;
+  if (name == "frames") {
+    return Family::frames;
+  }
+  return name == "parallel" ? Family::parallel : Family::tokens;
 }
 
 std::vector<Channel> channels_of(const Json& channels) {

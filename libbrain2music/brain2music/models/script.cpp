@@ -14,9 +14,11 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "brain2music/check.h"
+#include "brain2music/linalg/crew.h"
 #include "brain2music/models/graph_rules.h"
 #include "brain2music/models/manifest.h"
 #include "brain2music/models/script_state.h"
@@ -71,12 +73,16 @@ double allowed(const at::Tensor& answer) {
   }
 }
 
-/// Moves weights and buffers, one after another; numbers of other types than floating ones keep theirs, where
-/// Module::to() would make weights of them.
+/// The type that a tensor of a network gets: floating-point numbers and int8, in which a file may keep weights, are
+/// weights; all others are numbers that stay whole, where Module::to() would make weights of them, too.
+at::ScalarType type_of(const at::Tensor& tensor, at::ScalarType dtype) {
+  const at::ScalarType own = tensor.scalar_type();
+  return at::isFloatingType(own) || own == at::kChar ? dtype : own;
+}
+
+/// Moves weights and buffers, one after another.
 void move(const torch::jit::Module& module, at::Device device, at::ScalarType dtype) {
-  const auto each = [&](const at::Tensor& tensor) {
-    tensor.set_data(tensor.to(device, at::isFloatingType(tensor.scalar_type()) ? dtype : tensor.scalar_type()));
-  };
+  const auto each = [&](const at::Tensor& tensor) { tensor.set_data(tensor.to(device, type_of(tensor, dtype))); };
   for (const at::Tensor& weight : module.parameters()) {
     each(weight);
   }
@@ -108,8 +114,8 @@ Script::Script(std::string_view bytes, const std::vector<std::string>& methods, 
            found.empty() ? "no methods" : found);
     }
   }
-  const bool own = operations == Operations::own && device.is_cpu();
-  if (own) {
+  own_ = operations == Operations::own && device.is_cpu();
+  if (own_) {
     working_dtype_ = at::kFloat;
   } else if (!at::isFloatingType(dtype)) {
     fail(where, named_, " runs in ", dtype_name(dtype), " on a CPU alone; got ", device.str());
@@ -127,7 +133,7 @@ Script::Script(std::string_view bytes, const std::vector<std::string>& methods, 
       auto graph = module_->get_method(method).graph();
       torch::jit::OptimizeFrozenGraph(graph);
     }
-    if (own) {
+    if (own_) {
       unpacked_ = use_own_operations(*module_, methods, dtype);
     }
   } catch (const std::exception& error) {
@@ -139,6 +145,10 @@ Script::~Script() = default;
 
 c10::IValue Script::result(const char* method, std::vector<c10::IValue> arguments) const {
   const c10::InferenceMode inference;
+  std::optional<linalg::CrewOnly> crew;
+  if (own_) {
+    crew.emplace();
+  }
   try {
     return module_->get_method(method)(std::move(arguments));
   } catch (const std::exception& error) {

@@ -140,6 +140,7 @@ class B2M_API Script {
   at::Device device_;
   at::ScalarType dtype_;
   at::ScalarType working_dtype_;
+  bool own_ = false;  // whether it calls the library's operations
   std::vector<std::string> unpacked_;
   std::string named_;
 };

@@ -5,9 +5,11 @@
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/ir/constants.h>
 #include <torch/csrc/jit/ir/ir.h>
+#include <torch/csrc/jit/passes/constant_propagation.h>
 #include <torch/csrc/jit/passes/dead_code_elimination.h>
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -117,7 +119,7 @@ class OwnOperations {
   static void put(Node* node, c10::Symbol operation, const std::vector<Value*>& inputs) {
     Node* const made = node->owningGraph()->create(operation, inputs)->insertBefore(node);
     made->output()->copyMetadata(node->output());
-    made->setSourceRange(node->sourceRange());
+    made->copyMetadata(node);
     node->output()->replaceAllUsesWith(made->output());
     node->destroy();
   }
@@ -134,8 +136,11 @@ std::vector<std::string> use_own_operations(const torch::jit::Module& module, co
   OwnOperations operations(dtype);
   GraphWalk walk(module, [&](Node* node) { operations.replace(node); });
   for (const std::string& method : methods) {
+    // A matrix may be a product of constants, such as whole numbers and their scales: freezing leaves it as it is.
+    std::shared_ptr<torch::jit::Graph> graph = module.get_method(method).graph();
+    torch::jit::ConstantPropagation(graph);
     walk.through(method);
-    torch::jit::EliminateDeadCode(module.get_method(method).graph());  // the matrices that were packed
+    torch::jit::EliminateDeadCode(graph);  // the matrices that were packed
   }
   return std::move(operations).left();
 }

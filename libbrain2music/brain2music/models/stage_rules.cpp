@@ -56,12 +56,13 @@ std::vector<Field> fields_of(const std::string& family) {
   const Rule given = list_of(object({{"from", text}, {"delay", id, Field::optional}}), 0);
   const bool tokens = family == "tokens";
   const bool frames = family == "frames";
-  const Rule layout = tokens   ? object({{"prefix", parts},
-                                         {"unconditional", parts, Field::optional},
-                                         {"order", order},
-                                         {"offsets", list_of(id)}})
-                      : frames ? object({{"channels", list_of(channel)}, {"start", code_or_mask}})
-                               : object({{"given", given, Field::optional}, {"delays", list_of(id)}, {"pad", id}});
+  Rule layout = object({{"given", given, Field::optional}, {"delays", list_of(id)}, {"pad", id}});
+  if (tokens) {
+    layout = object(
+        {{"prefix", parts}, {"unconditional", parts, Field::optional}, {"order", order}, {"offsets", list_of(id)}});
+  } else if (frames) {
+    layout = object({{"channels", list_of(channel)}, {"start", code_or_mask}});
+  }
   std::vector<Field> of_condition{{"from", one_of({"embedding", "conditioner"})}};
   if (!frames) {
     of_condition.emplace_back("unconditional", number(-1e6, true, 1e6), Field::optional);
