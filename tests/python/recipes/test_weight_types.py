@@ -57,3 +57,12 @@ def test_a_type_that_the_shipped_bundle_declares_costs_no_more_than_the_limit():
             if dtype in COMPARED:
                 intervals = [row["columns"][dtype]["interval"] for row in MEASURED["rows"].values()]
                 assert all(low > MEASURED["limit"] for low, _ in intervals)
+
+
+def test_the_documentation_tells_these_differences():
+    page = (EXAMPLE.parents[1] / "docs" / "explanation" / "performance.rst").read_text()
+    for row in MEASURED["rows"].values():
+        for column in COMPARED:
+            cell = row["columns"][column]
+            low, high = cell["interval"]
+            assert f"{cell['difference']:+.3f} ({low:+.3f} to {high:+.3f})" in page
