@@ -45,7 +45,8 @@ class Spelled(nn.Module):
 
 @cache
 def _tensors(table: tuple[tuple[str, tuple[int, ...]], ...]) -> dict[str, torch.Tensor]:
-    return {name: torch.from_numpy(array) for name, array in random_tensors(dict(table)).items()}
+    made = random_tensors(dict(table))
+    return {name.removeprefix("params/depthformer/"): torch.from_numpy(array) for name, array in made.items()}
 
 
 def _written(folder: Path, tensors: dict[str, torch.Tensor], dtype: str) -> Path:

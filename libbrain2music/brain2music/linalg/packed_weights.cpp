@@ -46,8 +46,7 @@ at::Tensor large_pages(at::IntArrayRef shape, at::ScalarType dtype) {
     (void)madvise(memory, whole, MADV_HUGEPAGE);  // a wish: where it is not granted pages are small
   }
 #endif
-  return at::from_blob(
-      memory, shape, [](void* held) { std::free(held); }, at::TensorOptions().dtype(dtype));
+  return at::from_blob(memory, shape, [](void* held) { std::free(held); }, at::TensorOptions().dtype(dtype));
 }
 
 /// The place in a block's row where the output stands.
@@ -132,9 +131,11 @@ PackedWeights pack(const at::Tensor& weights, at::ScalarType dtype) {
           weights.sizes(), " on ", weights.device().str());
   const at::Tensor plain = weights.detach().to(at::kFloat).contiguous();
   PackedWeights packed;
+  at::Tensor scale;
   if (dtype == at::kChar) {
-    packed.scale = scale_of(plain);
-    require(packed.scale->isfinite().all().item<bool>(), where, "weights must be finite; got NaN or Inf");
+    scale = scale_of(plain);
+    require(scale.isfinite().all().item<bool>(), where, "weights must be finite; got NaN or Inf");
+    packed.scale = scale;
   }
   const int64_t blocks = (plain.size(0) + block_outputs - 1) / block_outputs;
   packed.values = large_pages({blocks, plain.size(1), block_outputs}, dtype);
@@ -149,7 +150,7 @@ PackedWeights pack(const at::Tensor& weights, at::ScalarType dtype) {
       put<c10::Half>(plain, packed.values);
       break;
     default:
-      put<int8_t>(plain, packed.values, packed.scale->const_data_ptr<float>());
+      put<int8_t>(plain, packed.values, scale.const_data_ptr<float>());
   }
   return packed;
 }
