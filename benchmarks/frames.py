@@ -62,7 +62,7 @@ def _written(folder: Path, tensors: dict[str, torch.Tensor], dtype: str) -> Path
         "channels": 1,
         "card": steps.CARD,
     }
-    conditioner = roles.conditioner_role(style_quantizer(tensors), "small")
+    conditioner = roles.conditioner_role(tensors, "small")
     return writer.write(
         folder,
         name="Benchmark",
@@ -80,6 +80,7 @@ def _frames(dtype: str, table: Table | None, frames: int, device: torch.device) 
     bundle = b2m.Bundle(_written(folder / "bundle", tensors, dtype), device)
     generator = b2m.MusicGenerator(bundle, device)
     embedding = np.random.default_rng(0).standard_normal((1, generator.dimension)).astype(np.float32)
+    quantizer = style_quantizer(tensors)
     network = language_model(tensors, WINDOWS["small"]).eval()
     steps.round_weights(network, dtype)
     network = network.to(device)
@@ -95,8 +96,7 @@ def _frames(dtype: str, table: Table | None, frames: int, device: torch.device) 
         """The most probable codes of one sample, by LibTorch's own operations, and the least gap between two logits."""
         entry = bundle.stages["music"]
         channels: list[int] = []
-        conditioner = torch.jit.load(str(bundle.path / bundle.roles["conditioner"]["file"]), map_location=device)
-        style = conditioner.quantize(torch.from_numpy(embedding).to(device))[0].tolist()
+        style = quantizer.quantize(torch.from_numpy(embedding))[0].tolist()
         for each in entry["layout"]["channels"]:
             if "from" in each:
                 channels += style
