@@ -13,9 +13,9 @@ class Bundle:
     """
     def __init__(self, folder: os.PathLike | str | bytes, sha256: str | None = None) -> None:
         ...
-    def load(self, role: str, device: torch.device, dtype: torch.dtype | None = None) -> None:
+    def load(self, role: str, device: torch.device, dtype: torch.dtype | None = None) -> list[str]:
         """
-        Load the network of a role or a stage and try it on a tiny input.
+        Load the network of a role or a stage and try it on a tiny input. Returns the products of a stage that stay LibTorch's, since their weights are no constants.
         """
     def release(self, role: str) -> None:
         """
