@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +18,7 @@ import brain2music as b2m
 from benchmarks.case import Case, Contender
 from brain2music.bundles import writer
 from brain2music.exporters import export_llama
+from brain2music.exporters.script import scripted
 
 CODES, RATE = 1024, 50
 RIVALS = Path(__file__).parent / "rivals"
@@ -73,10 +73,18 @@ class Spelled(nn.Module):
         return codes.transpose(1, 2).reshape(codes.size(0), 1, -1) / 2048.0
 
 
-def scripted(module: nn.Module) -> torch.jit.ScriptModule:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="`torch.jit", category=DeprecationWarning)
-        return torch.jit.script(module.eval())
+def spelled_codec(frame_rate: int, levels: int, vocabulary: int) -> dict[str, Any]:
+    """Return the role of such a codec, in which nothing but the stages takes time."""
+    return {
+        "module": scripted(Spelled()),
+        "methods": ["decode"],
+        "sample_rate": frame_rate * levels,
+        "frame_rate": frame_rate,
+        "levels": levels,
+        "vocabulary": vocabulary,
+        "channels": 1,
+        "card": CARD,
+    }
 
 
 def _llama(sizes: Sizes) -> Any:
@@ -113,16 +121,6 @@ def round_weights(model: nn.Module, dtype: str) -> None:
 
 
 def _written(folder: Path, model: Any, dimension: int, dtype: str) -> Path:
-    codec = {
-        "module": scripted(Spelled()),
-        "methods": ["decode"],
-        "sample_rate": RATE,
-        "frame_rate": RATE,
-        "levels": 1,
-        "vocabulary": CODES,
-        "channels": 1,
-        "card": CARD,
-    }
     stage = {
         "name": "music",
         "module": export_llama(model),
@@ -142,7 +140,7 @@ def _written(folder: Path, model: Any, dimension: int, dtype: str) -> Path:
         folder,
         name="Benchmark",
         description="Random weights.",
-        roles={"codec": codec},
+        roles={"codec": spelled_codec(RATE, 1, CODES)},
         stages=[stage],
         space={"dimension": dimension, "roles": [], "hashes": ["0" * 64]},
     )

@@ -24,7 +24,7 @@ at::Tensor by_libtorch(const at::Tensor& query, const at::Tensor& key, const at:
   return at::scaled_dot_product_attention(query, key, value, mask, dropout, causal, scale, gqa);
 }
 
-/// Whether attend_once_cpu() takes it; what does not fit together is LibTorch's to refuse.
+/// Says whether attend_once_cpu() takes it. LibTorch refuses what does not fit together.
 bool is_ours(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const Mask& mask, bool gqa) {
   const auto plain = [](const at::Tensor& x) {
     return x.dim() == 4 && x.is_cpu() && x.scalar_type() == at::kFloat && x.layout() == at::kStrided;

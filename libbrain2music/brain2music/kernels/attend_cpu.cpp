@@ -135,7 +135,7 @@ struct Head {
   int64_t size;
 };
 
-/// What a thread keeps from head to head.
+/// Attends head by head, and keeps its memory from one to the next.
 class Attention {
  public:
   void attend(const Head& head, float scale) {

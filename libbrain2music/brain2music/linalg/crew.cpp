@@ -39,7 +39,6 @@ struct Ticket {
   uint64_t word = 0;
 
   static Ticket of(uint64_t call, uint64_t chunks) { return {(call << (2 * bits)) | (chunks << bits)}; }
-  uint64_t call() const { return word >> (2 * bits); }
   uint64_t chunks() const { return (word >> bits) & mask; }
   uint64_t next() const { return word & mask; }
 };

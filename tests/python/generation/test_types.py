@@ -19,16 +19,7 @@ CODES, RATE = 50, 25
 
 def write(folder, stage, dtypes):
     """A bundle of one stage of tokens, whose sound spells its codes."""
-    codec = {
-        "module": steps.scripted(steps.Spelled()),
-        "methods": ["decode"],
-        "sample_rate": RATE,
-        "frame_rate": RATE,
-        "levels": 1,
-        "vocabulary": CODES,
-        "channels": 1,
-        "card": steps.CARD,
-    }
+    codec = steps.spelled_codec(RATE, 1, CODES)
     entry = {
         "name": "music",
         "module": script_stage(stage),
