@@ -143,7 +143,7 @@ struct SamplingDefaults {
 struct Stage {
   std::string name;  ///< e.g. "semantic"
   BundleFile file;
-  std::vector<std::string> methods;  ///< those of its family
+  std::vector<std::string> methods;    ///< those of its family
   std::vector<at::ScalarType> dtypes;  ///< of the weights of its products, the default first; int8 on a CPU alone
   ModelCard card;
   Family family = Family::tokens;
