@@ -26,7 +26,7 @@
 #include "brain2music/linalg/packed_tile.h"
 #include "brain2music/linalg/packed_weights.h"
 #include "catch.h"
-#include "packed_tile_wide.h"
+#include "wide_tiles.h"
 
 using namespace brain2music::linalg;  // NOLINT(google-build-using-namespace)
 using brain2music::kernels::attend;

@@ -1,4 +1,5 @@
 #include <ATen/TensorOperators.h>
+#include <ATen/Version.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/allclose.h>
 #include <ATen/ops/arange.h>
@@ -7,14 +8,18 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/matmul.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/ones.h>
+#include <ATen/ops/randn.h>
 #include <ATen/ops/rsqrt.h>
 #include <ATen/ops/sin.h>
 #include <ATen/ops/zeros.h>
 
 #include <cmath>
 #include <limits>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "brain2music/decoding/brain_decoder.h"
@@ -25,10 +30,12 @@
 #include "brain2music/ridge/folds.h"
 #include "brain2music/ridge/kernel_ridge_cv.h"
 #include "brain2music/ridge/padded_problems.h"
+#include "brain2music/ridge/panel_product.h"
 #include "brain2music/ridge/ridge.h"
 #include "brain2music/ridge/ridge_cv.h"
 #include "catch.h"
 #include "oracle.h"
+#include "wide_tiles.h"
 
 namespace ridge = brain2music::ridge;
 
@@ -383,5 +390,50 @@ TEST_CASE("a brain decoder finds the region that holds the targets", "[decoding]
     const at::Tensor expected = at::mm(x, oracle("ridge_coef").to(device)) + oracle("ridge_intercept").to(device);
     CHECK(close(fit.decoder.predict(brain).squeeze(1), expected, 1e-9));
     CHECK_THROWS_WITH(fit.decoder.predict(brain.narrow(2, 0, p)), ContainsSubstring("voxels of the fit"));
+  }
+}
+
+TEST_CASE("panel products are those of matrices, in the same bits for vectors of 8 and of 16 numbers", "[ridge]") {
+  constexpr int64_t rows = 6;
+  constexpr int64_t columns = 16;
+  std::vector<ridge::PanelKernel> kernels{ridge::panel_product, panel_product_wide};
+#if defined(__x86_64__)
+  if (std::string_view(at::get_cpu_capability()) == "AVX512") {
+    kernels.push_back(ridge::panel_product_avx512);
+  }
+#endif
+  for (const int64_t strips : {1, 2, 3, 16}) {
+    for (const int64_t panels : {1, 2, 5}) {
+      for (const int64_t depth : {1, 7, 300}) {
+        INFO(strips << " strips, " << panels << " panels, depth " << depth);
+        const at::Tensor left = at::randn({strips, depth, rows});
+        const at::Tensor right = at::randn({panels, depth + 2, columns});  // of which a product reads the first rows
+        const at::Tensor less = at::randn({panels, strips * rows + 1, columns});
+        const at::Tensor before = at::randn(less.sizes());
+        const at::Tensor exact = at::matmul(left.transpose(1, 2).reshape({strips * rows, depth}).to(at::kDouble),
+                                            right.narrow(1, 0, depth).to(at::kDouble));
+        for (const auto& [adds, subtracts] : {std::pair{false, false}, {false, true}, {true, false}, {true, true}}) {
+          const auto computed = [&](ridge::PanelKernel kernel) {
+            at::Tensor products = before.clone();
+            kernel({left.const_data_ptr<float>(), right.const_data_ptr<float>(), right.stride(0),
+                    products.mutable_data_ptr<float>(), products.stride(0),
+                    subtracts ? less.const_data_ptr<float>() : nullptr, adds, strips, depth, panels});
+            return products;
+          };
+          at::Tensor expected = before.to(at::kDouble);
+          at::Tensor written = expected.narrow(1, 0, strips * rows);
+          if (adds) {
+            written += exact;
+          } else {
+            written.copy_(subtracts ? exact - less.narrow(1, 0, strips * rows).to(at::kDouble) : exact);
+          }
+          const at::Tensor narrow = computed(kernels[0]);
+          CHECK(at::allclose(narrow.to(at::kDouble), expected, 1e-5, 2e-5));
+          for (const ridge::PanelKernel kernel : kernels) {
+            CHECK(at::equal(computed(kernel), narrow));
+          }
+        }
+      }
+    }
   }
 }

@@ -8,6 +8,7 @@
 #endif
 
 #include "brain2music/linalg/packed_tile.h"
+#include "brain2music/linalg/vector_lanes.h"
 
 /// Products with packed weights, written once for vectors of 8 and of 16 numbers. Included by one file for each
 /// instruction set; all of it has internal linkage, so that no file uses what was compiled for another.
@@ -19,21 +20,6 @@ namespace {  // NOLINT(cert-dcl59-cpp,misc-anonymous-namespace-in-header): that 
 constexpr int block = 16;             // outputs
 constexpr int64_t piece = 256;        // features whose products are added up before they go to the total
 constexpr int64_t cached = 1 << 16U;  // numbers of x that stay in the cache while the weights pass by
-
-template <class Number, int count>
-struct VectorOf {
-  // NOLINTNEXTLINE(modernize-use-using): an alias cannot carry the attribute where its size is a parameter
-  typedef Number Type __attribute__((vector_size(count * sizeof(Number))));
-};
-template <class Number, int count>
-using Vector = typename VectorOf<Number, count>::Type;  // NOLINT(readability-redundant-typename): not before Clang 16
-
-template <class Loaded>
-[[gnu::always_inline]] inline Loaded load(const void* from) {
-  Loaded values;
-  std::memcpy(&values, from, sizeof values);
-  return values;
-}
 
 /// Weights of a block for one feature as float32, `lanes` in a vector, and which output each of them is.
 template <Stored stored, int lanes>
@@ -175,9 +161,6 @@ void tile(const PackedProduct& product, int64_t row, int64_t first_block) {
     }
   }
 }
-
-template <int count>
-struct Count {};
 
 template <Stored stored, int lanes, int rows>
 void tiles(const PackedProduct& product, int64_t row, int64_t first, int64_t last) {

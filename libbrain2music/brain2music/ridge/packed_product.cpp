@@ -1,16 +1,17 @@
 #include "brain2music/ridge/packed_product.h"
 
+#include <ATen/Version.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
+#include <string_view>
 
+#include "brain2music/ridge/panel_product.h"
 #include "brain2music/ridge/rows.h"
 
 namespace brain2music::ridge {
 namespace {
-
-using registers::Tile;
 
 // Columns of a piece: so many rows of a panel are about what a first-level cache holds. Beyond it the second one still
 // feeds a tile, and each piece costs a pass over the products.
@@ -19,12 +20,21 @@ constexpr int64_t most_columns = 520;
 // Strips of a piece that stay in the second-level cache while all panels pass by.
 constexpr int64_t strips_at_once = 16;
 
+/// Products of the widest vectors that LibTorch finds here, and ATEN_CPU_CAPABILITY allows.
+PanelKernel widest() {
+#if defined(B2M_WITH_AVX512)
+  static const bool wide = std::string_view(at::get_cpu_capability()) == "AVX512";
+  return wide ? panel_product_avx512 : panel_product;
+#else
+  return panel_product;
+#endif
+}
+
 }  // namespace
 
 bool tiles_pay([[maybe_unused]] const at::Tensor& x) {
 #if defined(__x86_64__) && defined(__AVX2__) && defined(__FMA__)
-  static const bool longer_vectors = __builtin_cpu_supports("avx512f");
-  return !longer_vectors && x.is_cpu() && x.scalar_type() == at::kFloat && has_values(x);
+  return x.is_cpu() && x.scalar_type() == at::kFloat && has_values(x);
 #else
   return false;
 #endif
@@ -57,28 +67,16 @@ PackedLeft::PackedLeft(const at::Tensor& matrix) : rows_(matrix.size(0)), column
 void PackedLeft::times(const float* right, int64_t right_step, int64_t count, float* products, int64_t step,
                        const float* less) const {
   constexpr int64_t width = registers::columns<float>;
+  const PanelKernel kernel = widest();
   const int64_t whole = registers::whole_tiles(rows_);
   constexpr int64_t rows_at_once = strips_at_once * registers::rows;
   for (int64_t first = 0; first < columns_; first += depth_) {
     const int64_t depth = std::min(depth_, columns_ - first);
     const float* piece = values_.const_data_ptr<float>() + first * whole;
     for (int64_t top = 0; top < whole; top += rows_at_once) {
-      const int64_t bottom = std::min(top + rows_at_once, whole);
-      for (int64_t panel = 0; panel < count; ++panel) {
-        const float* its = right + panel * right_step + first * width;
-        for (int64_t row = top; row < bottom; row += registers::rows) {
-          Tile<float> sums;
-          sums.add<1, registers::rows, width>(piece + row * depth, its, depth);
-          const int64_t place = panel * step + row * width;
-          if (first > 0) {
-            sums.add_to(products + place, width);
-          } else if (less != nullptr) {
-            sums.to_excess(products + place, less + place, width);
-          } else {
-            sums.to(products + place, width);
-          }
-        }
-      }
+      const int64_t strips = std::min(rows_at_once, whole - top) / registers::rows;
+      kernel({piece + top * depth, right + first * width, right_step, products + top * width, step,
+              less == nullptr ? nullptr : less + top * width, first > 0, strips, depth, count});
     }
   }
 }

@@ -8,8 +8,7 @@
 
 namespace brain2music::ridge {
 
-/// Whether products by register tiles take less time than those of a library: in float32 on a CPU without vectors
-/// longer than theirs.
+/// Whether products by register tiles take less time than those of a library: in float32 on a CPU.
 bool tiles_pay(const at::Tensor& x);
 
 /// What panels are multiplied by, in float32 on a CPU: packed once for all panels there are, where a library packs it

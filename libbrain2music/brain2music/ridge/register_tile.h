@@ -111,15 +111,6 @@ struct Tile {
       store(values + number * row_step + lanes<Real>, load(its + lanes<Real>) - row.right);
     });
   }
-
-  /// What the sums are more than `from`.
-  void to_excess(Real* values, const Real* from, int64_t row_step) {
-    each([&](int64_t number, const Row<Real>& row) {
-      const Real* its = from + number * row_step;
-      store(values + number * row_step, row.left - load(its));
-      store(values + number * row_step + lanes<Real>, row.right - load(its + lanes<Real>));
-    });
-  }
 };
 
 }  // namespace brain2music::ridge::registers
