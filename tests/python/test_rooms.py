@@ -19,7 +19,7 @@ MAY_INCLUDE = {
     "retrieval": {"kernels", "io", "audio"},
     "models": {"linalg", "kernels", "io"},
     "embedding": {"models", "audio"},
-    "ridge": {"metrics", "kernels", "io"},
+    "ridge": {"linalg", "metrics", "kernels", "io"},
     "encoding": {"ridge", "metrics", "signal", "kernels"},
     "decoding": {"encoding", "ridge", "metrics", "signal", "io"},
     "generation": {"models", "kernels", "audio", "io"},

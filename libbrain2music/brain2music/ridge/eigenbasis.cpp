@@ -34,6 +34,7 @@
 #include "brain2music/ridge/rows.h"
 #include "brain2music/ridge/side_by_side.h"
 #include "brain2music/ridge/solvers.h"
+#include "brain2music/ridge/training_rows.h"
 
 namespace brain2music::ridge {
 namespace {
@@ -178,7 +179,7 @@ class EigenProblem final : public GramProblem {
       EigenFold& made = folds_[static_cast<std::size_t>(fold)];
       made = eigen_fold(spectrum, mean(fold), held_sum(fold), design, type());
       spectrum = {};
-      if (made.held_rows.defined() && tiles_pay(made.held_rows)) {
+      if (packs(made)) {
         packed_[static_cast<std::size_t>(fold)].emplace(made);
         made = {};
       }
@@ -188,7 +189,7 @@ class EigenProblem final : public GramProblem {
   HeldOutSums held_out(int64_t number, const Tile& tile) const override {
     const bool has_gap = design().folds.has_gap(number);
     if (const std::optional<PackedFold>& packed = packed_[static_cast<std::size_t>(number)]) {
-      return packed->sums(tile, design().held_out(number),
+      return packed->sums(tile, number, design().held_out(number),
                           design().intercept ? tile.training_mean(number).to(type()) : at::Tensor(),
                           has_gap ? tile.training_products(number, type()) : at::Tensor());
     }
@@ -225,6 +226,14 @@ class EigenProblem final : public GramProblem {
   }
 
  private:
+  /// Whether scores of a fold are made by register tiles: by its held-out rows, or by products with them, which tiles
+  /// make where no fold has a gap and rows are few.
+  bool packs(const EigenFold& fold) const {
+    const Folds& folds = design().folds;
+    const bool by_products = design().rows && folds.rows <= few_rows && count_slots(folds) == folds.size() + 1;
+    return (fold.held_rows.defined() || by_products) && tiles_pay(fold.divided);
+  }
+
   std::vector<Spectrum> spectra() const {
     const Design& design = this->design();
     const double smallest = *std::ranges::min_element(design.alphas);

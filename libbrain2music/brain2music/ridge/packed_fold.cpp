@@ -11,8 +11,6 @@
 #include <optional>
 #include <vector>
 
-#include "brain2music/ridge/neighbours.h"
-
 namespace brain2music::ridge {
 namespace {
 
@@ -30,14 +28,6 @@ constexpr int64_t kinds_of_sums = 3;  // as in HeldOutSums
 // Panels worth a thread of their own.
 constexpr int64_t panels_at_once = 8;
 
-/// Some rows of a panel.
-void gather(const float* panel, const at::Tensor& numbers, float* to) {
-  const auto* number = numbers.const_data_ptr<int64_t>();
-  for (int64_t row = 0; row < numbers.numel(); ++row, to += width) {
-    std::copy_n(panel + number[row] * width, width, to);
-  }
-}
-
 }  // namespace
 
 struct PackedFold::Terms {
@@ -49,7 +39,7 @@ PackedFold::PackedFold(const EigenFold& fold)
     : features_(fold.divided.size(0)),
       penalties_(fold.weights.size(1)),
       scale_(fold.scale),
-      held_rows_(fold.held_rows.t()),
+      held_rows_(fold.held_rows.defined() ? PackedLeft(fold.held_rows.t()) : PackedLeft()),
       to_basis_(fold.to_basis),
       divided_(fold.divided) {
   for (const Band& band : fold.near) {
@@ -179,16 +169,16 @@ void PackedFold::put(const std::vector<float>& sums, int64_t target, const at::T
   }
 }
 
-HeldOutSums PackedFold::sums(const Tile& tile, const at::Tensor& held_out, const at::Tensor& mean,
+HeldOutSums PackedFold::sums(const Tile& tile, int64_t number, const at::Tensor& held_out, const at::Tensor& mean,
                              const at::Tensor& training) const {
   const int64_t targets = tile.targets();
   std::optional<Panels<float>> of_training;
   if (training.defined()) {
     of_training.emplace(training);
   }
+  const bool by_rows = held_rows_.rows() > 0;
+  const Panels<float>& right = by_rows ? tile.packed_rows() : tile.packed_fold_products(number);
   const Panels<float>& products = of_training ? *of_training : tile.packed_products();
-  const Panels<float>& rows = tile.packed_rows();
-  const bool neighbours = are_neighbours(held_out);
   const int64_t panels = products.count();
   const int64_t size = registers::blocks_of(features_) * block * width;
   const at::Tensor buffer = tile.scratch({3, panels, size}, divided_.options());
@@ -199,15 +189,10 @@ HeldOutSums PackedFold::sums(const Tile& tile, const at::Tensor& held_out, const
     float* c = first_c + begin * size;
     float* held = c + panels * size;
     float* far = held + panels * size;
-    if (neighbours) {
-      const int64_t first = held_out.const_data_ptr<int64_t>()[0];
-      held_rows_.times(rows.at(begin) + first * width, rows.step(), count, held, size);
+    if (by_rows) {
+      held_rows_.times_rows(right, held_out, begin, count, held, size);
     } else {
-      float* held_targets = far;  // there is nothing else yet
-      for (int64_t panel = 0; panel < count; ++panel) {
-        gather(rows.at(begin + panel), held_out, held_targets + panel * size);
-      }
-      held_rows_.times(held_targets, size, count, held, size);
+      to_basis_.times(right.at(begin), right.step(), count, held, size);
     }
     to_basis_.times(products.at(begin), products.step(), count, c, size, of_training ? nullptr : held);
     divided_.times(c, size, count, far, size);

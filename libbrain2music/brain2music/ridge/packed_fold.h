@@ -13,7 +13,7 @@
 
 namespace brain2music::ridge {
 
-/// An EigenFold with held_rows, on a CPU, by register tiles alone: panels of targets stay packed from products to
+/// An EigenFold on a CPU, by register tiles alone: panels of targets stay packed from products to
 /// scores, and scores for all penalties are products, too. Each panel is worked on by itself, so that nothing depends
 /// on threads or on how many targets there are.
 class PackedFold {
@@ -21,10 +21,11 @@ class PackedFold {
   explicit PackedFold(const EigenFold& fold);
 
   /// @param tile     targets.
+  /// @param number   of the fold.
   /// @param held_out numbers of the rows that are held out.
   /// @param mean     (t,) float32: what these are less; undefined: 0.
   /// @param training (p + 1, t) float32: products over the rows trained on; undefined: over all that are not held out.
-  HeldOutSums sums(const Tile& tile, const at::Tensor& held_out, const at::Tensor& mean,
+  HeldOutSums sums(const Tile& tile, int64_t number, const at::Tensor& held_out, const at::Tensor& mean,
                    const at::Tensor& training) const;
 
  private:
@@ -55,7 +56,7 @@ class PackedFold {
   int64_t features_;
   int64_t penalties_;
   double scale_;
-  PackedLeft held_rows_;  // (p, held-out rows)
+  PackedLeft held_rows_;  // (p, held-out rows), or nothing
   PackedLeft to_basis_;
   PackedLeft divided_;
   std::vector<NearStrip> strips_;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "brain2music/ridge/neighbours.h"
 #include "brain2music/ridge/panel_product.h"
 #include "brain2music/ridge/rows.h"
 
@@ -79,6 +80,24 @@ void PackedLeft::times(const float* right, int64_t right_step, int64_t count, fl
               less == nullptr ? nullptr : less + top * width, first > 0, strips, depth, count});
     }
   }
+}
+
+void PackedLeft::times_rows(const Panels<float>& all, const at::Tensor& numbers, int64_t first, int64_t count,
+                            float* products, int64_t step) const {
+  constexpr int64_t width = registers::columns<float>;
+  const auto* number = numbers.const_data_ptr<int64_t>();
+  if (are_neighbours(numbers)) {
+    times(all.at(first) + number[0] * width, all.step(), count, products, step);
+    return;
+  }
+  const at::Tensor gathered = at::empty({count, columns_, width}, at::kFloat);
+  auto* to = gathered.mutable_data_ptr<float>();
+  for (int64_t panel = first; panel < first + count; ++panel) {
+    for (int64_t row = 0; row < columns_; ++row, to += width) {
+      std::copy_n(all.at(panel) + number[row] * width, width, to);
+    }
+  }
+  times(gathered.const_data_ptr<float>(), columns_ * width, count, products, step);
 }
 
 }  // namespace brain2music::ridge

@@ -29,6 +29,11 @@ class PackedLeft {
   void times(const float* right, int64_t right_step, int64_t count, float* products, int64_t step,
              const float* less = nullptr) const;
 
+  /// Products with `count` panels from number `first` of `all`, of which only the rows `numbers` (columns,) int64 are
+  /// read; products as above.
+  void times_rows(const Panels<float>& all, const at::Tensor& numbers, int64_t first, int64_t count, float* products,
+                  int64_t step) const;
+
  private:
   int64_t rows_ = 0;
   int64_t columns_ = 0;

@@ -59,6 +59,9 @@ Memory memory_of(Solver solver, const Design& design, const RidgeOptions& option
     held = std::max(held, held_out.numel());
   }
   const bool by_rows = design.rows && held < p;
+  // see EigenProblem: products by register tiles read a copy of the rows
+  const bool copied = by_rows || (design.rows && design.device.is_cpu() && design.type == at::kFloat &&
+                                  rows <= few_rows && count_slots(design.folds) == folds + 1);
   const int64_t slots = count_slots(design.folds);
   const int64_t gaps = slots - folds - 1;
   const int64_t outputs = solver == Solver::kernel && !design.x.defined() ? rows : p;
@@ -92,7 +95,7 @@ Memory memory_of(Solver solver, const Design& design, const RidgeOptions& option
       memory.shared +=
           matrix * (wide * (3 * folds + gaps + 4 + at::get_num_threads() * 8) + real * (3 * folds + penalties)) +
           (by_rows ? folds * held * p * (wide + real) : 0);
-      memory.per_target = real * (rows + (by_rows ? rows + (2 * gaps + 1) * (p + 1) : slots * (p + 1))) +
+      memory.per_target = real * ((copied ? 2 : 1) * rows + (by_rows ? 2 * gaps + 1 : slots) * (p + 1)) +
                           std::max(5 * real * p + scores, refit) + scores;
   }
   memory.per_target += predictions;

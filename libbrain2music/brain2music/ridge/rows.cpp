@@ -68,22 +68,6 @@ void mirror(const at::Tensor& sums) {  // NOLINT(misc-no-recursion)
   mirror(sums.narrow(1, half, columns - half).narrow(2, half, columns - half));
 }
 
-bool is_partition(const Folds& folds) {
-  int64_t held_out = 0;
-  std::vector<bool> seen(static_cast<std::size_t>(folds.rows));
-  for (const at::Tensor& rows : folds.held_out) {
-    const auto* index = rows.const_data_ptr<int64_t>();
-    for (int64_t i = 0; i < rows.numel(); ++i) {
-      held_out += seen[static_cast<std::size_t>(index[i])] ? 0 : 1;
-      if (seen[static_cast<std::size_t>(index[i])]) {
-        return false;
-      }
-      seen[static_cast<std::size_t>(index[i])] = true;
-    }
-  }
-  return held_out == folds.rows;
-}
-
 /// Calls add(sum, rows) for all rows of each fold, then makes the slot of all rows: the sum of the others where each
 /// row is held out once, else a pass over all rows. Of a fold with a gap, adds up the rows trained on, or takes those
 /// in the gap and those held out from all, whichever costs fewer rows.

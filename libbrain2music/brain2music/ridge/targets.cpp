@@ -27,6 +27,19 @@ constexpr int64_t panels_at_once = 8;
 
 std::size_t place(at::ScalarType type) { return type == at::kFloat ? 0 : 1; }
 
+/// Sums of panels [begin, end) of all `parts`.
+void add_up(const std::vector<Panels<float>>& parts, int64_t begin, int64_t end, Panels<float>& sums) {
+  const int64_t count = (end - begin) * sums.step();
+  float* to = sums.at(begin);
+  std::copy_n(parts.front().at(begin), count, to);
+  for (std::size_t part = 1; part < parts.size(); ++part) {
+    const float* from = parts[part].at(begin);
+    for (int64_t i = 0; i < count; ++i) {
+      to[i] += from[i];
+    }
+  }
+}
+
 }  // namespace
 
 Tile::Tile(const Design& design, int64_t first, CenteredRows rows, Moments moments)
@@ -104,6 +117,29 @@ const Panels<float>& Tile::packed_products() const {
     left.times(rows.at(begin), rows.step(), end - begin, made.at(begin), made.step());
   });
   return made;
+}
+
+const Panels<float>& Tile::packed_fold_products(int64_t fold) const {
+  if (packed_fold_products_.empty()) {
+    const std::vector<PackedLeft>& lefts = design_.rows->packed_folds(design_.folds);
+    const Panels<float>& rows = packed_rows();
+    for (std::size_t number = 0; number < lefts.size(); ++number) {
+      packed_fold_products_.emplace_back(design_.features + 1, targets());
+    }
+    Panels<float>* const all = !packed_products_ && is_partition(design_.folds)
+                                   ? &packed_products_.emplace(design_.features + 1, targets())
+                                   : nullptr;
+    at::parallel_for(0, rows.count(), panels_at_once, [&](int64_t begin, int64_t end) {
+      for (std::size_t number = 0; number < lefts.size(); ++number) {
+        Panels<float>& made = packed_fold_products_[number];
+        lefts[number].times_rows(rows, design_.folds.held_out[number], begin, end - begin, made.at(begin), made.step());
+      }
+      if (all != nullptr) {
+        add_up(packed_fold_products_, begin, end, *all);
+      }
+    });
+  }
+  return packed_fold_products_[static_cast<std::size_t>(fold)];
 }
 
 const Panels<float>& Tile::packed_rows() const { return packed_rows_ ? *packed_rows_ : packed_rows_.emplace(rows_); }

@@ -46,6 +46,9 @@ class Tile {
   /// The same in float32 on a CPU, packed.
   const Panels<float>& packed_products() const;
 
+  /// (p + 1, t): over the rows that a fold holds out, packed, where rows are float32 on a CPU.
+  const Panels<float>& packed_fold_products(int64_t fold) const;
+
   /// (n, t), where rows are float32 on a CPU: packed.
   const Panels<float>& packed_rows() const;
 
@@ -65,6 +68,7 @@ class Tile {
   mutable std::array<at::Tensor, 2> products_;
   mutable std::array<std::vector<at::Tensor>, 2> training_products_;  // of each fold
   mutable std::optional<Panels<float>> packed_products_;
+  mutable std::vector<Panels<float>> packed_fold_products_;
   mutable std::optional<Panels<float>> packed_rows_;
   mutable at::Tensor scratch_;
 };

@@ -6,6 +6,9 @@
 #include <ATen/ops/nonzero.h>
 #include <ATen/ops/ones.h>
 
+#include <cstddef>
+#include <vector>
+
 namespace brain2music::ridge {
 
 int64_t count_slots(const Folds& folds) {
@@ -41,6 +44,22 @@ at::Tensor training_rows(const Folds& folds, int64_t slot) {
     return folds.trained_on[fold];
   }
   return at::nonzero(at::ones({folds.rows}, at::kBool).index_fill_(0, folds.held_out[fold], false)).squeeze(1);
+}
+
+bool is_partition(const Folds& folds) {
+  int64_t held_out = 0;
+  std::vector<bool> seen(static_cast<std::size_t>(folds.rows));
+  for (const at::Tensor& rows : folds.held_out) {
+    const auto* index = rows.const_data_ptr<int64_t>();
+    for (int64_t i = 0; i < rows.numel(); ++i) {
+      held_out += seen[static_cast<std::size_t>(index[i])] ? 0 : 1;
+      if (seen[static_cast<std::size_t>(index[i])]) {
+        return false;
+      }
+      seen[static_cast<std::size_t>(index[i])] = true;
+    }
+  }
+  return held_out == folds.rows;
 }
 
 at::Tensor gap_rows(const Folds& folds, int64_t fold) {

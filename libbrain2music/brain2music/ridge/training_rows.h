@@ -25,6 +25,9 @@ at::Tensor training_sums(const at::Tensor& sums, const Folds& folds, int64_t slo
 /// Rows that `slot` trains on: int64 indices on the CPU, increasing.
 at::Tensor training_rows(const Folds& folds, int64_t slot);
 
+/// Whether each row is held out once: then sums over all rows are those over the folds, added up.
+bool is_partition(const Folds& folds);
+
 /// Rows that a fold neither trains on nor holds out, likewise.
 at::Tensor gap_rows(const Folds& folds, int64_t fold);
 
