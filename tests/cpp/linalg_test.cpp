@@ -5,6 +5,7 @@
 #include <ATen/ops/equal.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/linear.h>
+#include <ATen/ops/rand.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/rms_norm.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
@@ -17,6 +18,7 @@
 #include <limits>
 #include <string_view>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include "brain2music/kernels/attend.h"
@@ -40,6 +42,12 @@ at::Tensor product(const at::Tensor& x, const PackedWeights& packed, int64_t out
   return packed_linear(x, packed.values, packed.scale, bias, outputs);
 }
 
+/// What int8 weights are multiplied with: 16 bits, of which a row's largest number has all.
+at::Tensor whole(const at::Tensor& x) {
+  const at::Tensor unit = std::get<0>(x.to(at::kDouble).abs().max(-1, true)) / 32767;
+  return (x.to(at::kDouble) / unit).round() * unit;
+}
+
 bool identical(const at::Tensor& a, const at::Tensor& b) { return at::equal(a, b); }
 
 }  // namespace
@@ -60,8 +68,9 @@ TEST_CASE("packed products are those of the weights that packing kept", "[linalg
       const at::Tensor bias = at::randn({outputs});
       const PackedWeights packed = pack(weight, dtype);
       const at::Tensor y = product(x, packed, outputs, bias);
-      const at::Tensor kept = unpacked(packed, outputs);
-      const at::Tensor exact = at::linear(x.to(at::kDouble), kept.to(at::kDouble), bias.to(at::kDouble));
+      const at::Tensor kept = unpacked(packed, outputs, features);
+      const at::Tensor multiplied = dtype == at::kChar ? whole(x) : x.to(at::kDouble);
+      const at::Tensor exact = at::linear(multiplied, kept.to(at::kDouble), bias.to(at::kDouble));
       CHECK(at::allclose(y.to(at::kDouble), exact, 1e-5, 3e-6 * std::sqrt(static_cast<double>(features))));
       for (int64_t row = 0; row < rows; ++row) {
         CHECK(identical(product(x.narrow(0, row, 1), packed, outputs, bias), y.narrow(0, row, 1)));
@@ -89,9 +98,13 @@ TEST_CASE("vectors of 8 and of 16 numbers give the same bits", "[linalg]") {
     const PackedWeights packed = pack(weight, types[kind]);
     for (const int64_t rows : {1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13, 24, 31}) {
       const at::Tensor x = at::randn({rows, features});
+      const at::Tensor whole_x = (x * 5000).clamp(-32767, 32767).to(at::kShort);
+      const at::Tensor unit = at::rand({rows});
       const auto computed = [&](PackedKernel kernel) {
         at::Tensor y = at::full({rows, outputs}, std::numeric_limits<float>::quiet_NaN());
         const PackedProduct task{x.const_data_ptr<float>(),
+                                 whole_x.const_data_ptr<int16_t>(),
+                                 unit.const_data_ptr<float>(),
                                  packed.values.const_data_ptr(),
                                  packed.scale ? packed.scale->const_data_ptr<float>() : nullptr,
                                  nullptr,
@@ -113,21 +126,42 @@ TEST_CASE("vectors of 8 and of 16 numbers give the same bits", "[linalg]") {
   }
 }
 
+TEST_CASE("int8 weights take rows of any size, zeros and what is not finite", "[linalg]") {
+  const PackedWeights packed = pack(at::randn({20, 37}), at::kChar);
+  const at::Tensor x = at::randn({6, 37});
+  const at::Tensor y = product(x, packed, 20);
+  for (const double size : {1e-30, 1e-3, 1e30}) {
+    CHECK(at::allclose(product(x * size, packed, 20) / size, y, 1e-4, 1e-5));
+  }
+  at::Tensor odd = x.clone();
+  odd[1].zero_();
+  odd[2][36] = std::numeric_limits<float>::quiet_NaN();
+  odd[3][0] = -std::numeric_limits<float>::infinity();
+  odd[4].fill_(1e-40F);  // less than float32 holds to its precision
+  const at::Tensor found = product(odd, packed, 20);
+  CHECK(identical(found[0], y[0]));
+  CHECK(identical(found[1], at::zeros({20})));
+  CHECK(found[2].isnan().all().item<bool>());
+  CHECK(found[3].isnan().all().item<bool>());
+  CHECK(found[4].abs().max().item<float>() < 1e-37F);
+  CHECK(identical(found[5], y[5]));
+}
+
 TEST_CASE("packing rounds as LibTorch does, and int8 by the largest weight of an output", "[linalg]") {
   const at::Tensor weight = at::randn({21, 37});
-  CHECK(identical(unpacked(pack(weight, at::kFloat), 21), weight));
+  CHECK(identical(unpacked(pack(weight, at::kFloat), 21, 37), weight));
   for (const at::ScalarType dtype : {at::kBFloat16, at::kHalf}) {
-    CHECK(identical(unpacked(pack(weight, dtype), 21), weight.to(dtype).to(at::kFloat)));
+    CHECK(identical(unpacked(pack(weight, dtype), 21, 37), weight.to(dtype).to(at::kFloat)));
   }
-  CHECK(identical(unpacked(pack(weight.t(), at::kFloat), 37), weight.t()));
+  CHECK(identical(unpacked(pack(weight.t(), at::kFloat), 37, 21), weight.t()));
   CHECK(
-      identical(unpacked(pack(weight.to(at::kBFloat16), at::kBFloat16), 21), weight.to(at::kBFloat16).to(at::kFloat)));
+      identical(unpacked(pack(weight.to(at::kBFloat16), at::kBFloat16), 21, 37), weight.to(at::kBFloat16).to(at::kFloat)));
   at::Tensor rows = at::zeros({3, 4});
   rows[0].copy_(at::tensor({127.0F, -127.0F, 0.4F, 0.6F}));
   rows[1].copy_(at::tensor({0.5F, 0.25F, -0.5F, 0.0F}));
   const PackedWeights packed = pack(rows, at::kChar);
   CHECK(at::allclose(*packed.scale, at::tensor({1.0F, 0.5F / 127, 0.0F})));
-  const at::Tensor kept = unpacked(packed, 3);
+  const at::Tensor kept = unpacked(packed, 3, 4);
   CHECK(identical(kept[0], at::tensor({127.0F, -127.0F, 0.0F, 1.0F})));
   CHECK(at::allclose(kept[1], at::tensor({0.5F, 64 * 0.5F / 127, -0.5F, 0.0F})));
   CHECK(identical(kept[2], at::zeros({4})));
