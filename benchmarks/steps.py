@@ -241,7 +241,8 @@ def _tokens(sizes: Sizes, dtype: str, batch: int, device: torch.device) -> Case:
         differ = np.flatnonzero((ours() != theirs).any(0))
         if len(differ):
             best = found.scores[int(differ[0])].topk(2, dim=-1).values
-            assert float((best[:, 0] - best[:, 1]).min()) < 1e-3, f"tokens differ from step {differ[0]} on"
+            near = 1e-2 if dtype == "int8" else 1e-3  # int8 weights are multiplied with 16 bits of x
+            assert float((best[:, 0] - best[:, 1]).min()) < near, f"tokens differ from step {differ[0]} on"
 
     apart: dict[str, Apart] = {}
     required: dict[str, float] = {}

@@ -44,8 +44,8 @@ at::Tensor product(const at::Tensor& x, const PackedWeights& packed, int64_t out
 
 /// What int8 weights are multiplied with: 16 bits, of which a row's largest number has all.
 at::Tensor whole(const at::Tensor& x) {
-  const at::Tensor unit = std::get<0>(x.to(at::kDouble).abs().max(-1, true)) / 32767;
-  return (x.to(at::kDouble) / unit).round() * unit;
+  const at::Tensor most = std::get<0>(x.abs().max(-1, true));
+  return (x * (32767 / most)).round().to(at::kDouble) * (most.to(at::kDouble) / 32767);
 }
 
 bool identical(const at::Tensor& a, const at::Tensor& b) { return at::equal(a, b); }
@@ -154,8 +154,8 @@ TEST_CASE("packing rounds as LibTorch does, and int8 by the largest weight of an
     CHECK(identical(unpacked(pack(weight, dtype), 21, 37), weight.to(dtype).to(at::kFloat)));
   }
   CHECK(identical(unpacked(pack(weight.t(), at::kFloat), 37, 21), weight.t()));
-  CHECK(
-      identical(unpacked(pack(weight.to(at::kBFloat16), at::kBFloat16), 21, 37), weight.to(at::kBFloat16).to(at::kFloat)));
+  CHECK(identical(unpacked(pack(weight.to(at::kBFloat16), at::kBFloat16), 21, 37),
+                  weight.to(at::kBFloat16).to(at::kFloat)));
   at::Tensor rows = at::zeros({3, 4});
   rows[0].copy_(at::tensor({127.0F, -127.0F, 0.4F, 0.6F}));
   rows[1].copy_(at::tensor({0.5F, 0.25F, -0.5F, 0.0F}));

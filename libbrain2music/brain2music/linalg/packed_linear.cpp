@@ -8,6 +8,8 @@
 #include <torch/library.h>
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <cstddef>
 #include <string_view>
 #include <vector>
@@ -26,6 +28,9 @@ constexpr auto where = "linalg.packed_linear";
 constexpr int64_t bytes_of_a_chunk = int64_t{1} << 17;
 constexpr int64_t products_of_a_chunk = int64_t{1} << 19;
 constexpr int64_t blocks_together = 4;  // that a thread reads at once
+constexpr int64_t rows_of_a_chunk = 8;
+
+constexpr float largest_whole = 32767;
 
 /// Products of the widest vectors that LibTorch finds here, and ATEN_CPU_CAPABILITY allows.
 PackedKernel widest() {
@@ -59,7 +64,8 @@ std::vector<int64_t> checked_shape(const at::Tensor& x, const at::Tensor& values
   require(x.scalar_type() == at::kFloat && x.dim() >= 1, where, "x must be float32 of one dimension or more; got ",
           x.scalar_type(), " of shape ", x.sizes());
   const bool packed = values.dim() == 3 && values.size(2) == block_outputs && values.is_contiguous();
-  require(packed && values.size(0) == (outputs + block_outputs - 1) / block_outputs && values.size(1) == x.size(-1),
+  const int64_t features = values.scalar_type() == at::kChar ? whole_features(x.size(-1)) : x.size(-1);
+  require(packed && values.size(0) == (outputs + block_outputs - 1) / block_outputs && values.size(1) == features,
           where, "values must be (blocks of 16 outputs, features, 16) for ", outputs, " outputs and ", x.size(-1),
           " features; got ", values.sizes());
   for (const auto& each : {scale, bias}) {
@@ -72,6 +78,42 @@ std::vector<int64_t> checked_shape(const at::Tensor& x, const at::Tensor& values
   return shape;
 }
 
+/// Writes a row as whole numbers in a unit of its own: its largest becomes 32767.
+void to_whole(const float* from, int64_t features, int16_t* to, float& unit) {
+  constexpr uint32_t without_sign = 0x7fffffff;
+  uint32_t largest = 0;  // the bits of a float that is not negative are ordered as it is
+  for (int64_t k = 0; k < features; ++k) {
+    largest = std::max(largest, std::bit_cast<uint32_t>(from[k]) & without_sign);
+  }
+  const auto most = std::bit_cast<float>(largest);
+  const float units = largest_whole / most;
+  unit = most / largest_whole;
+  const bool exists = std::isfinite(most) && std::isfinite(units);  // else unit is NaN or Inf, or next to nothing
+  for (int64_t k = 0; k < features; ++k) {
+    to[k] = exists ? static_cast<int16_t>(std::nearbyint(from[k] * units)) : int16_t{0};
+  }
+  std::fill(to + features, to + whole_features(features), int16_t{0});
+}
+
+/// Rows of x for int8 weights.
+struct WholeRows {
+  WholeRows(const at::Tensor& x, int64_t rows)
+      : values(at::empty({rows, whole_features(x.size(-1))}, at::kShort)), unit(at::empty({rows}, at::kFloat)) {
+    const auto* from = x.const_data_ptr<float>();
+    auto* to = values.mutable_data_ptr<int16_t>();
+    auto* units = unit.mutable_data_ptr<float>();
+    const int64_t features = x.size(-1);
+    share_out((rows + rows_of_a_chunk - 1) / rows_of_a_chunk, [&](int64_t chunk) {
+      for (int64_t row = chunk * rows_of_a_chunk; row < std::min(rows, (chunk + 1) * rows_of_a_chunk); ++row) {
+        to_whole(from + row * features, features, to + row * whole_features(features), units[row]);
+      }
+    });
+  }
+
+  at::Tensor values;
+  at::Tensor unit;
+};
+
 at::Tensor packed_linear_cpu(const at::Tensor& x, const at::Tensor& values, const std::optional<at::Tensor>& scale,
                              const std::optional<at::Tensor>& bias, int64_t outputs) {
   at::Tensor y = at::empty(checked_shape(x, values, scale, bias, outputs), x.options());
@@ -81,7 +123,13 @@ at::Tensor packed_linear_cpu(const at::Tensor& x, const at::Tensor& values, cons
   const at::Tensor rows = x.contiguous();
   const at::Tensor scaled = scale ? scale->contiguous() : at::Tensor();
   const at::Tensor added = bias ? bias->contiguous() : at::Tensor();
+  std::optional<WholeRows> whole;
+  if (values.scalar_type() == at::kChar) {
+    whole.emplace(rows, y.numel() / outputs);
+  }
   const PackedProduct product{rows.const_data_ptr<float>(),
+                              whole ? whole->values.const_data_ptr<int16_t>() : nullptr,
+                              whole ? whole->unit.const_data_ptr<float>() : nullptr,
                               values.const_data_ptr(),
                               scale ? scaled.const_data_ptr<float>() : nullptr,
                               bias ? added.const_data_ptr<float>() : nullptr,

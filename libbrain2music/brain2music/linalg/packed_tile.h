@@ -11,13 +11,18 @@ namespace brain2music::linalg {
 /// How weights are stored.
 enum class Stored : std::uint8_t { float32, bfloat16, float16, int8 };
 
+/// Features of int8 weights as they are stored: two lie side by side.
+constexpr int64_t whole_features(int64_t features) { return features + features % 2; }
+
 /// A product of rows with packed weights: y = x weights^T * scale + bias.
 struct PackedProduct {
-  const float* x;       ///< (rows, features), contiguous
-  const void* weights;  ///< (blocks, features, 16)
-  const float* scale;   ///< (outputs,), or null
-  const float* bias;    ///< (outputs,), or null
-  float* y;             ///< (rows, outputs), contiguous
+  const float* x;          ///< (rows, features), contiguous; int8 weights have whole_x instead
+  const int16_t* whole_x;  ///< (rows, whole_features), in a unit of each row; at most 32767 either way
+  const float* unit;       ///< (rows,): the unit of whole_x
+  const void* weights;     ///< (blocks, features, 16)
+  const float* scale;      ///< (outputs,), or null
+  const float* bias;       ///< (outputs,), or null
+  float* y;                ///< (rows, outputs), contiguous
   int64_t rows;
   int64_t features;
   int64_t outputs;
@@ -25,7 +30,8 @@ struct PackedProduct {
 };
 
 /// Computes the outputs of blocks [first, last), every one as a sum in one order for any number of rows: over the
-/// features in turn, a float32 for each piece of 256 of them, the pieces added in turn.
+/// features in turn, a float32 for each piece of 256 of them, the pieces added in turn; within a piece, whole numbers
+/// are added as such.
 using PackedKernel = void (*)(const PackedProduct& product, int64_t first, int64_t last);
 
 /// In vectors of 8 numbers, for every processor.

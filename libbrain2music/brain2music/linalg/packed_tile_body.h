@@ -7,6 +7,7 @@
 #include <immintrin.h>
 #endif
 
+#include "brain2music/linalg/packed_int8_body.h"
 #include "brain2music/linalg/packed_tile.h"
 #include "brain2music/linalg/vector_lanes.h"
 
@@ -17,8 +18,6 @@ namespace {  // NOLINT(cert-dcl59-cpp,misc-anonymous-namespace-in-header): that 
 
 // NOLINTBEGIN(modernize-avoid-c-arrays,cppcoreguidelines-avoid-c-arrays): std::array's functions have external linkage
 
-constexpr int block = 16;             // outputs
-constexpr int64_t piece = 256;        // features whose products are added up before they go to the total
 constexpr int64_t cached = 1 << 16U;  // numbers of x that stay in the cache while the weights pass by
 
 /// Weights of a block for one feature as float32, `lanes` in a vector, and which output each of them is.
@@ -71,26 +70,6 @@ struct Weights<Stored::float16, lanes> {
 #else
     const auto halves = load<Vector<_Float16, block>>(from);
     const auto whole = __builtin_convertvector(halves, Vector<float, block>);
-    std::memcpy(to, &whole, sizeof whole);
-#endif
-  }
-};
-
-template <int lanes>
-struct Weights<Stored::int8, lanes> {
-  static constexpr int bytes = 1;
-  static constexpr int output(int place) { return place; }
-  [[gnu::always_inline]] static void read(const char* from, Vector<float, lanes>* to) {
-#if defined(__AVX512F__)
-    to[0] = reinterpret_cast<Vector<float, lanes>>(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(load<__m128i>(from))));
-#elif defined(__AVX2__)
-    const auto all = load<__m128i>(from);
-    const __m256 halves[2] = {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(all)),
-                              _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(all, all)))};
-    std::memcpy(to, halves, sizeof halves);
-#else
-    const auto narrow = load<Vector<int8_t, block>>(from);
-    const auto whole = __builtin_convertvector(narrow, Vector<float, block>);
     std::memcpy(to, &whole, sizeof whole);
 #endif
   }
@@ -162,14 +141,23 @@ void tile(const PackedProduct& product, int64_t row, int64_t first_block) {
   }
 }
 
+template <Stored stored, int lanes, int rows, int blocks>
+void any_tile(const PackedProduct& product, int64_t row, int64_t first_block) {
+  if constexpr (stored == Stored::int8) {
+    int8_tile<lanes, rows, blocks>(product, row, first_block);
+  } else {
+    tile<stored, lanes, rows, blocks>(product, row, first_block);
+  }
+}
+
 template <Stored stored, int lanes, int rows>
 void tiles(const PackedProduct& product, int64_t row, int64_t first, int64_t last) {
   constexpr int together = blocks_beside<lanes>(rows);
   for (; first + together <= last; first += together) {
-    tile<stored, lanes, rows, together>(product, row, first);
+    any_tile<stored, lanes, rows, together>(product, row, first);
   }
   for (; first < last; ++first) {
-    tile<stored, lanes, rows, 1>(product, row, first);
+    any_tile<stored, lanes, rows, 1>(product, row, first);
   }
 }
 

@@ -17,6 +17,7 @@
 #include <type_traits>
 
 #include "brain2music/check.h"
+#include "brain2music/linalg/packed_tile.h"
 
 namespace brain2music::linalg {
 namespace {
@@ -49,11 +50,17 @@ at::Tensor large_pages(at::IntArrayRef shape, at::ScalarType dtype) {
   return at::from_blob(memory, shape, [](void* held) { std::free(held); }, at::TensorOptions().dtype(dtype));
 }
 
-/// The place in a block's row where the output stands.
+/// The place in a block where the weight of an output for feature k stands.
 template <class Stored>
-constexpr int64_t place_of(int64_t output) {
+constexpr int64_t place_of(int64_t output, int64_t k) {
   constexpr int64_t half = block_outputs / 2;
-  return std::is_same_v<Stored, c10::BFloat16> ? output % half * 2 + output / half : output;
+  if constexpr (std::is_same_v<Stored, c10::BFloat16>) {
+    return k * block_outputs + output % half * 2 + output / half;
+  } else if constexpr (std::is_same_v<Stored, int8_t>) {
+    return k / 2 * 2 * block_outputs + output * 2 + k % 2;
+  } else {
+    return k * block_outputs + output;
+  }
 }
 
 /// The unit of int8 for each output: its largest weight becomes 127.
@@ -93,14 +100,14 @@ void put(const at::Tensor& weights, const at::Tensor& values, const float* scale
   auto* const to = values.mutable_data_ptr<Stored>();
   at::parallel_for(0, values.size(0), 1, [&](int64_t first, int64_t last) {
     for (int64_t block = first; block < last; ++block) {
-      Stored* const rows = to + block * features * block_outputs;
+      Stored* const its = to + block * values.size(1) * block_outputs;
       for (int64_t lane = 0; lane < block_outputs; ++lane) {
         const int64_t output = block * block_outputs + lane;
-        const int64_t place = place_of<Stored>(lane);
-        for (int64_t k = 0; k < features; ++k) {
-          rows[k * block_outputs + place] =
-              output < outputs ? stored<Stored>(from[output * features + k], scale == nullptr ? 0 : scale[output])
-                               : Stored{};
+        for (int64_t k = 0; k < values.size(1); ++k) {
+          its[place_of<Stored>(lane, k)] =
+              output < outputs && k < features
+                  ? stored<Stored>(from[output * features + k], scale == nullptr ? 0 : scale[output])
+                  : Stored{};
         }
       }
     }
@@ -114,10 +121,9 @@ void take(const at::Tensor& values, const at::Tensor& weights) {
   const auto* const from = values.const_data_ptr<Stored>();
   auto* const to = weights.mutable_data_ptr<float>();
   for (int64_t output = 0; output < outputs; ++output) {
-    const Stored* const rows = from + output / block_outputs * features * block_outputs;
-    const int64_t place = place_of<Stored>(output % block_outputs);
+    const Stored* const its = from + output / block_outputs * values.size(1) * block_outputs;
     for (int64_t k = 0; k < features; ++k) {
-      to[output * features + k] = static_cast<float>(rows[k * block_outputs + place]);
+      to[output * features + k] = static_cast<float>(its[place_of<Stored>(output % block_outputs, k)]);
     }
   }
 }
@@ -138,7 +144,8 @@ PackedWeights pack(const at::Tensor& weights, at::ScalarType dtype) {
     packed.scale = scale;
   }
   const int64_t blocks = (plain.size(0) + block_outputs - 1) / block_outputs;
-  packed.values = large_pages({blocks, plain.size(1), block_outputs}, dtype);
+  const int64_t features = dtype == at::kChar ? whole_features(plain.size(1)) : plain.size(1);
+  packed.values = large_pages({blocks, features, block_outputs}, dtype);
   switch (dtype) {
     case at::kFloat:
       put<float>(plain, packed.values);
@@ -155,8 +162,8 @@ PackedWeights pack(const at::Tensor& weights, at::ScalarType dtype) {
   return packed;
 }
 
-at::Tensor unpacked(const PackedWeights& packed, int64_t outputs) {
-  at::Tensor weights = at::empty({outputs, packed.values.size(1)}, at::kFloat);
+at::Tensor unpacked(const PackedWeights& packed, int64_t outputs, int64_t features) {
+  at::Tensor weights = at::empty({outputs, features}, at::kFloat);
   switch (packed.values.scalar_type()) {
     case at::kFloat:
       take<float>(packed.values, weights);

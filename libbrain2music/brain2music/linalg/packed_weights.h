@@ -16,7 +16,7 @@ constexpr int64_t block_outputs = 16;
 struct PackedWeights {
   /// (blocks, features, 16) of outputs in turn, zeros behind the last; float32, bfloat16, float16 or int8. In bfloat16
   /// outputs j and j + 8 of a block lie side by side: as one word of 32 bits they become two float32 by a shift and a
-  /// mask.
+  /// mask. In int8 features k and k + 1 of an output lie side by side; a last one alone has a zero beside it.
   at::Tensor values;
   std::optional<at::Tensor> scale;  ///< (outputs,) float32, where the values are int8: what an output is multiplied by
 };
@@ -29,6 +29,6 @@ struct PackedWeights {
 B2M_API PackedWeights pack(const at::Tensor& weights, at::ScalarType dtype);
 
 /// The weights that are multiplied with, (outputs, features) float32: what packing kept of them.
-B2M_API at::Tensor unpacked(const PackedWeights& packed, int64_t outputs);
+B2M_API at::Tensor unpacked(const PackedWeights& packed, int64_t outputs, int64_t features);
 
 }  // namespace brain2music::linalg

@@ -128,6 +128,10 @@ void StageTrial::check_second_piece(const at::Tensor& first, const at::Tensor& s
 double StageTrial::tolerance() const {
   constexpr double in_float32 = 1e-4;
   constexpr double roundings = 16;
+  if (script_.dtype() == at::kChar) {
+    constexpr double of_whole_numbers = 1.0 / 32767;  // which int8 weights are multiplied with: see packed_linear()
+    return 4 * roundings * of_whole_numbers;
+  }
   switch (script_.working_dtype()) {
     case at::kHalf:
       return roundings * std::numeric_limits<c10::Half>::epsilon();
