@@ -186,6 +186,9 @@ TEST_CASE("packed_linear takes rows of any shape, and refuses what does not fit"
   CHECK_THROWS_WITH(product(x, packed, 40), Catch::Contains("for 40 outputs"));
   CHECK_THROWS_WITH(product(x, packed, 4, at::randn({3})), Catch::Contains("scale and bias must be"));
   CHECK_THROWS_WITH(product(x.to(at::kDouble), packed, 4), Catch::Contains("x must be float32"));
+  const PackedWeights whole = pack(at::randn({4, 20}), at::kChar);
+  CHECK_THROWS_WITH(packed_linear(x, whole.values, std::nullopt, std::nullopt, 4),
+                    Catch::Contains("int8 values must have a scale; got none"));
 }
 
 TEST_CASE("one query attends as LibTorch's attention does", "[kernels]") {

@@ -86,6 +86,8 @@ banded = BandedRidgeCV(**bands, solver="eigenbasis", memory_limit="100 MB")
 measure("file, bands, 100 MB", lambda: banded.fit(X, on_file).coef_)
 measure("file in columns, bands, 100 MB", lambda: banded.fit(X, in_columns).coef_)
 measure("file in columns, 60 MB", lambda: fit(X, in_columns, solver="eigenbasis", memory_limit="60 MB"))
+folds = {"cv": 40, "alphas": [10.0, 1e3], "solver": "eigenbasis", "memory_limit": "40 MB"}
+measure("file, 40 folds, 40 MB", lambda: RidgeCV(**folds).fit(X[:, :8], on_file))
 statistics = []
 measure("file, statistics", lambda: statistics.append(FoldStatistics.gather(X[:, :8], on_file, cv=3)))
 sums = statistics.pop()
@@ -140,6 +142,10 @@ def test_a_memory_limit_is_kept_with_targets_in_a_file(growth, fit, p):
 @pytest.mark.parametrize("fit", ["file, bands, 100 MB", "file in columns, 60 MB", "file in columns, bands, 100 MB"])
 def test_it_is_kept_by_bands_and_whatever_the_layout(growth, fit):
     assert 4 * 64 * TARGETS < growth[fit] <= 1.1 * memory_in_bytes(fit.rsplit(", ", 1)[1], "")
+
+
+def test_it_is_kept_by_many_folds_of_few_features(growth):
+    assert 4 * 8 * TARGETS < growth["file, 40 folds, 40 MB"] <= 1.1 * memory_in_bytes("40 MB", "")
 
 
 @pytest.mark.parametrize("what", ["eigenbasis", "cholesky", "weights and path", "one alpha"])

@@ -68,6 +68,7 @@ std::vector<int64_t> checked_shape(const at::Tensor& x, const at::Tensor& values
   require(packed && values.size(0) == (outputs + block_outputs - 1) / block_outputs && values.size(1) == features,
           where, "values must be (blocks of 16 outputs, features, 16) for ", outputs, " outputs and ", x.size(-1),
           " features; got ", values.sizes());
+  require(values.scalar_type() != at::kChar || scale, where, "int8 values must have a scale; got none");
   for (const auto& each : {scale, bias}) {
     require(!each || (each->dim() == 1 && each->size(0) == outputs && each->scalar_type() == at::kFloat), where,
             "scale and bias must be float32, one for each of ", outputs, " outputs; got ",
@@ -88,7 +89,8 @@ void to_whole(const float* from, int64_t features, int16_t* to, float& unit) {
   const auto most = std::bit_cast<float>(largest);
   const float units = largest_whole / most;
   unit = most / largest_whole;
-  const bool exists = std::isfinite(most) && std::isfinite(units);  // else unit is NaN or Inf, or next to nothing
+  // Where x is not finite, the unit is not either, and so no output. Numbers below 1e-34 count as 0.
+  const bool exists = std::isfinite(most) && std::isfinite(units);
   for (int64_t k = 0; k < features; ++k) {
     to[k] = exists ? static_cast<int16_t>(std::nearbyint(from[k] * units)) : int16_t{0};
   }

@@ -12,10 +12,13 @@ namespace brain2music::linalg {
 /// Products of rows with packed weights: what most of a step of generation is. Every output is a sum in one order,
 /// whatever rows are beside it and however many threads there are.
 ///
+/// int8 weights are multiplied with whole numbers of 16 bits: the largest number of a row of x becomes 32767. A row
+/// with NaN or Inf then gives NaN alone.
+///
 /// For GPUs nothing is packed; Meta gives the shape.
 /// @param x       (..., features) float32 on a CPU.
 /// @param values  as PackedWeights has them.
-/// @param scale   as PackedWeights has it.
+/// @param scale   as PackedWeights has it; int8 values need one.
 /// @param bias    (outputs,) float32, or none.
 /// @param outputs how many there are.
 /// @return (..., outputs) float32

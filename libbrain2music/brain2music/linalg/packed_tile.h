@@ -12,7 +12,7 @@ namespace brain2music::linalg {
 enum class Stored : std::uint8_t { float32, bfloat16, float16, int8 };
 
 /// Features of int8 weights as they are stored: two lie side by side.
-constexpr int64_t whole_features(int64_t features) { return features + features % 2; }
+static constexpr int64_t whole_features(int64_t features) { return features + features % 2; }
 
 /// A product of rows with packed weights: y = x weights^T * scale + bias.
 struct PackedProduct {

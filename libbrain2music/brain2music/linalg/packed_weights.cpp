@@ -86,7 +86,9 @@ at::Tensor scale_of(const at::Tensor& weights) {
 template <class Stored>
 Stored stored(float weight, float unit) {
   if constexpr (std::is_same_v<Stored, int8_t>) {
-    return unit == 0 ? int8_t{0} : static_cast<int8_t>(std::nearbyint(weight / unit));
+    // clamped, since a unit below 1e-38 is rounded itself
+    return unit == 0 ? int8_t{0}
+                     : static_cast<int8_t>(std::clamp(std::nearbyint(weight / unit), -largest_int8, largest_int8));
   } else {
     return static_cast<Stored>(weight);
   }

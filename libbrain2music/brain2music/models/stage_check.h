@@ -19,7 +19,7 @@ struct StageFacts {
 
 /// Runs a stage's network on a few made-up tokens or frames. Shapes and types must be those of the manifest, all logits
 /// finite; a second piece must equal the first. Logits must be equal to 1e-4 of the largest (to 16 roundings in a
-/// narrower type):
+/// narrower type, to 2e-3 with int8 weights):
 ///
 /// - in the families `tokens` and `parallel`, for tokens at once, one by one, and some at once before others;
 /// - in the family `frames`, whether `source` is called before every frame, some times, or only where its codes change,

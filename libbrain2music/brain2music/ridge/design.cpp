@@ -37,14 +37,6 @@ const PackedLeft& TypedRows::packed() const {
   return packed_ ? *packed_ : packed_.emplace(rows_.t());
 }
 
-const std::vector<PackedLeft>& TypedRows::packed_folds(const Folds& folds) const {
-  const std::scoped_lock lock(mutex_);
-  for (std::size_t fold = packed_folds_.size(); fold < folds.held_out.size(); ++fold) {
-    packed_folds_.emplace_back(take_rows(rows_, folds.held_out[fold]).t());
-  }
-  return packed_folds_;
-}
-
 double Design::train_weight(int64_t slot) const {
   if (slot == fold_count()) {
     return all_weight();

@@ -26,15 +26,11 @@ class TypedRows {
   /// Transposed, in float32 on a CPU.
   const PackedLeft& packed() const;
 
-  /// The rows that each fold holds out, likewise.
-  const std::vector<PackedLeft>& packed_folds(const Folds& folds) const;
-
  private:
   at::Tensor rows_;
   mutable std::mutex mutex_;
   mutable at::Tensor wide_;
   mutable std::optional<PackedLeft> packed_;
-  mutable std::vector<PackedLeft> packed_folds_;
 };
 
 /// Rows of [X, 1] about provisional means, times the roots of their weights; X as it was given; folds; penalties.

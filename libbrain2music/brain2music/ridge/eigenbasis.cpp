@@ -22,6 +22,7 @@
 #include <mutex>
 #include <optional>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "brain2music/device/overlapped.h"
@@ -180,7 +181,7 @@ class EigenProblem final : public GramProblem {
       made = eigen_fold(spectrum, mean(fold), held_sum(fold), design, type());
       spectrum = {};
       if (packs(made)) {
-        packed_[static_cast<std::size_t>(fold)].emplace(made);
+        packed_[static_cast<std::size_t>(fold)].emplace(made, made.held_rows.defined() ? nullptr : held_out_rows());
         made = {};
       }
     });
@@ -226,12 +227,24 @@ class EigenProblem final : public GramProblem {
   }
 
  private:
-  /// Whether scores of a fold are made by register tiles: by its held-out rows, or by products with them, which tiles
-  /// make where no fold has a gap and rows are few.
+  /// Whether register tiles make the scores of a fold. They take its held-out rows; or else products with these, which
+  /// tiles make where no fold has a gap and rows are few.
   bool packs(const EigenFold& fold) const {
     const Folds& folds = design().folds;
     const bool by_products = design().rows && folds.rows <= few_rows && count_slots(folds) == folds.size() + 1;
     return (fold.held_rows.defined() || by_products) && tiles_pay(fold.divided);
+  }
+
+  /// Of all folds, as Tile::packed_fold_products() takes them; packed when first asked for, from whichever thread.
+  std::shared_ptr<const std::vector<PackedLeft>> held_out_rows() {
+    std::call_once(held_out_packed_, [&] {
+      auto packed = std::make_shared<std::vector<PackedLeft>>();
+      for (const at::Tensor& rows : design().folds.held_out) {
+        packed->emplace_back(take_rows(design().rows->in(design().type), rows).t());
+      }
+      held_out_ = std::move(packed);
+    });
+    return held_out_;
   }
 
   std::vector<Spectrum> spectra() const {
@@ -263,6 +276,8 @@ class EigenProblem final : public GramProblem {
 
   std::vector<EigenFold> folds_;  // empty where they are packed
   std::vector<std::optional<PackedFold>> packed_;
+  std::once_flag held_out_packed_;
+  std::shared_ptr<const std::vector<PackedLeft>> held_out_;
 };
 
 }  // namespace

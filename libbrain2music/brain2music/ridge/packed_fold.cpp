@@ -8,7 +8,9 @@
 #include <array>
 #include <cstddef>
 #include <iterator>
+#include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 namespace brain2music::ridge {
@@ -35,10 +37,11 @@ struct PackedFold::Terms {
   Values product, far, near, gap;
 };
 
-PackedFold::PackedFold(const EigenFold& fold)
+PackedFold::PackedFold(const EigenFold& fold, std::shared_ptr<const std::vector<PackedLeft>> held_out)
     : features_(fold.divided.size(0)),
       penalties_(fold.weights.size(1)),
       scale_(fold.scale),
+      held_out_(std::move(held_out)),
       held_rows_(fold.held_rows.defined() ? PackedLeft(fold.held_rows.t()) : PackedLeft()),
       to_basis_(fold.to_basis),
       divided_(fold.divided) {
@@ -177,7 +180,7 @@ HeldOutSums PackedFold::sums(const Tile& tile, int64_t number, const at::Tensor&
     of_training.emplace(training);
   }
   const bool by_rows = held_rows_.rows() > 0;
-  const Panels<float>& right = by_rows ? tile.packed_rows() : tile.packed_fold_products(number);
+  const Panels<float>& right = by_rows ? tile.packed_rows() : tile.packed_fold_products(number, *held_out_);
   const Panels<float>& products = of_training ? *of_training : tile.packed_products();
   const int64_t panels = products.count();
   const int64_t size = registers::blocks_of(features_) * block * width;

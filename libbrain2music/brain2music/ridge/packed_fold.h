@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "brain2music/ridge/eigen_fold.h"
@@ -18,7 +19,8 @@ namespace brain2music::ridge {
 /// on threads or on how many targets there are.
 class PackedFold {
  public:
-  explicit PackedFold(const EigenFold& fold);
+  /// @param held_out of all folds, as Tile::packed_fold_products() takes them; null where the fold has held_rows.
+  PackedFold(const EigenFold& fold, std::shared_ptr<const std::vector<PackedLeft>> held_out);
 
   /// @param tile     targets.
   /// @param number   of the fold.
@@ -56,6 +58,7 @@ class PackedFold {
   int64_t features_;
   int64_t penalties_;
   double scale_;
+  std::shared_ptr<const std::vector<PackedLeft>> held_out_;
   PackedLeft held_rows_;  // (p, held-out rows), or nothing
   PackedLeft to_basis_;
   PackedLeft divided_;

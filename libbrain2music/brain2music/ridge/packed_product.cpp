@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <string_view>
+#include <vector>
 
 #include "brain2music/ridge/neighbours.h"
 #include "brain2music/ridge/panel_product.h"
@@ -20,6 +21,9 @@ constexpr int64_t most_columns = 520;
 
 // Strips of a piece that stay in the second-level cache while all panels pass by.
 constexpr int64_t strips_at_once = 16;
+
+// Panels whose rows are gathered together: so few that they stay in the second-level cache.
+constexpr int64_t panels_gathered = 4;
 
 /// Products of the widest vectors that LibTorch finds here, and ATEN_CPU_CAPABILITY allows.
 PanelKernel widest() {
@@ -90,14 +94,17 @@ void PackedLeft::times_rows(const Panels<float>& all, const at::Tensor& numbers,
     times(all.at(first) + number[0] * width, all.step(), count, products, step);
     return;
   }
-  const at::Tensor gathered = at::empty({count, columns_, width}, at::kFloat);
-  auto* to = gathered.mutable_data_ptr<float>();
-  for (int64_t panel = first; panel < first + count; ++panel) {
-    for (int64_t row = 0; row < columns_; ++row, to += width) {
-      std::copy_n(all.at(panel) + number[row] * width, width, to);
+  std::vector<float> gathered(static_cast<std::size_t>(std::min(count, panels_gathered) * columns_ * width));
+  for (int64_t begin = 0; begin < count; begin += panels_gathered) {
+    const int64_t panels = std::min(panels_gathered, count - begin);
+    float* to = gathered.data();
+    for (int64_t panel = first + begin; panel < first + begin + panels; ++panel) {
+      for (int64_t row = 0; row < columns_; ++row, to += width) {
+        std::copy_n(all.at(panel) + number[row] * width, width, to);
+      }
     }
+    times(gathered.data(), columns_ * width, panels, products + begin * step, step);
   }
-  times(gathered.const_data_ptr<float>(), columns_ * width, count, products, step);
 }
 
 }  // namespace brain2music::ridge

@@ -65,6 +65,7 @@ Memory memory_of(Solver solver, const Design& design, const RidgeOptions& option
   const int64_t slots = count_slots(design.folds);
   const int64_t gaps = slots - folds - 1;
   const int64_t outputs = solver == Solver::kernel && !design.x.defined() ? rows : p;
+  const int64_t products = copied ? registers::blocks_of(p + 1) * registers::block : p + 1;  // rows of them, stored
 
   Memory memory;
   memory.results = t * (4 * wide + 3 * real + (options.refit ? real * (outputs + 1) : 0) +
@@ -95,8 +96,8 @@ Memory memory_of(Solver solver, const Design& design, const RidgeOptions& option
       memory.shared +=
           matrix * (wide * (3 * folds + gaps + 4 + at::get_num_threads() * 8) + real * (3 * folds + penalties)) +
           (by_rows ? folds * held * p * (wide + real) : 0);
-      memory.per_target = real * ((copied ? 2 : 1) * rows + (by_rows ? 2 * gaps + 1 : slots) * (p + 1)) +
-                          std::max(5 * real * p + scores, refit) + scores;
+      memory.per_target = real * ((copied ? 2 : 1) * rows + (by_rows ? 2 * gaps + 1 : slots) * products) +
+                          std::max(5 * real * products + scores, refit) + scores;
   }
   memory.per_target += predictions;
   return memory;

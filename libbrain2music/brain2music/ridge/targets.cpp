@@ -119,20 +119,20 @@ const Panels<float>& Tile::packed_products() const {
   return made;
 }
 
-const Panels<float>& Tile::packed_fold_products(int64_t fold) const {
+const Panels<float>& Tile::packed_fold_products(int64_t fold, const std::vector<PackedLeft>& held_out) const {
   if (packed_fold_products_.empty()) {
-    const std::vector<PackedLeft>& lefts = design_.rows->packed_folds(design_.folds);
     const Panels<float>& rows = packed_rows();
-    for (std::size_t number = 0; number < lefts.size(); ++number) {
+    for (std::size_t number = 0; number < held_out.size(); ++number) {
       packed_fold_products_.emplace_back(design_.features + 1, targets());
     }
     Panels<float>* const all = !packed_products_ && is_partition(design_.folds)
                                    ? &packed_products_.emplace(design_.features + 1, targets())
                                    : nullptr;
     at::parallel_for(0, rows.count(), panels_at_once, [&](int64_t begin, int64_t end) {
-      for (std::size_t number = 0; number < lefts.size(); ++number) {
+      for (std::size_t number = 0; number < held_out.size(); ++number) {
         Panels<float>& made = packed_fold_products_[number];
-        lefts[number].times_rows(rows, design_.folds.held_out[number], begin, end - begin, made.at(begin), made.step());
+        held_out[number].times_rows(rows, design_.folds.held_out[number], begin, end - begin, made.at(begin),
+                                    made.step());
       }
       if (all != nullptr) {
         add_up(packed_fold_products_, begin, end, *all);

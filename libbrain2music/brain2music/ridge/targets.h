@@ -46,8 +46,9 @@ class Tile {
   /// The same in float32 on a CPU, packed.
   const Panels<float>& packed_products() const;
 
-  /// (p + 1, t): over the rows that a fold holds out, packed, where rows are float32 on a CPU.
-  const Panels<float>& packed_fold_products(int64_t fold) const;
+  /// (p + 1, t): over the rows that a fold holds out, packed, where rows are float32 on a CPU. Those of all folds are
+  /// made at once, from `held_out`: the rows (p + 1, rows) of [X, 1] that each fold holds out, the same in every call.
+  const Panels<float>& packed_fold_products(int64_t fold, const std::vector<PackedLeft>& held_out) const;
 
   /// (n, t), where rows are float32 on a CPU: packed.
   const Panels<float>& packed_rows() const;

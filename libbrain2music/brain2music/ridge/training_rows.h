@@ -28,7 +28,7 @@ at::Tensor training_rows(const Folds& folds, int64_t slot);
 /// Whether each row is held out once: then sums over all rows are those over the folds, added up.
 bool is_partition(const Folds& folds);
 
-/// Rows that a fold neither trains on nor holds out, likewise.
+/// Rows that a fold neither trains on nor holds out: int64 indices on the CPU, increasing.
 at::Tensor gap_rows(const Folds& folds, int64_t fold);
 
 }  // namespace brain2music::ridge
