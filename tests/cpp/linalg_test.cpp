@@ -57,9 +57,9 @@ TEST_CASE("packed products are those of the weights that packing kept", "[linalg
     int64_t rows, outputs, features;
   };
   // Whole blocks and rests; every height of a tile; one piece of features, and more; more than one thread's share.
-  const auto shapes =
-      std::vector<Shape>{{1, 1, 1},    {2, 16, 16},  {3, 17, 17},  {4, 15, 255},  {5, 64, 256},   {6, 100, 257},
-                         {7, 33, 300}, {8, 48, 511}, {13, 80, 64}, {40, 31, 513}, {1, 2000, 600}, {9, 2, 70000}};
+  const auto shapes = std::vector<Shape>{{1, 1, 1},      {2, 16, 16},   {3, 17, 17},   {4, 15, 255}, {5, 64, 256},
+                                         {6, 100, 257},  {7, 33, 300},  {8, 48, 511},  {13, 80, 64}, {40, 31, 513},
+                                         {1, 2000, 600}, {9, 2, 70000}, {12, 50, 1024}};
   for (const at::ScalarType dtype : types) {
     for (const auto& [rows, outputs, features] : shapes) {
       INFO(dtype << ", " << rows << " rows, " << outputs << " outputs, " << features << " features");
@@ -104,6 +104,7 @@ TEST_CASE("vectors of 8 and of 16 numbers give the same bits", "[linalg]") {
         at::Tensor y = at::full({rows, outputs}, std::numeric_limits<float>::quiet_NaN());
         const PackedProduct task{x.const_data_ptr<float>(),
                                  whole_x.const_data_ptr<int16_t>(),
+                                 features,
                                  unit.const_data_ptr<float>(),
                                  packed.values.const_data_ptr(),
                                  packed.scale ? packed.scale->const_data_ptr<float>() : nullptr,

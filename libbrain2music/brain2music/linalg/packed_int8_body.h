@@ -64,7 +64,7 @@ void int8_tile(const PackedProduct& product, int64_t row, int64_t first_block) {
   constexpr int vectors = block / lanes;
   const int64_t features = whole_features(product.features);
   const auto* const weights = static_cast<const int8_t*>(product.weights) + first_block * features * block;
-  const int16_t* const x = product.whole_x + row * features;
+  const int16_t* const x = product.whole_x + row * product.x_step;
   Vector<float, lanes> total[blocks][rows][vectors] = {};
   for (int64_t from = 0; from < features; from += piece) {
     const int64_t to = from + piece < features ? from + piece : features;
@@ -77,9 +77,9 @@ void int8_tile(const PackedProduct& product, int64_t row, int64_t first_block) {
         for (int v = 0; v < vectors; ++v) {
           weight[v] = read_pairs<lanes>(weights + (b * features + k) * block + v * 2 * lanes);
         }
-#pragma GCC unroll 12
+#pragma GCC unroll 8
         for (int r = 0; r < rows; ++r) {
-          const auto both = load<int32_t>(x + r * features + k);
+          const auto both = load<int32_t>(x + r * product.x_step + k);
 #pragma GCC unroll 2
           for (int v = 0; v < vectors; ++v) {
             sum[b][r][v] += sums_of_pairs<lanes>(weight[v], both);

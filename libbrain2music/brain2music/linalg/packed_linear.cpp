@@ -29,6 +29,7 @@ constexpr int64_t bytes_of_a_chunk = int64_t{1} << 17;
 constexpr int64_t products_of_a_chunk = int64_t{1} << 19;
 constexpr int64_t blocks_together = 4;  // that a thread reads at once
 constexpr int64_t rows_of_a_chunk = 8;
+constexpr int64_t fewest_rows_apart = 4;
 
 constexpr float largest_whole = 32767;
 
@@ -97,23 +98,50 @@ void to_whole(const float* from, int64_t features, int16_t* to, float& unit) {
   std::fill(to + features, to + whole_features(features), int16_t{0});
 }
 
-/// Rows of x for int8 weights.
-struct WholeRows {
-  WholeRows(const at::Tensor& x, int64_t rows)
-      : values(at::empty({rows, whole_features(x.size(-1))}, at::kShort)), unit(at::empty({rows}, at::kFloat)) {
+/// Numbers from a row to the next: rows a multiple of a kilobyte apart would share a few places of the first-level
+/// cache.
+int64_t row_step(int64_t rows, int64_t numbers, int64_t bytes) {
+  constexpr int64_t sharing = 1024;
+  constexpr int64_t line = 64;
+  return rows < fewest_rows_apart || numbers * bytes % sharing != 0 ? numbers : numbers + line / bytes;
+}
+
+/// Rows of x as packed products read them.
+struct Rows {
+  Rows(const at::Tensor& x, int64_t rows, bool whole) {
+    const int64_t features = x.size(-1);
+    const at::Tensor from = x.reshape({rows, features});
+    if (whole) {
+      step = row_step(rows, whole_features(features), sizeof(int16_t));
+      values = at::empty({rows, step}, at::kShort);
+      unit = at::empty({rows}, at::kFloat);
+      write_whole(from.contiguous());
+      return;
+    }
+    step = row_step(rows, features, sizeof(float));
+    values = step == features ? from.contiguous() : at::empty({rows, step}, at::kFloat);
+    if (step != features) {
+      values.narrow(1, 0, features).copy_(from);
+    }
+  }
+
+  at::Tensor values;  // (rows, step) float32, or int16
+  at::Tensor unit;    // (rows,) float32, of int16
+  int64_t step = 0;
+
+ private:
+  void write_whole(const at::Tensor& x) const {
     const auto* from = x.const_data_ptr<float>();
     auto* to = values.mutable_data_ptr<int16_t>();
     auto* units = unit.mutable_data_ptr<float>();
-    const int64_t features = x.size(-1);
+    const int64_t features = x.size(1);
+    const int64_t rows = x.size(0);
     share_out((rows + rows_of_a_chunk - 1) / rows_of_a_chunk, [&](int64_t chunk) {
       for (int64_t row = chunk * rows_of_a_chunk; row < std::min(rows, (chunk + 1) * rows_of_a_chunk); ++row) {
-        to_whole(from + row * features, features, to + row * whole_features(features), units[row]);
+        to_whole(from + row * features, features, to + row * step, units[row]);
       }
     });
   }
-
-  at::Tensor values;
-  at::Tensor unit;
 };
 
 at::Tensor packed_linear_cpu(const at::Tensor& x, const at::Tensor& values, const std::optional<at::Tensor>& scale,
@@ -122,16 +150,14 @@ at::Tensor packed_linear_cpu(const at::Tensor& x, const at::Tensor& values, cons
   if (y.numel() == 0) {
     return y;
   }
-  const at::Tensor rows = x.contiguous();
   const at::Tensor scaled = scale ? scale->contiguous() : at::Tensor();
   const at::Tensor added = bias ? bias->contiguous() : at::Tensor();
-  std::optional<WholeRows> whole;
-  if (values.scalar_type() == at::kChar) {
-    whole.emplace(rows, y.numel() / outputs);
-  }
-  const PackedProduct product{rows.const_data_ptr<float>(),
-                              whole ? whole->values.const_data_ptr<int16_t>() : nullptr,
-                              whole ? whole->unit.const_data_ptr<float>() : nullptr,
+  const bool whole = values.scalar_type() == at::kChar;
+  const Rows rows(x, y.numel() / outputs, whole);
+  const PackedProduct product{whole ? nullptr : rows.values.const_data_ptr<float>(),
+                              whole ? rows.values.const_data_ptr<int16_t>() : nullptr,
+                              rows.step,
+                              whole ? rows.unit.const_data_ptr<float>() : nullptr,
                               values.const_data_ptr(),
                               scale ? scaled.const_data_ptr<float>() : nullptr,
                               bias ? added.const_data_ptr<float>() : nullptr,

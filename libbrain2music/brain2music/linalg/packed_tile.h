@@ -16,8 +16,9 @@ static constexpr int64_t whole_features(int64_t features) { return features + fe
 
 /// A product of rows with packed weights: y = x weights^T * scale + bias.
 struct PackedProduct {
-  const float* x;          ///< (rows, features), contiguous; int8 weights have whole_x instead
+  const float* x;          ///< (rows, features); int8 weights have whole_x instead
   const int16_t* whole_x;  ///< (rows, whole_features), in a unit of each row; at most 32767 either way
+  int64_t x_step;          ///< numbers from a row of x or of whole_x to the next
   const float* unit;       ///< (rows,): the unit of whole_x
   const void* weights;     ///< (blocks, features, 16)
   const float* scale;      ///< (outputs,), or null

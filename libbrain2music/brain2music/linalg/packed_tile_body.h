@@ -75,10 +75,19 @@ struct Weights<Stored::float16, lanes> {
   }
 };
 
-/// Blocks of a tile of so many rows, whose sums fill most registers: 12 of 16, or 24 of 32.
 template <int lanes>
+constexpr int most_rows = lanes == 8 ? 6 : 8;
+
+/// Blocks of a tile of so many rows, whose sums fill most registers: 12 of 16, or 24 of 32. Sums of one block are
+/// enough to keep the processor busy where rows are many and weights must be widened: measured, more blocks take
+/// longer.
+template <Stored stored, int lanes>
 constexpr int blocks_beside(int rows) {
   constexpr int most = 4;
+  constexpr bool widened = stored == Stored::bfloat16 || stored == Stored::float16;
+  if (widened && lanes > 8 && rows == most_rows<lanes>) {
+    return 1;
+  }
   const int fit = (lanes == 8 ? 12 : 24) / (block / lanes * rows);
   if (fit < 1) {
     return 1;
@@ -86,16 +95,13 @@ constexpr int blocks_beside(int rows) {
   return fit > most ? most : fit;
 }
 
-template <int lanes>
-constexpr int most_rows = lanes == 8 ? 6 : 12;
-
 template <Stored stored, int lanes, int rows, int blocks>
 void tile(const PackedProduct& product, int64_t row, int64_t first_block) {
   using Reader = Weights<stored, lanes>;
   constexpr int vectors = block / lanes;
   const int64_t features = product.features;
   const int64_t block_bytes = features * block * Reader::bytes;
-  const float* const x = product.x + row * features;
+  const float* const x = product.x + row * product.x_step;
   const auto* const weights = static_cast<const char*>(product.weights) + first_block * block_bytes;
   Vector<float, lanes> total[blocks][rows][vectors] = {};
   for (int64_t from = 0; from < features; from += piece) {
@@ -106,11 +112,11 @@ void tile(const PackedProduct& product, int64_t row, int64_t first_block) {
       for (int b = 0; b < blocks; ++b) {
         Vector<float, lanes> weight[vectors];
         Reader::read(weights + b * block_bytes + k * block * Reader::bytes, weight);
-#pragma GCC unroll 12
+#pragma GCC unroll 8
         for (int r = 0; r < rows; ++r) {
 #pragma GCC unroll 2
           for (int v = 0; v < vectors; ++v) {
-            sum[b][r][v] += x[r * features + k] * weight[v];
+            sum[b][r][v] += x[r * product.x_step + k] * weight[v];
           }
         }
       }
@@ -152,7 +158,7 @@ void any_tile(const PackedProduct& product, int64_t row, int64_t first_block) {
 
 template <Stored stored, int lanes, int rows>
 void tiles(const PackedProduct& product, int64_t row, int64_t first, int64_t last) {
-  constexpr int together = blocks_beside<lanes>(rows);
+  constexpr int together = blocks_beside<stored, lanes>(rows);
   for (; first + together <= last; first += together) {
     any_tile<stored, lanes, rows, together>(product, row, first);
   }
@@ -170,9 +176,6 @@ int some_rows(int64_t rows, const PackedProduct& product, int64_t row, int64_t f
     return count;
   };
   if constexpr (lanes > 8) {
-    if (rows >= 12) {
-      return done(Count<12>{});
-    }
     if (rows >= 8) {
       return done(Count<8>{});
     }
