@@ -1,11 +1,11 @@
 """Does music follow a decoded time course? ``python examples/style_track/style_track.py``.
 
 A simulated listener hears clips. The decoded embedding of one clip, held for 22.5 s, then that of another genre's clip,
-held as long, are a style track: the shipped networks make 45 s of music from it. The music is embedded again, window by
-window, and each window is asked which of the two clips it is nearer to (Pearson r with their true embeddings). Beside it
-stand the same track of true embeddings, and a control without a time course: one embedding, the mean of the two. Stages
-that write sequences of 15 s follow the mean of the track over each, so their music turns over some ten seconds. Pairs
-share clips: intervals are taken by drawing clips, not pairs, with replacement.
+held as long, are a style track: the shipped networks make 45 s of music from it. The music is embedded again, window
+by window, and each window is asked which of the two clips it is nearer to (Pearson r with their true embeddings).
+Beside it stand the same track of true embeddings, and a control without a time course: one embedding, the mean of the
+two. Stages that write sequences of 15 s follow the mean of the track over each, so their music turns over some ten
+seconds. Pairs share clips: intervals are taken by drawing clips, not pairs, with replacement.
 
 ``--frames BUNDLE`` drives a bundle whose stage is of the family ``frames`` with the same tracks, brought to its number
 of dimensions by a random projection. Its weights may be random: what is asked is whether the sound before the change is
@@ -30,7 +30,9 @@ WINDOWS = round(SECONDS / HOP)
 
 def decoded(folder: Path, bundle: b2m.Bundle) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Return decoded and true embeddings (n, d) of the test clips, and their genres."""
-    study = b2m.Study(simulate(folder / "study", subjects=1, runs=(4, 2), corpus=0, progress=False), rois="destrieux", cache=False)
+    study = b2m.Study(
+        simulate(folder / "study", subjects=1, runs=(4, 2), corpus=0, progress=False), rois="destrieux", cache=False
+    )
     brain = study.responses("001", delay_scans=3)
     music = bundle.embed("music_embedder", study.stimuli)
     train, test = music[brain.train_clips], music[brain.test_clips]
@@ -113,7 +115,9 @@ def drive(folder: Path, path: Path) -> dict[str, object]:
     return {
         "seconds_alike": round(float(differs[0] / generator.rate), 3) if len(differs) else SECONDS,
         "track_changes_from": last_middle,
-        "share_that_differs_after": round(float(len(differs) / (changed.shape[1] - differs[0])), 4) if len(differs) else 0,
+        "share_that_differs_after": round(len(differs) / int(changed.shape[1] - differs[0]), 4)
+        if len(differs)
+        else 0.0,
     }
 
 

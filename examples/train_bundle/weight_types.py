@@ -69,7 +69,9 @@ class Pieces:
     def __init__(self, material: Material, seconds: float) -> None:
         self.material, self.seconds = material, seconds
         self.hashes = {name: entry["sha256"] for name, entry in material.bundle.stages.items()}
-        library = hashlib.sha256((Path(b2m._core.__file__).parent / "lib" / "libbrain2music.so").read_bytes()).hexdigest()
+        library = hashlib.sha256(
+            (Path(b2m._core.__file__).parent / "lib" / "libbrain2music.so").read_bytes()
+        ).hexdigest()
         self.folder = material.work / "weight_types" / f"{self.hashes['acoustic'][:16]}_{library[:16]}_{seconds:g}"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.clips = [clip.clip for clip in material.context.study.clips]

@@ -19,6 +19,7 @@ namespace brain2music::ridge {
 /// on threads or on how many targets there are.
 class PackedFold {
  public:
+  /// @param fold     what it reads; all of it is copied.
   /// @param held_out of all folds, as Tile::packed_fold_products() takes them; null where the fold has held_rows.
   PackedFold(const EigenFold& fold, std::shared_ptr<const std::vector<PackedLeft>> held_out);
 

@@ -31,7 +31,8 @@ class MusicGenerator:
     dtype : str or torch.dtype, optional
         Type of the stages' weights: "float32", "bfloat16", "float16" or, on a CPU, "int8", of those that each stage
         declares; by default the first of these. On a CPU it is the type of the weights of products alone, and all else
-        is float32; what int8 weights are multiplied with is rounded to 16 bits. Conditioner and codec run in the first type that the manifest declares for them.
+        is float32; what int8 weights are multiplied with is rounded to 16 bits. Conditioner and codec run in the first
+        type that the manifest declares for them.
 
     Attributes
     ----------
