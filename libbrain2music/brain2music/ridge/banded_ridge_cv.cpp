@@ -37,9 +37,6 @@ namespace {
 
 constexpr auto where = "ridge.BandedRidgeCV";
 
-// What the draws that are worked on at once may share, where no limit is given.
-constexpr int64_t draws_bytes = int64_t{1} << 30;
-
 void check_bands(const at::Tensor& x, const at::Tensor& bands, const at::Tensor& gammas) {
   require(bands.dim() == 1 && bands.scalar_type() == at::kLong && x.dim() == 2 && bands.size(0) == x.size(1), where,
           "bands must hold an integer for each column of X; got shape ", bands.sizes(), " of ", bands.scalar_type(),
@@ -205,9 +202,7 @@ BandedFit banded_ridge_cv(const at::Tensor& x, const at::Tensor& bands, const at
   design.single = design.type == at::kFloat && (options.fit_intercept || is_centered(design, gram));
 
   const int64_t rows = x.size(0);
-  const int64_t shared = memory_of(fit.solver, design, options, rows).shared;
-  const int64_t at_once = std::clamp<int64_t>(
-      (options.memory_limit > 0 ? options.memory_limit / 3 : draws_bytes) / shared, 1, gammas.size(0));
+  const int64_t at_once = draws_at_once(fit.solver, design, options, rows, gammas.size(0));
   const int64_t width = tile_width(fit.solver, design, options, rows, at_once, where);
   const Draws draws(design, bands, gammas, gram);
   const Targets targets(design, y);

@@ -43,6 +43,17 @@ constexpr int64_t panel = Panels<float>::width;
 
 constexpr int64_t wide = 8;  // bytes of a float64
 
+// What the draws that are worked on at once may share, where no limit is given.
+constexpr int64_t draws_bytes = int64_t{1} << 30;
+
+/// On a CPU one for each thread; on a GPU one, and the tile on its way there.
+int64_t tiles_at_once(const Design& design) { return design.device.is_cpu() ? at::get_num_threads() : 2; }
+
+/// Bytes of the smallest tiles.
+int64_t least_tiles(const Memory& memory, const Design& design) {
+  return tiles_at_once(design) * std::min(fewest_targets, design.targets) * memory.per_target;
+}
+
 /// How many parts of `size` hold all of them.
 int64_t parts_of(int64_t all, int64_t size) { return (all + size - 1) / size; }
 
@@ -103,6 +114,16 @@ Memory memory_of(Solver solver, const Design& design, const RidgeOptions& option
   return memory;
 }
 
+int64_t draws_at_once(Solver solver, const Design& design, const RidgeOptions& options, int64_t rows, int64_t draws) {
+  const Memory memory = memory_of(solver, design, options, rows);
+  int64_t room = draws_bytes;
+  if (options.memory_limit > 0) {
+    const int64_t results = design.streamed ? 0 : memory.results;
+    room = std::min(options.memory_limit / 3, options.memory_limit - results - least_tiles(memory, design));
+  }
+  return std::clamp<int64_t>(room / memory.shared, 1, draws);
+}
+
 int64_t tile_width(Solver solver, const Design& design, const RidgeOptions& options, int64_t rows, int64_t draws,
                    std::string_view where) {
   const Memory memory = memory_of(solver, design, options, rows);
@@ -132,14 +153,12 @@ int64_t tile_width(Solver solver, const Design& design, const RidgeOptions& opti
   if (limit == 0) {
     return width;
   }
-  const int64_t threads = design.device.is_cpu() ? at::get_num_threads() : 2;  // on a GPU: the tile on its way there
-  const int64_t fewest = std::min(fewest_targets, design.targets);
-  const int64_t needed = taken + threads * fewest * memory.per_target;
+  const int64_t needed = taken + least_tiles(memory, design);
   constexpr double mebibyte = 1 << 20;
   require(needed <= limit, where, "memory_limit must be at least ", static_cast<double>(needed) / mebibyte,
           " MiB, of which results take ", static_cast<double>(results) / mebibyte, "; got ",
           static_cast<double>(limit) / mebibyte);
-  return std::min(width, (limit - taken) / (threads * memory.per_target));
+  return std::min(width, (limit - taken) / (tiles_at_once(design) * memory.per_target));
 }
 
 }  // namespace brain2music::ridge

@@ -19,6 +19,10 @@ struct Memory {
 
 Memory memory_of(Solver solver, const Design& design, const RidgeOptions& options, int64_t rows);
 
+/// How many of `draws` draws of band weights are worked on at once: what they share takes a third of the memory that
+/// may be taken at most, and leaves room for the results and for a few targets.
+int64_t draws_at_once(Solver solver, const Design& design, const RidgeOptions& options, int64_t rows, int64_t draws);
+
 /// What is shared by all tiles is there `draws` times. Throws std::invalid_argument, signed `where`, where
 /// options.memory_limit does not suffice for a few targets.
 int64_t tile_width(Solver solver, const Design& design, const RidgeOptions& options, int64_t rows, int64_t draws,
