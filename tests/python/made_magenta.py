@@ -10,16 +10,18 @@ from brain2music.exporters.magenta_rt2.checkpoint import table_of
 _SIZES = {
     "encoder/": {256: 24},
     "decoder/decoder_embedding/": {12294: 6 + 12 * 24, 1024: 32},
-    "decoder/temporal_body/": {1024: 32, 4096: 48, 256: 24, 8: 2, 128: 12},
-    "decoder/depth_body/": {1024: 32, 768: 24, 3072: 40, 6: 2, 128: 8, 12294: 6 + 12 * 24},
+    "decoder/temporal_body/": {1024: 32, 256: 24, 8: 2, 128: 12},
+    "decoder/depth_body/": {1024: 32, 768: 24, 6: 2, 128: 8, 12294: 6 + 12 * 24},
 }
 
 
-def language_model_table(layers=2, style=768, hidden=40):
+def language_model_table(layers=2, style=768, hidden=(48, 40)):
     """Names and shapes of the small language model's first layers, narrowed.
 
-    ``style`` is the size of embeddings, ``hidden`` the width of the depth network's feed-forward networks. Where that
-    is no multiple of 16, torch rounds GELU otherwise in a tensor's last elements, and rows depend on those beside them.
+    ``style`` is the size of embeddings, ``hidden`` the widths of the temporal and of the depth network's feed-forward
+    networks. Torch 2.11 computes GELU in two vectors at a time, and what is left number by number, which rounds
+    otherwise. So where a width is no multiple of two vectors (16 numbers with AVX2, 32 with AVX-512), rows depend on
+    those beside them.
     """
     table = {}
     for name, shape in table_of("small").items():
@@ -27,7 +29,8 @@ def language_model_table(layers=2, style=768, hidden=40):
         if not layer or int(layer) < layers:
             inside = name.removeprefix("params/depthformer/")
             sizes = next(sizes for prefix, sizes in _SIZES.items() if inside.startswith(prefix))
-            table[name] = tuple({768: style, **sizes, 3072: hidden}.get(size, size) for size in shape)
+            widths = {4096: hidden[0]} if inside.startswith("decoder/temporal_body/") else {3072: hidden[1]}
+            table[name] = tuple({768: style, **sizes, **widths}.get(size, size) for size in shape)
     return table
 
 
@@ -45,7 +48,7 @@ def codec_table(part):
 
 #: Shapes of every part, in place of the published ones.
 TABLES = {
-    "small": language_model_table(style=32, hidden=48),
+    "small": language_model_table(style=32, hidden=(64, 64)),
     **{part: codec_table(part) for part in ("soundstream", "encoder")},
 }
 
