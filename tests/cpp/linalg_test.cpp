@@ -42,7 +42,7 @@ at::Tensor product(const at::Tensor& x, const PackedWeights& packed, int64_t out
   return packed_linear(x, packed.values, packed.scale, bias, outputs);
 }
 
-/// What int8 weights are multiplied with: 16 bits, of which a row's largest number has all.
+/// x as int8 weights are multiplied with it: in 16 bits, where a row's largest number becomes 32767.
 at::Tensor whole(const at::Tensor& x) {
   const at::Tensor most = std::get<0>(x.abs().max(-1, true));
   return (x * (32767 / most)).round().to(at::kDouble) * (most.to(at::kDouble) / 32767);

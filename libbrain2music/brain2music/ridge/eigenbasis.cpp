@@ -235,7 +235,8 @@ class EigenProblem final : public GramProblem {
     return (fold.held_rows.defined() || by_products) && tiles_pay(fold.divided);
   }
 
-  /// Of all folds, as Tile::packed_fold_products() takes them; packed when first asked for, from whichever thread.
+  /// The rows that each fold holds out, as Tile::packed_fold_products() takes them. The first call packs them, from
+  /// whichever thread it comes.
   std::shared_ptr<const std::vector<PackedLeft>> held_out_rows() {
     std::call_once(held_out_packed_, [&] {
       auto packed = std::make_shared<std::vector<PackedLeft>>();
