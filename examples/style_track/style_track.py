@@ -42,10 +42,14 @@ def decoded(folder: Path, bundle: b2m.Bundle) -> tuple[np.ndarray, np.ndarray, l
     return predicted, test.values.mean(axis=1), [str(genre) for genre in brain.test_clips.genre]
 
 
+def middles_of(window: float) -> np.ndarray:
+    """Return the middles (WINDOWS,) of the windows of a track, in seconds."""
+    return np.arange(WINDOWS) * HOP + window / 2
+
+
 def track(first: np.ndarray, then: np.ndarray, window: float) -> np.ndarray:
     """Return a style track (WINDOWS, d) that changes in the middle: at 22.5 s."""
-    middles = np.arange(WINDOWS) * HOP + window / 2
-    return np.where((middles < CHANGE)[:, None], first, then)
+    return np.where((middles_of(window) < CHANGE)[:, None], first, then)
 
 
 def nearer(audio: b2m.Audio, bundle: b2m.Bundle, pairs: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -106,7 +110,7 @@ def drive(folder: Path, path: Path) -> dict[str, object]:
     projection = np.random.default_rng(0).standard_normal((predicted.shape[1], generator.dimension))
     known = predicted @ projection
     window = 10.0
-    middles = np.arange(WINDOWS) * HOP + window / 2
+    middles = middles_of(window)
     last_middle = float(middles[middles < CHANGE][-1])  # from here the track is a straight line to the next window
     other = next(i for i, genre in enumerate(genres) if genre != genres[0])
     given = np.stack([track(known[0], known[other], window), track(known[0], known[0], window)])

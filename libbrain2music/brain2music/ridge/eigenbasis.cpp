@@ -31,11 +31,11 @@
 #include "brain2music/ridge/gram_problem.h"
 #include "brain2music/ridge/packed_fold.h"
 #include "brain2music/ridge/packed_gram.h"
+#include "brain2music/ridge/plan.h"
 #include "brain2music/ridge/register_tile.h"
 #include "brain2music/ridge/rows.h"
 #include "brain2music/ridge/side_by_side.h"
 #include "brain2music/ridge/solvers.h"
-#include "brain2music/ridge/training_rows.h"
 
 namespace brain2music::ridge {
 namespace {
@@ -227,12 +227,9 @@ class EigenProblem final : public GramProblem {
   }
 
  private:
-  /// Whether register tiles make the scores of a fold. They take its held-out rows; or else products with these, which
-  /// tiles make where no fold has a gap and rows are few.
+  /// Tells whether register tiles make the scores of a fold. They take its held-out rows, or else products with these.
   bool packs(const EigenFold& fold) const {
-    const Folds& folds = design().folds;
-    const bool by_products = design().rows && folds.rows <= few_rows && count_slots(folds) == folds.size() + 1;
-    return (fold.held_rows.defined() || by_products) && tiles_pay(fold.divided);
+    return (fold.held_rows.defined() || packs_products(design())) && tiles_pay(fold.divided);
   }
 
   /// The rows that each fold holds out, as Tile::packed_fold_products() takes them. The first call packs them, from

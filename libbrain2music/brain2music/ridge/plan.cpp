@@ -43,7 +43,7 @@ constexpr int64_t panel = Panels<float>::width;
 
 constexpr int64_t wide = 8;  // bytes of a float64
 
-// What the draws that are worked on at once may share, where no limit is given.
+// Draws that are worked on at once may share so many bytes, where no limit is given.
 constexpr int64_t draws_bytes = int64_t{1} << 30;
 
 /// On a CPU one for each thread; on a GPU one, and the tile on its way there.
@@ -59,6 +59,11 @@ int64_t parts_of(int64_t all, int64_t size) { return (all + size - 1) / size; }
 
 }  // namespace
 
+bool packs_products(const Design& design) {
+  const Folds& folds = design.folds;
+  return design.rows && folds.rows <= few_rows && count_slots(folds) == folds.size() + 1;
+}
+
 Memory memory_of(Solver solver, const Design& design, const RidgeOptions& options, int64_t rows) {
   const auto real = static_cast<int64_t>(c10::elementSize(design.type));
   const int64_t p = design.features;
@@ -70,9 +75,8 @@ Memory memory_of(Solver solver, const Design& design, const RidgeOptions& option
     held = std::max(held, held_out.numel());
   }
   const bool by_rows = design.rows && held < p;
-  // see EigenProblem: products by register tiles read a copy of the rows
-  const bool copied = by_rows || (design.rows && design.device.is_cpu() && design.type == at::kFloat &&
-                                  rows <= few_rows && count_slots(design.folds) == folds + 1);
+  // products by register tiles read a copy of the rows
+  const bool copied = by_rows || (design.device.is_cpu() && design.type == at::kFloat && packs_products(design));
   const int64_t slots = count_slots(design.folds);
   const int64_t gaps = slots - folds - 1;
   const int64_t outputs = solver == Solver::kernel && !design.x.defined() ? rows : p;

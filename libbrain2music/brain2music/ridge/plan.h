@@ -17,6 +17,9 @@ struct Memory {
   int64_t per_target = 0;  // on each thread, for each target of a tile
 };
 
+/// Tells whether register tiles may make products with held-out rows: rows are few, and no fold has a gap.
+bool packs_products(const Design& design);
+
 Memory memory_of(Solver solver, const Design& design, const RidgeOptions& options, int64_t rows);
 
 /// How many of `draws` draws of band weights are worked on at once: what they share takes a third of the memory that
