@@ -71,6 +71,8 @@ def report(name: str, case: Case, figures: dict) -> None:
     if case.memory_within_mib is not None:
         most = max(figures["contenders"][next(iter(case.ours))]["peak_private_mib"])
         print(f"  our memory: {most:,.0f} MiB at most (allowed {case.memory_within_mib:,.0f} MiB)")
+    if case.least_rate is not None:
+        print(f"  our speed: at least {case.least_rate:g} {case.unit}/s are required")
     if products := figures.get("products"):
         print(
             f"  useful operations: {products['gflops']:,.0f} Gflop/s, {products['share']:.0%} of the "

@@ -37,6 +37,8 @@ class Case:
     required_memory: dict[str, float] = field(default_factory=dict)
     #: We never take more.
     memory_within_mib: float | None = None
+    #: We do at least so many items a second.
+    least_rate: float | None = None
     #: Additions and multiplications that a call of ours cannot do without; asked for once results were compared.
     operations: Callable[[], float] | None = None
     #: Sizes of the problem, to draw by.
@@ -101,9 +103,11 @@ def measure(case: Case, rounds: int) -> dict[str, object]:
         "times_less_memory_than": {rival: round(ratio, 2) for rival, ratio in smaller.items()},
         "required_memory": case.required_memory,
         **({"memory_within_mib": round(case.memory_within_mib)} if case.memory_within_mib else {}),
+        **({"least_rate": case.least_rate} if case.least_rate else {}),
         **({"products": _share(case.operations(), costs[best], product_rates)} if case.operations else {}),
         "met": all(faster[rival] >= factor for rival, factor in case.required.items())
         and all(smaller[rival] >= factor for rival, factor in case.required_memory.items())
+        and (case.least_rate is None or statistics.median(rates[best]) >= case.least_rate)
         and (case.memory_within_mib is None or max(memory[best]) <= case.memory_within_mib),
     }
 

@@ -1,4 +1,4 @@
-"""Steps of language models, frames of Magenta RealTime 2, embeddings of 1,000 clips."""
+"""Steps of language models, frames and sound of Magenta RealTime 2, embeddings of 1,000 clips."""
 
 import warnings
 from collections.abc import Callable
@@ -8,20 +8,20 @@ import numpy as np
 import torch
 
 import brain2music as b2m
-from benchmarks import frames, steps
+from benchmarks import codec, frames, steps
 from benchmarks.case import Case, Contender
 from brain2music import _core
 from brain2music.exporters import TransformerStage
-from brain2music.exporters.magenta_rt2.checkpoint import Table
 
 
 def cases(
-    device: torch.device, sizes: steps.Sizes | None = None, table: Table | None = None, clips: int = 1000
+    device: torch.device, sizes: steps.Sizes | None = None, tables: codec.Tables | None = None, clips: int = 1000
 ) -> dict[str, Callable[[], Case]]:
-    """``table`` are shapes of the frames' network in place of the published ones, for a few frames."""
-    count = frames.FRAMES if table is None else 3
+    """``tables`` are shapes of Magenta RealTime 2 by part in place of the published ones, for a few frames."""
+    table, count = (tables["small"], 3) if tables else (None, frames.FRAMES)
     made = {**steps.cases(device, sizes or steps.Sizes()), **frames.cases(device, table, count)}
-    return {**made, f"embedding {clips:,} clips": partial(_embedding, clips, device)}
+    made["shipped bundle, 15 s of music"] = partial(_shipped, device)
+    return {**made, **codec.cases(device, tables), f"embedding {clips:,} clips": partial(_embedding, clips, device)}
 
 
 def dry_run(device: torch.device) -> None:
@@ -40,6 +40,33 @@ def dry_run(device: torch.device) -> None:
     for tensor in (tokens, logits, position, *state):
         if tensor.device.type != device.type:
             raise AssertionError(f"expected a tensor on {device}; got {tensor.device}")
+
+
+def _shipped(device: torch.device, seconds: float = 15.0) -> Case:
+    """One embedding to one piece, from the conditioner to sound; ten times as fast as it is heard."""
+    bundle = b2m.Bundle.shipped("composer", device)
+    generator = b2m.MusicGenerator(bundle, device)
+    embedding = np.random.default_rng(0).standard_normal((1, generator.dimension)).astype(np.float32)
+
+    def ours() -> np.ndarray:
+        return generator.generate(embedding, seconds=seconds, seed=0).waveform
+
+    def compare() -> None:
+        sound = ours()
+        assert sound.shape[-1] == round(seconds * generator.rate), "the piece is not as long as asked for"
+        np.testing.assert_array_equal(ours(), sound)
+
+    return Case(
+        unit="seconds of music",
+        ours={"b2m.MusicGenerator, one piece": Contender(ours, round(seconds), device.type == "cuda")},
+        rivals={},
+        required={},
+        compare=compare,
+        packages=["torch"],
+        shape={"seconds": round(seconds)},
+        least_rate=10.0 if device.type == "cpu" else None,
+        most_rounds=5,
+    )
 
 
 def _embedding(clips: int, device: torch.device) -> Case:

@@ -43,7 +43,10 @@ def table(name: str, case: dict) -> list[str]:
     lines.append("")
     if not case["times_as_fast_as"]:  # without a rival, what counts is how long it takes
         ours = next(iter(case["contenders"].values()))
-        lines += [f"{ours['items']:,} {case['unit']} in {statistics.median(ours['seconds']):,.0f} s.", ""]
+        seconds = statistics.median(ours["seconds"])
+        lines += [f"{ours['items']:,} {case['unit']} in {seconds:,.{0 if seconds >= 10 else 2}f} s.", ""]
+    if "least_rate" in case:
+        lines += [f"At least {case['least_rate']:g} {case['unit']} a second are required.", ""]
     if "memory_within_mib" in case:
         most = max(next(iter(case["contenders"].values()))["peak_private_mib"])
         lines += [f"At most {case['memory_within_mib']:,} MiB are allowed; {most:,.0f} MiB were taken.", ""]

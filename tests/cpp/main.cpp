@@ -8,7 +8,7 @@
 #include "catch.h"
 
 /// Catch's own main, but `[cuda]` without a GPU or without kernels says so and ends with 77, which ctest shows as
-/// skipped.
+/// skipped. `--rng-seed` is the seed of the tests' random tensors, too.
 int main(int argc, char** argv) {
   constexpr int skipped = 77;
   const bool kernels = *brain2music::cuda_architectures() != '\0';
@@ -16,5 +16,10 @@ int main(int argc, char** argv) {
     std::puts(kernels ? "skipped: no CUDA device here" : "skipped: this build has no CUDA kernels");
     return skipped;
   }
-  return Catch::Session().run(argc, argv);
+  Catch::Session session;
+  if (const int refused = session.applyCommandLine(argc, argv); refused != 0) {
+    return refused;
+  }
+  at::manual_seed(session.config().rngSeed());
+  return session.run();
 }

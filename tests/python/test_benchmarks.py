@@ -39,7 +39,7 @@ def small_cases():
     made["banded"] = lambda: ridge.banded(SMALL, CPU, draws=3)
     made["draws"] = lambda: ridge.by_draws(SMALL, CPU, (2, 4))
     made |= encoding.cases(CPU, SMALL, permutations=50)
-    return {**made, **generation.cases(CPU, steps.Sizes(2, 64, 4, 176, 6), TABLES["small"], clips=3)}
+    return {**made, **generation.cases(CPU, steps.Sizes(2, 64, 4, 176, 6), TABLES, clips=3)}
 
 
 @pytest.mark.parametrize("name", small_cases())
@@ -155,6 +155,9 @@ def test_requirements_on_time_and_memory(seconds, mib, met):
     assert figures["contenders"]["ours"]["peak_private_mib"] == [mib] * 3
     assert measure(replace(case, memory_within_mib=mib), rounds=1)["met"] is met
     assert not measure(replace(case, memory_within_mib=mib - 1), rounds=1)["met"]
+    rate = measure(case, rounds=1)["contenders"]["ours"]["items_per_second"]
+    assert measure(replace(case, least_rate=rate), rounds=1)["met"] is met
+    assert not measure(replace(case, least_rate=rate * 1.1), rounds=1)["met"]
     assert measure(replace(case, most_rounds=2), rounds=3)["rounds"] == 2
     closed.clear()
     case.compare = lambda: pytest.fail("results differ")

@@ -19,6 +19,20 @@ namespace {  // NOLINT(cert-dcl59-cpp,misc-anonymous-namespace-in-header): that 
 constexpr int block = 16;       // outputs
 constexpr int64_t piece = 256;  // features whose products are added up before they go to the total
 
+/// What a tile asks memory for while it computes: nothing, where weights are read once and the processor sees it
+/// coming.
+struct NothingAhead {
+  [[gnu::always_inline]] static void fetch(int64_t /*feature*/) {}
+};
+
+/// A part of the weights that come next. The first tile of some rows reads weights from memory as fast as it comes,
+/// the tiles of other rows find them in the cache; so each of them fetches its part ahead, and memory never rests.
+struct PartAhead {
+  const char* from;
+  int64_t step;  // bytes for each feature
+  [[gnu::always_inline]] void fetch(int64_t feature) const { __builtin_prefetch(from + feature * step); }
+};
+
 /// Weights for two features of so many outputs, widened to 16 bits.
 template <int outputs>
 [[gnu::always_inline]] inline Vector<int16_t, 2 * outputs> read_pairs(const int8_t* from) {
@@ -59,8 +73,8 @@ template <int outputs>
   return sums;
 }
 
-template <int lanes, int rows, int blocks>
-void int8_tile(const PackedProduct& product, int64_t row, int64_t first_block) {
+template <int lanes, int rows, int blocks, class Ahead>
+void int8_tile(const PackedProduct& product, int64_t row, int64_t first_block, Ahead ahead) {
   constexpr int vectors = block / lanes;
   const int64_t features = whole_features(product.features);
   const auto* const weights = static_cast<const int8_t*>(product.weights) + first_block * features * block;
@@ -70,6 +84,7 @@ void int8_tile(const PackedProduct& product, int64_t row, int64_t first_block) {
     const int64_t to = from + piece < features ? from + piece : features;
     Vector<int32_t, lanes> sum[blocks][rows][vectors] = {};
     for (int64_t k = from; k < to; k += 2) {
+      ahead.fetch(k);
 #pragma GCC unroll 4
       for (int b = 0; b < blocks; ++b) {
         Vector<int16_t, 2 * lanes> weight[vectors];

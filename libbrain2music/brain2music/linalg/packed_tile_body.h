@@ -75,28 +75,25 @@ struct Weights<Stored::float16, lanes> {
   }
 };
 
+/// Rows of the tallest tile.
 template <int lanes>
 constexpr int most_rows = lanes == 8 ? 6 : 8;
 
-/// Blocks of a tile of so many rows, whose sums fill most registers: 12 of 16, or 24 of 32. Sums of one block are
-/// enough to keep the processor busy where rows are many and weights must be widened: measured, more blocks take
-/// longer.
+/// Blocks of a tile of so many rows, whose sums fill most registers: 12 of 16, or 24 of 32. The sums of one block are
+/// enough to keep the processor busy where rows are many. Measured: float32 weights come faster from several places at
+/// a time, others are widened and come faster block by block.
 template <Stored stored, int lanes>
 constexpr int blocks_beside(int rows) {
   constexpr int most = 4;
-  constexpr bool widened = stored == Stored::bfloat16 || stored == Stored::float16;
-  if (widened && lanes > 8 && rows == most_rows<lanes>) {
-    return 1;
-  }
   const int fit = (lanes == 8 ? 12 : 24) / (block / lanes * rows);
-  if (fit < 1) {
+  if (fit < 1 || (rows == most_rows<lanes> && stored != Stored::float32)) {
     return 1;
   }
   return fit > most ? most : fit;
 }
 
-template <Stored stored, int lanes, int rows, int blocks>
-void tile(const PackedProduct& product, int64_t row, int64_t first_block) {
+template <Stored stored, int lanes, int rows, int blocks, class Ahead>
+void tile(const PackedProduct& product, int64_t row, int64_t first_block, Ahead ahead) {
   using Reader = Weights<stored, lanes>;
   constexpr int vectors = block / lanes;
   const int64_t features = product.features;
@@ -108,6 +105,7 @@ void tile(const PackedProduct& product, int64_t row, int64_t first_block) {
     const int64_t to = from + piece < features ? from + piece : features;
     Vector<float, lanes> sum[blocks][rows][vectors] = {};
     for (int64_t k = from; k < to; ++k) {
+      ahead.fetch(k);
 #pragma GCC unroll 4
       for (int b = 0; b < blocks; ++b) {
         Vector<float, lanes> weight[vectors];
@@ -147,27 +145,45 @@ void tile(const PackedProduct& product, int64_t row, int64_t first_block) {
   }
 }
 
-template <Stored stored, int lanes, int rows, int blocks>
-void any_tile(const PackedProduct& product, int64_t row, int64_t first_block) {
+template <Stored stored, int lanes, int rows, int blocks, class Ahead = NothingAhead>
+void any_tile(const PackedProduct& product, int64_t row, int64_t first_block, Ahead ahead = {}) {
   if constexpr (stored == Stored::int8) {
-    int8_tile<lanes, rows, blocks>(product, row, first_block);
+    int8_tile<lanes, rows, blocks>(product, row, first_block, ahead);
   } else {
-    tile<stored, lanes, rows, blocks>(product, row, first_block);
+    tile<stored, lanes, rows, blocks>(product, row, first_block, ahead);
+  }
+}
+
+/// Tiles of so many rows each, one above the other, block after block. While a block is multiplied, the next one is
+/// fetched.
+template <Stored stored, int lanes, int rows>
+void block_by_block(const PackedProduct& product, int64_t row, int64_t count, int64_t first, int64_t last) {
+  constexpr int64_t bytes = stored == Stored::float32 ? 4 : stored == Stored::int8 ? 1 : 2;
+  constexpr int64_t step = block * bytes;
+  const int64_t features = stored == Stored::int8 ? whole_features(product.features) : product.features;
+  const auto* const weights = static_cast<const char*>(product.weights);
+  const int64_t final_block = (product.outputs - 1) / block;
+  for (int64_t b = first; b < last; ++b) {
+    const char* const next = weights + (b < final_block ? b + 1 : b) * features * step;
+    for (int64_t i = 0; i < count; ++i) {
+      const PartAhead ahead{next + i * features * step / count, step / count};
+      any_tile<stored, lanes, rows, 1>(product, row + i * rows, b, ahead);
+    }
   }
 }
 
 template <Stored stored, int lanes, int rows>
 void tiles(const PackedProduct& product, int64_t row, int64_t first, int64_t last) {
   constexpr int together = blocks_beside<stored, lanes>(rows);
-  for (; first + together <= last; first += together) {
-    any_tile<stored, lanes, rows, together>(product, row, first);
+  if constexpr (together > 1) {
+    for (; first + together <= last; first += together) {
+      any_tile<stored, lanes, rows, together>(product, row, first);
+    }
   }
-  for (; first < last; ++first) {
-    any_tile<stored, lanes, rows, 1>(product, row, first);
-  }
+  block_by_block<stored, lanes, rows>(product, row, 1, first, last);
 }
 
-/// The tiles of at most so many rows: as many as there are sizes for.
+/// The tiles of at most so many rows, fewer than most_rows: as many as there are sizes for.
 /// @return rows that were done
 template <Stored stored, int lanes>
 int some_rows(int64_t rows, const PackedProduct& product, int64_t row, int64_t first, int64_t last) {
@@ -176,14 +192,9 @@ int some_rows(int64_t rows, const PackedProduct& product, int64_t row, int64_t f
     return count;
   };
   if constexpr (lanes > 8) {
-    if (rows >= 8) {
-      return done(Count<8>{});
+    if (rows >= 6) {
+      return done(Count<6>{});
     }
-  } else if (rows == 8 || rows == 5) {  // in two tiles that are alike, or nearly
-    return done(Count<4>{});
-  }
-  if (rows >= 6) {
-    return done(Count<6>{});
   }
   if (rows >= 4) {
     return done(Count<4>{});
@@ -196,14 +207,21 @@ int some_rows(int64_t rows, const PackedProduct& product, int64_t row, int64_t f
 
 template <Stored stored, int lanes>
 void product_of(const PackedProduct& product, int64_t first, int64_t last) {
+  constexpr int tall = most_rows<lanes>;
   const int64_t fit = cached / (product.features < 1 ? 1 : product.features);
-  const int64_t at_once = fit < most_rows<lanes> ? most_rows<lanes> : fit;
-  constexpr int64_t few = 4;  // blocks, which stay in the cache for all tiles of rows
+  const int64_t at_once = fit < tall ? tall : fit / tall * tall;
   for (int64_t from = 0; from < product.rows; from += at_once) {
     const int64_t to = from + at_once < product.rows ? from + at_once : product.rows;
+    const int64_t whole = (to - from) / tall;
+    constexpr int64_t few = 4;  // blocks, which stay in the cache for all tiles of rows
     for (int64_t blocks = first; blocks < last; blocks += few) {
       const int64_t end = blocks + few < last ? blocks + few : last;
-      for (int64_t row = from; row < to;) {
+      if (whole > 1) {
+        block_by_block<stored, lanes, tall>(product, from, whole, blocks, end);
+      } else if (whole == 1) {
+        tiles<stored, lanes, tall>(product, from, blocks, end);
+      }
+      for (int64_t row = from + whole * tall; row < to;) {
         row += some_rows<stored, lanes>(to - row, product, row, blocks, end);
       }
     }
