@@ -132,7 +132,8 @@ TEST_CASE("int8 weights take rows of any size, zeros and what is not finite", "[
   const at::Tensor x = at::randn({6, 37});
   const at::Tensor y = product(x, packed, 20);
   for (const double size : {1e-30, 1e-3, 1e30}) {
-    CHECK(at::allclose(product(x * size, packed, 20) / size, y, 1e-4, 1e-5));
+    // A number near the middle of two units may become the other one: a unit here is 1e-4, a weight at most 4.
+    CHECK(at::allclose(product(x * size, packed, 20) / size, y, 1e-4, 1e-3));
   }
   at::Tensor odd = x.clone();
   odd[1].zero_();
