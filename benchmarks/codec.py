@@ -1,7 +1,6 @@
 """Sound that SpectroStream, the codec of Magenta RealTime 2, decodes at full size, beside magenta-rt on JAX."""
 
 import os
-import sys
 import tempfile
 from collections.abc import Callable
 from functools import partial

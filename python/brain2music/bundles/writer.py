@@ -55,10 +55,10 @@ def write(
     roles : mapping
         From role ("music_embedder", ...) to its entry in the manifest, as ``schema.json`` beside this file has it, with
         ``module`` (a ``torch.jit.ScriptModule``, a function that makes one, or the path of a saved one) in place of
-        ``file`` and ``sha256``, and ``tokenizer``, where there is one, the path of a ``tokenizer.json``. A function is
-        called when its turn comes, and what it makes is let go once it is written: of several large networks one at a
-        time is in memory. ``methods`` and ``card`` say what the network does and where it comes from; ``dtypes`` is
-        ``["float32"]`` if left out.
+        ``file`` and ``sha256``, and ``tokenizer``, where there is one, the path of a ``tokenizer.json`` or what is to
+        stand in it. A function is called when its turn comes, and what it makes is let go once it is written: of
+        several large networks one at a time is in memory. ``methods`` and ``card`` say what the network does and where
+        it comes from; ``dtypes`` is ``["float32"]`` if left out.
     stages : sequence of mappings, optional
         The stages of generation, in the order in which they run: entries as the roles', with ``name``. ``methods`` may
         be left out.
@@ -141,7 +141,10 @@ def _entry(role: str, given: dict[str, Any], folder: Path) -> dict[str, Any]:
     entry = {"file": path.name, "sha256": digest_file(path), "dtypes": ["float32"], **given}
     if "tokenizer" in given:
         tokenizer = folder / f"{role}.tokenizer.json"
-        shutil.copyfile(given["tokenizer"], tokenizer)
+        if isinstance(given["tokenizer"], Mapping):
+            tokenizer.write_text(json.dumps(given["tokenizer"], ensure_ascii=False), encoding="utf-8")
+        else:
+            shutil.copyfile(given["tokenizer"], tokenizer)
         entry["tokenizer"] = {"file": tokenizer.name, "sha256": digest_file(tokenizer)}
     return entry
 

@@ -78,7 +78,8 @@ def _add_magenta_rt2(commands: Commands) -> None:
         type=Path,
         metavar="FOLDER",
         help="music_encoder.pt and mel_params.npz of the public PyTorch port of MusicCoCa (read, not verified), for "
-        "the role music_embedder; without it, embeddings come from elsewhere",
+        "the role music_embedder, and where text_encoder.pt and spm.model lie there, for the role text_embedder; "
+        "without it, embeddings come from elsewhere",
     )
 
 

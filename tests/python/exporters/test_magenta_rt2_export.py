@@ -1,13 +1,16 @@
-"""Magenta RealTime 2 as a whole bundle: the command, what it writes, the music tower, memory, what is refused."""
+"""Magenta RealTime 2 as a whole bundle: the command, what it writes, the towers, memory, what is refused."""
 
 import json
+import shutil
 import tracemalloc
 import warnings
 
 import numpy as np
 import pytest
+import sentencepiece
 import torch
 from made_magenta import TABLES, write_checkpoint
+from made_pieces import trained
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import brain2music as b2m
@@ -128,6 +131,40 @@ def test_the_music_tower_is_a_role(source, port, tmp_path):
         np.testing.assert_allclose(embedding, spectrogram.mean(0) + spectrogram.std(0, ddof=1), rtol=1e-4)
     audio = b2m.MusicGenerator(bundle, device="cpu").generate(embeddings, seconds=0.2)
     assert audio.waveform.shape == (2, 1, 2, 9600)
+
+
+class TextTower(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.table = torch.nn.Embedding(200, 32)
+
+    def forward(self, ids, padding):
+        return (self.table(ids.long()) * (1 - padding)[:, :, None]).sum(1)[0]
+
+
+def test_the_text_tower_is_a_role(source, port, tmp_path):
+    """Texts are split as the port splits them. Oracle: sentencepiece, and the port's ``_tokenize_text``."""
+    folder = tmp_path / "port"
+    shutil.copytree(port, folder)
+    tower = TextTower()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.jit.trace(tower, (torch.ones(1, 128, dtype=torch.int32), torch.ones(1, 128))).save(
+            folder / "text_encoder.pt"
+        )
+    with pytest.raises(FileNotFoundError, match=r"embedder must be a folder with .* for a text embedder; got no .*spm"):
+        export_magenta_rt2(source, tmp_path / "out", embedder=folder)
+    pieces = sentencepiece.SentencePieceProcessor(model_file=str(trained(folder / "spm.model")))
+    bundle = b2m.Bundle(export_magenta_rt2(source, tmp_path / "out", embedder=folder), device="cpu")
+    assert bundle.space["roles"] == ["music_embedder", "text_embedder"]
+    texts = ["Slow BLUES with a piano", "calm jazz, live", ""]
+    embedded = bundle.embed("text_embedder", texts).values
+    for text, found in zip(texts, embedded, strict=True):
+        ids = torch.tensor([1, *pieces.encode(text.lower())])
+        np.testing.assert_allclose(found.ravel(), tower.table(ids).sum(0).detach().numpy(), rtol=1e-5)
+    with pytest.raises(ValueError, match="a text must have at most 128 tokens"):
+        bundle.embed("text_embedder", ["jazz " * 200])
 
 
 def test_other_parameters_of_the_front_end_are_refused(source, port, tmp_path):

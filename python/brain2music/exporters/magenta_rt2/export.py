@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from brain2music.bundles.writer import write
-from brain2music.exporters.magenta_rt2.musiccoca import music_embedder_role
+from brain2music.exporters.magenta_rt2.musiccoca import embedder_roles
 from brain2music.exporters.magenta_rt2.roles import Checkpoint, roles, stage
 
 __all__ = ["export_magenta_rt2", "write_bundle"]
@@ -35,8 +35,9 @@ def export_magenta_rt2(
         Which model.
     embedder : path, optional
         A folder with ``music_encoder.pt`` and ``mel_params.npz`` of the public PyTorch port of MusicCoCa
-        (multimodalart/magenta-realtime-torch), for the role ``music_embedder``. They are read, not verified. Without
-        it, embeddings come from elsewhere: :meth:`brain2music.bundles.Embeddings.from_arrays`.
+        (multimodalart/magenta-realtime-torch), for the role ``music_embedder``; and where ``text_encoder.pt`` and
+        ``spm.model`` lie there, too, for the role ``text_embedder``. They are read, not verified. Without a folder,
+        embeddings come from elsewhere: :meth:`brain2music.bundles.Embeddings.from_arrays`.
     replace : bool, default False
         Replace the bundle that lies there.
 
@@ -75,7 +76,7 @@ def write_bundle(
     """Write the bundle of an opened checkpoint; parameters as for :func:`export_magenta_rt2`."""
     made = roles(checkpoint)
     if embedder is not None:
-        made["music_embedder"] = music_embedder_role(embedder, made["conditioner"]["dimension"])
+        made |= embedder_roles(embedder, made["conditioner"]["dimension"])
     return write(
         folder,
         name=f"Magenta RealTime 2, {checkpoint.size}",
@@ -85,7 +86,7 @@ def write_bundle(
         stages=[stage(checkpoint)],
         space={
             "dimension": made["conditioner"]["dimension"],
-            "roles": [role for role in made if role == "music_embedder"],
+            "roles": [role for role in made if role in ("music_embedder", "text_embedder")],
         },
         replace=replace,
     )
