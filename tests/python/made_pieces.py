@@ -15,7 +15,9 @@ WORDS = TEXT.split()
 def trained(path, **options):
     """Train a model, write it, and return where it lies."""
     draw = random.Random(0)
-    sentences = [" ".join(draw.choices(WORDS, k=draw.randint(1, 12))) for _ in range(2000)]
+    syllables = [a + b + c for a in "bdgklmnprst" for b in "aeiou" for c in ("", "n", "r", "s")]
+    words = WORDS + ["".join(draw.choices(syllables, k=draw.randint(1, 4))) for _ in range(400)]
+    sentences = [" ".join(draw.choices(words, k=draw.randint(1, 12))) for _ in range(2000)]
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(sentences), model_writer=model, minloglevel=2, **{"vocab_size": 160, **options}

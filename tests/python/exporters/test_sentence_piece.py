@@ -2,6 +2,7 @@
 
 import json
 import random
+import unicodedata
 
 import pytest
 import sentencepiece
@@ -20,6 +21,7 @@ ODD = [
     "\u2581slow\u2581\u2581blues",
     "ﬁne ① \uff4a\uff41\uff5a\uff5a ½ ™",
     "cafe\u0301 u\u0308ber e\u0301\u0302",
+    unicodedata.normalize("NFD", "Tiếng Việt rất đẹp, 각 음악, Žižek"),
     "日本の音楽 가사 музыка",
     "a\u00a0b\u3000c\u200bd\u00ade",
     "Slow BLUES İstanbul ΣΑΣ",
@@ -29,9 +31,11 @@ ODD = [
 
 def texts():
     draw = random.Random(1)
+    odd = "\u0301\u0302\u0308\u200b\u00a0\t\r\n각가日①\uff4a\uff5eéǖ<>"
+    mixed = ["".join(draw.choices(WORDS[0] + "aeou " + odd, k=draw.randint(1, 20))) for _ in range(300)]
     letters = "abcdefghijklmnopqrstuvwxyz    .,'éüß½ﬁ1980-"
     made = ["".join(draw.choices(letters, k=draw.randint(1, 40))) for _ in range(300)]
-    return [*ODD, *(" ".join(draw.choices(WORDS, k=8)) for _ in range(100)), *made]
+    return [*ODD, *(" ".join(draw.choices(WORDS, k=8)) for _ in range(100)), *made, *mixed]
 
 
 @pytest.mark.parametrize(
