@@ -19,36 +19,18 @@ namespace {  // NOLINT(cert-dcl59-cpp,misc-anonymous-namespace-in-header): that 
 constexpr int block = 16;       // outputs
 constexpr int64_t piece = 256;  // features whose products are added up before they go to the total
 
-/// What a tile of several blocks asks memory for: the weights further on in each of them, a line of 64 bytes at a time.
-/// The distances are those that took the least time; float32 weights come as fast without.
-struct FurtherOn {
-  static void next(int64_t /*feature*/) {}
-
-  /// @tparam bytes of the weights of a feature
-  template <int bytes>
-  [[gnu::always_inline]] static void along(const void* weights, int64_t feature) {
-    constexpr int line = 64;
-    if constexpr (bytes < line) {
-      constexpr int64_t distance = bytes == block ? 4096 : 2048;
-      constexpr int to_second_level = 2;
-      if (feature % (line / bytes) == 0) {
-        __builtin_prefetch(static_cast<const char*>(weights) + distance, 0, to_second_level);
-      }
-    }
-  }
+/// What a tile asks memory for while it computes: nothing, where weights are read once and the processor sees it
+/// coming.
+struct NothingAhead {
+  [[gnu::always_inline]] static void fetch(int64_t /*feature*/) {}
 };
 
-/// What a tile of one block asks memory for: a part of the block that comes next. The first tile of some rows reads
-/// weights from memory as fast as it comes, the tiles of other rows find them in the cache; so each of them fetches its
-/// part, and memory never rests.
-struct PartOfNext {
+/// A part of the weights that come next. The first tile of some rows reads weights from memory as fast as it comes,
+/// the tiles of other rows find them in the cache; so each of them fetches its part ahead, and memory never rests.
+struct PartAhead {
   const char* from;
   int64_t step;  // bytes for each feature
-
-  [[gnu::always_inline]] void next(int64_t feature) const { __builtin_prefetch(from + feature * step); }
-
-  template <int bytes>
-  static void along(const void* /*weights*/, int64_t /*feature*/) {}
+  [[gnu::always_inline]] void fetch(int64_t feature) const { __builtin_prefetch(from + feature * step); }
 };
 
 /// Weights for two features of so many outputs, widened to 16 bits.
@@ -102,15 +84,13 @@ void int8_tile(const PackedProduct& product, int64_t row, int64_t first_block, A
     const int64_t to = from + piece < features ? from + piece : features;
     Vector<int32_t, lanes> sum[blocks][rows][vectors] = {};
     for (int64_t k = from; k < to; k += 2) {
-      ahead.next(k);
+      ahead.fetch(k);
 #pragma GCC unroll 4
       for (int b = 0; b < blocks; ++b) {
-        const int8_t* const here = weights + (b * features + k) * block;
-        ahead.template along<block>(here, k);
         Vector<int16_t, 2 * lanes> weight[vectors];
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; ++v) {
-          weight[v] = read_pairs<lanes>(here + v * 2 * lanes);
+          weight[v] = read_pairs<lanes>(weights + (b * features + k) * block + v * 2 * lanes);
         }
 #pragma GCC unroll 8
         for (int r = 0; r < rows; ++r) {

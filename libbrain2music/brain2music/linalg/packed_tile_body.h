@@ -105,13 +105,11 @@ void tile(const PackedProduct& product, int64_t row, int64_t first_block, Ahead 
     const int64_t to = from + piece < features ? from + piece : features;
     Vector<float, lanes> sum[blocks][rows][vectors] = {};
     for (int64_t k = from; k < to; ++k) {
-      ahead.next(k);
+      ahead.fetch(k);
 #pragma GCC unroll 4
       for (int b = 0; b < blocks; ++b) {
-        const char* const here = weights + b * block_bytes + k * block * Reader::bytes;
-        ahead.template along<block * Reader::bytes>(here, k);
         Vector<float, lanes> weight[vectors];
-        Reader::read(here, weight);
+        Reader::read(weights + b * block_bytes + k * block * Reader::bytes, weight);
 #pragma GCC unroll 8
         for (int r = 0; r < rows; ++r) {
 #pragma GCC unroll 2
@@ -147,7 +145,7 @@ void tile(const PackedProduct& product, int64_t row, int64_t first_block, Ahead 
   }
 }
 
-template <Stored stored, int lanes, int rows, int blocks, class Ahead = FurtherOn>
+template <Stored stored, int lanes, int rows, int blocks, class Ahead = NothingAhead>
 void any_tile(const PackedProduct& product, int64_t row, int64_t first_block, Ahead ahead = {}) {
   if constexpr (stored == Stored::int8) {
     int8_tile<lanes, rows, blocks>(product, row, first_block, ahead);
@@ -168,7 +166,7 @@ void block_by_block(const PackedProduct& product, int64_t row, int64_t count, in
   for (int64_t b = first; b < last; ++b) {
     const char* const next = weights + (b < final_block ? b + 1 : b) * features * step;
     for (int64_t i = 0; i < count; ++i) {
-      const PartOfNext ahead{next + i * features * step / count, step / count};
+      const PartAhead ahead{next + i * features * step / count, step / count};
       any_tile<stored, lanes, rows, 1>(product, row + i * rows, b, ahead);
     }
   }
