@@ -154,12 +154,18 @@ void any_tile(const PackedProduct& product, int64_t row, int64_t first_block, Ah
   }
 }
 
+constexpr int64_t bytes_of(Stored stored) {
+  if (stored == Stored::float32) {
+    return 4;
+  }
+  return stored == Stored::int8 ? 1 : 2;
+}
+
 /// Tiles of so many rows each, one above the other, block after block. While a block is multiplied, the next one is
 /// fetched.
 template <Stored stored, int lanes, int rows>
 void block_by_block(const PackedProduct& product, int64_t row, int64_t count, int64_t first, int64_t last) {
-  constexpr int64_t bytes = stored == Stored::float32 ? 4 : stored == Stored::int8 ? 1 : 2;
-  constexpr int64_t step = block * bytes;
+  constexpr int64_t step = block * bytes_of(stored);
   const int64_t features = stored == Stored::int8 ? whole_features(product.features) : product.features;
   const auto* const weights = static_cast<const char*>(product.weights);
   const int64_t final_block = (product.outputs - 1) / block;
