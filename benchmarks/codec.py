@@ -19,7 +19,7 @@ from brain2music.exporters.magenta_rt2.checkpoint import Table, table_of
 from brain2music.exporters.magenta_rt2.codec_weights import LEVELS
 from brain2music.exporters.magenta_rt2.roles import FRAME_RATE, codec_role
 
-SECONDS, CODES = 4, 1024
+SECONDS = 4
 #: Shapes of tensors by part: "soundstream", which is the codec's quantiser and decoder, "encoder", "small".
 Tables = dict[str, Table]
 
@@ -42,9 +42,10 @@ def _decoding(tables: Tables | None, device: torch.device) -> Case:
     temporary = tempfile.TemporaryDirectory(prefix="b2m-benchmark-codec-")
     folder = Path(temporary.name)
     published = {part: table_of(part) for part in ("soundstream", "encoder")}
-    codec = b2m.Codec(b2m.Bundle(_written(folder / "bundle", tables or published), device))
+    bundle = b2m.Bundle(_written(folder / "bundle", tables or published), device)
+    codec = b2m.Codec(bundle)
     frames, second = round(SECONDS * FRAME_RATE), round(FRAME_RATE)
-    count = CODES if tables is None else codec.vocabulary
+    count = bundle.roles["codec"]["vocabulary"]
     codes = np.random.RandomState(1).randint(0, count, (1, LEVELS, frames)).astype(np.int64)
     on_gpu = device.type == "cuda"
 
