@@ -160,7 +160,7 @@ def _check_there(folder: Path, names: tuple[str, str], purpose: str) -> None:
     for name in names:
         if not (folder / name).is_file():
             raise FileNotFoundError(
-                f"[{_WHERE}] embedder must be a folder with {' and '.join(names)} {purpose}; got no file "
+                f"[{_WHERE}] embedder must be a folder with {names[0]} and {names[1]} {purpose}; got no file "
                 f"{folder / name}"
             )
 
