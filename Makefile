@@ -192,6 +192,7 @@ docs: build/setup/package
 	@python docs/draw_benchmarks.py build/docs/benchmarks.rst
 	@python docs/draw_windows.py build/docs/windows.svg
 	@python docs/draw_style_track.py build/docs/style_track.svg
+	@python docs/draw_weight_types.py build/docs/weight_types.rst
 	@rm -rf build/docs/html # pages that were moved would stay; what was read, the notebook run included, is kept
 	@python -m sphinx --quiet --fail-on-warning --keep-going -d build/docs/doctrees -b html docs build/docs/html
 	@python -m pytest --quiet tests/docs

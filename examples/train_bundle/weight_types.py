@@ -142,12 +142,12 @@ class Pieces:
         for source in SOURCES:
             if not any(self.folder.glob(f"{source}_*.npz")):
                 continue
-            batches = [batch for batch in self.batches(source) if self._complete(source, samples, batch)]
+            count, batches = self._most(source, samples)
             if not batches:
                 continue
             which = np.concatenate(batches)
             found = {
-                column: [self._joined([self.batch(source, column, s, one) for one in batches]) for s in range(samples)]
+                column: [self._joined([self.batch(source, column, s, one) for one in batches]) for s in range(count)]
                 for column in COLUMNS
             }
             sound = {column: np.concatenate([one["sound"] for one in every]) for column, every in found.items()}
@@ -156,7 +156,7 @@ class Pieces:
             }
             for name, measure in ROWS[source].items():
                 values = {column: np.mean([measure(self, one) for one in every], 0) for column, every in found.items()}
-                rows[name] = {"n": len(which), "samples": samples, "columns": compared(values)}
+                rows[name] = {"n": len(which), "samples": count, "columns": compared(values)}
         return {
             "stages": self.hashes,
             "seconds": self.seconds,
@@ -164,6 +164,14 @@ class Pieces:
             "same_codes": same,
             "rows": rows,
         }
+
+    def _most(self, source: str, samples: int) -> tuple[int, list[npt.NDArray[np.int64]]]:
+        """Return how many samples, and of which batches, make the most pieces that all columns have."""
+        every = [
+            (count, [batch for batch in self.batches(source) if self._complete(source, count, batch)])
+            for count in range(1, samples + 1)
+        ]
+        return max(every, key=lambda one: one[0] * len(one[1]))
 
     def _complete(self, source: str, samples: int, batch: npt.NDArray[np.int64]) -> bool:
         for (dtype, added), sample in itertools.product(COLUMNS.values(), range(samples)):

@@ -59,10 +59,31 @@ def test_a_type_that_the_shipped_bundle_declares_costs_no_more_than_the_limit():
                 assert all(low > MEASURED["limit"] for low, _ in intervals)
 
 
-def test_the_documentation_tells_these_differences():
-    page = (EXAMPLE.parents[1] / "docs" / "explanation" / "performance.rst").read_text()
-    for row in MEASURED["rows"].values():
+def test_the_page_shows_every_row(monkeypatch, tmp_path):
+    assert (
+        "build/docs/weight_types.rst" in (EXAMPLE.parents[1] / "docs" / "explanation" / "performance.rst").read_text()
+    )
+    monkeypatch.syspath_prepend(EXAMPLE.parents[1] / "docs")
+    page = __import__("draw_weight_types")
+    page.main(tmp_path / "build" / "weight_types.rst")
+    written = (tmp_path / "build" / "weight_types.rst").read_text()
+    assert MEASURED["rows"].keys() <= page.ROWS.keys()
+    for name, row in MEASURED["rows"].items():
+        assert f"   * - {page.ROWS[name]}\n     - {row['n']}\n     - {row['samples']}\n" in written
         for column in COMPARED:
             cell = row["columns"][column]
             low, high = cell["interval"]
-            assert f"{cell['difference']:+.3f} ({low:+.3f} to {high:+.3f})" in page
+            assert f"{cell['difference']:+.3f} ({low:+.3f} to {high:+.3f})" in written
+
+
+def test_the_pieces_that_all_columns_have_are_compared(monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLE)
+    Pieces = __import__("weight_types").Pieces
+    pieces = Pieces.__new__(Pieces)
+    complete = {("true", 1): 5, ("true", 2): 3, ("true", 3): 1, ("captions", 1): 2}
+    monkeypatch.setattr(pieces, "batches", lambda source: [np.array([i]) for i in range(5)], raising=False)
+    monkeypatch.setattr(
+        pieces, "_complete", lambda source, count, batch: batch[0] < complete.get((source, count), 0), raising=False
+    )
+    assert [pieces._most(source, 3)[0] for source in ("true", "captions")] == [2, 1]
+    assert [len(pieces._most(source, 3)[1]) for source in ("true", "captions")] == [3, 2]
