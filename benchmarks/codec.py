@@ -15,7 +15,7 @@ from benchmarks.case import Case, Contender
 from benchmarks.frames import MAGENTA_RT
 from benchmarks.magenta_rt2.weights import random_tensors
 from brain2music.bundles import writer
-from brain2music.exporters.magenta_rt2.checkpoint import Table, table_of
+from brain2music.exporters.magenta_rt2.checkpoint import PREFIXES, Table, table_of
 from brain2music.exporters.magenta_rt2.codec_weights import LEVELS
 from brain2music.exporters.magenta_rt2.roles import FRAME_RATE, codec_role
 
@@ -33,7 +33,7 @@ def _written(folder: Path, tables: Tables) -> Path:
     parts = []
     for part in ("soundstream", "encoder"):
         made = random_tensors(dict(tables[part]))
-        parts.append({name.removeprefix(f"params/{part}/"): torch.from_numpy(array) for name, array in made.items()})
+        parts.append({name.removeprefix(PREFIXES[part]): torch.from_numpy(array) for name, array in made.items()})
     role = codec_role(*parts)
     return writer.write(folder, name="Benchmark", description="Random weights.", roles={"codec": role})
 

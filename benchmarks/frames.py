@@ -17,7 +17,7 @@ from benchmarks.case import Case, Contender
 from benchmarks.magenta_rt2.weights import random_tensors
 from brain2music.bundles import writer
 from brain2music.exporters.magenta_rt2 import roles
-from brain2music.exporters.magenta_rt2.checkpoint import Table, table_of
+from brain2music.exporters.magenta_rt2.checkpoint import PREFIXES, Table, table_of
 from brain2music.exporters.magenta_rt2.conditioner import style_quantizer
 from brain2music.exporters.magenta_rt2.language_model import LEVELS, WINDOWS, language_model
 
@@ -36,7 +36,7 @@ def cases(device: torch.device, table: Table | None = None, frames: int = FRAMES
 @cache
 def _tensors(table: tuple[tuple[str, tuple[int, ...]], ...]) -> dict[str, torch.Tensor]:
     made = random_tensors(dict(table))
-    return {name.removeprefix("params/depthformer/"): torch.from_numpy(array) for name, array in made.items()}
+    return {name.removeprefix(PREFIXES["small"]): torch.from_numpy(array) for name, array in made.items()}
 
 
 def _written(folder: Path, tensors: dict[str, torch.Tensor], dtype: str) -> Path:
