@@ -28,7 +28,7 @@ def table(measured: dict[str, Any]) -> list[str]:
         "   :widths: 22 8 8 10 20 20 20",
         "",
     ]
-    lines += row("row", "clips", "pieces of each", *columns)
+    lines += row("row", "inputs", "pieces of each", *columns)
     for name, found in measured["rows"].items():
         first, *others = found["columns"].values()
         numbers = (str(found["n"]), str(found["samples"]), f"{first['mean']:.3f}")

@@ -19,8 +19,7 @@ namespace {  // NOLINT(cert-dcl59-cpp,misc-anonymous-namespace-in-header): that 
 constexpr int block = 16;       // outputs
 constexpr int64_t piece = 256;  // features whose products are added up before they go to the total
 
-/// What a tile asks memory for while it computes: nothing, where weights are read once and the processor sees it
-/// coming.
+/// A tile with this policy fetches nothing ahead: weights are read once, and the processor sees them coming.
 struct NothingAhead {
   [[gnu::always_inline]] static void fetch(int64_t /*feature*/) {}
 };

@@ -32,7 +32,7 @@ def tokenizer_definition(
     length : int
         Tokens that texts are padded to with the id 0, ``begin`` included.
     lower : bool, default False
-        Whether texts are put in lower case first.
+        If True, texts are put in lower case first.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def tokenizer_definition(
     _check(Path(path), trainer, kinds, begin)
     made = trainer.last_int(3, _UNIGRAM)
     falls_back = bool(trainer.last_int(35))
-    # What a text cannot become has a name that no text has: spaces were replaced before pieces are looked up.
+    # A text cannot become these pieces. Their names get a space, which no text has when pieces are looked up.
     hidden = (_UNKNOWN, _CONTROL, _UNUSED)
     names = [f"{text} {i}" if kinds[i] in hidden else text for i, text in enumerate(texts)]
     unknown = kinds.index(_UNKNOWN)
